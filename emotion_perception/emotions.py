@@ -1,0 +1,50 @@
+"""The vocabulary of the package: classes, track states, and the result for one face.
+
+This file is the one source of the class order and of the track states. The message
+definitions and the model description are checked against it.
+"""
+from enum import IntEnum
+from typing import NamedTuple
+from dataclasses import dataclass
+
+#: The six expressions, in the order of every score vector, message and model.
+EMOTIONS = ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
+
+#: The label of a face whose expression is weaker than the neutral threshold.
+NEUTRAL = 'neutral'
+
+#: Every label that can be published; a label's position is its ``label_id``.
+LABELS = EMOTIONS + (NEUTRAL,)
+
+
+class TrackState(IntEnum):
+    """What a track knows of its face in the newest frame."""
+
+    NEW = 0        #: seen, but not often enough yet to be believed
+    CONFIRMED = 1  #: believed, and seen in this frame
+    COASTING = 2   #: believed, but not found in this frame; its region is predicted
+
+
+class Roi(NamedTuple):
+    """A region of an image, in pixels of the original image (``sensor_msgs/RegionOfInterest``)."""
+
+    x_offset: int  #: leftmost column
+    y_offset: int  #: topmost row
+    width: int     #: columns
+    height: int    #: rows
+
+
+@dataclass(frozen=True, slots=True)
+class FaceEmotion:
+    """One face in one frame; field by field what ``msg/FaceEmotion.msg`` holds."""
+
+    track_id: int             #: from 1 on, the same face keeps its id
+    state: TrackState
+    roi: Roi
+    label: str                #: one of LABELS
+    label_id: int             #: LABELS.index(label)
+    intensity: float          #: strength of the strongest expression, 0 (neutral) .. 1 (apex)
+    confidence: float         #: probability that the label is right, 0 .. 1
+    scores: tuple[float, ...]  #: probability of each of EMOTIONS, sums to 1
+    sequence_length: int      #: frames in the sequence, 1 .. 100
+    sequence_duration: float  #: seconds from the sequence's first frame to its newest
