@@ -1,0 +1,40 @@
+"""CK+, the Extended Cohn-Kanade set, as its authors give it."""
+from emotion_perception.datasets.sample import DatasetError, Recording
+
+LAYOUT = ('CK+: the folder with cohn-kanade-images/S005/001/S005_001_00000001.png and '
+          'Emotion/S005/001/S005_001_00000011_emotion.txt')
+
+#: The set's codes 0 to 7.
+_LABELS = ('neutral', 'anger', 'contempt', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
+#: Frames per second at which it was recorded.
+RATE = 30.0
+
+
+def recognises(path):
+    return (path / 'cohn-kanade-images').is_dir()
+
+
+def recordings(path):
+    """List the sequences that CK+ gives an emotion for (327 of its 593)."""
+    if not (path / 'Emotion').is_dir():
+        raise DatasetError(f'{path / "Emotion"} is missing; expected {LAYOUT}')
+    listed = []
+    for file in sorted(path.glob('Emotion/*/*/*_emotion.txt')):
+        subject, number = file.parts[-3:-1]
+        folder = path / 'cohn-kanade-images' / subject / number
+        images = sorted(folder.glob('*.png'))
+        if not images:
+            raise DatasetError(f'{folder} holds no image, but {file} labels it; '
+                               f'expected {LAYOUT}')
+        listed.append(Recording(
+            name=f'{subject}_{number}', source=images, label=_label(file), subject=subject,
+            rate=RATE, neutral_to_apex=True))
+    return listed
+
+
+def _label(file):
+    try:
+        return _LABELS[int(float(file.read_text()))]
+    except (ValueError, IndexError) as error:
+        raise DatasetError(f'{file} does not hold a code from 0 to 7; '
+                           f'expected {LAYOUT}') from error

@@ -1,0 +1,41 @@
+"""FER+: the votes of ten taggers on the images of FER2013."""
+import numpy as np
+
+from emotion_perception.datasets import fer2013
+from emotion_perception.datasets.reading import read_image, rows
+from emotion_perception.datasets.sample import (
+    DatasetError, majority_label, Recording, VOTE_NAMES)
+
+LAYOUT = ('FER+: fer2013new.csv (Usage, Image name, ten columns of votes) beside fer2013.csv, or '
+          'beside the image folders FER2013Train, FER2013Valid, FER2013Test')
+
+_FOLDERS = {'Training': 'FER2013Train', 'PublicTest': 'FER2013Valid',
+            'PrivateTest': 'FER2013Test'}
+
+
+def recognises(path):
+    return path.name == 'fer2013new.csv' or (path / 'fer2013new.csv').exists() or any(
+        (path / name).is_dir() for name in _FOLDERS.values())
+
+
+def recordings(path):
+    table = path if path.is_file() else path / 'fer2013new.csv'
+    votes_rows = rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT)
+    pixels_table = table.parent / 'fer2013.csv'
+    image_rows = fer2013.image_rows(pixels_table) if pixels_table.exists() else None
+    if image_rows is not None and len(image_rows) != len(votes_rows):
+        raise DatasetError(f'{table} has {len(votes_rows)} rows, {pixels_table} '
+                           f'{len(image_rows)}; expected the same images in the same order')
+    listed = []
+    for i, row in enumerate(votes_rows):
+        name = row['Image name']
+        if not name:  # FER+ took the image out of the set
+            continue
+        votes = np.array([row[column] for column in VOTE_NAMES], np.uint8)
+        if image_rows:
+            image, label = fer2013.pixels(image_rows[i]), fer2013.label(image_rows[i])
+        else:
+            image, label = read_image(table.parent / _FOLDERS[row['Usage']] / name), None
+        listed.append(Recording(name=name, source=image, votes=votes, label=majority_label(votes),
+                                fer2013_label=label, part=fer2013.PARTS[row['Usage']]))
+    return listed

@@ -1,0 +1,37 @@
+"""Recognise the layout of a data set and load it."""
+from pathlib import Path
+
+from emotion_perception.datasets import (
+    ckplus, clips, fer2013, ferplus, jaffe, mmi, oulu_casia, packed_ckplus, packed_ferplus,
+    packed_jaffe, packed_webfaces, ravdess)
+from emotion_perception.datasets.reading import read
+from emotion_perception.datasets.sample import DatasetError
+
+#: Each has ``LAYOUT`` (a description), ``recognises(path)`` and ``recordings(path)``; a folder
+#: that several would take goes to the first, so that the general ones stand last.
+_LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, ferplus, fer2013,
+            ckplus, jaffe, mmi, oulu_casia, ravdess, clips)
+
+
+def load(path, kind=None):
+    """Load a data set; its layout is recognised.
+
+    :param path: folder or file.
+    :param kind: None for all that it holds, 'stills' or 'sequences'. The stills of a set that
+        has neutral-to-apex sequences only are their last frames.
+    :return: list of :class:`~emotion_perception.datasets.Sample`; its attribute
+        ``without_face`` names what was left out, because no face was found. That is
+        warned of, too.
+    :raises DatasetError: when no layout fits, when a file is missing or cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f'{path} does not exist')
+    for layout in _LAYOUTS:
+        if layout.recognises(path):
+            recordings = layout.recordings(path)
+            if not recordings:
+                raise DatasetError(f'{path} holds no labelled face; expected {layout.LAYOUT}')
+            return read(recordings, kind)
+    known = '\n'.join(f'  {layout.LAYOUT}' for layout in _LAYOUTS)
+    raise DatasetError(f'{path} has none of the known layouts, which are\n{known}')

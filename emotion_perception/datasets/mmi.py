@@ -1,0 +1,60 @@
+"""MMI facial expression database."""
+from xml.etree import ElementTree
+
+import cv2
+
+from emotion_perception.datasets.sample import DatasetError, Recording
+
+LAYOUT = ('MMI: the folder with Sessions/NUMBER/ of session.xml (view of the track), '
+          'S001-100.avi and S001-100.xml (Metatag Emotion)')
+
+#: The database's codes; those from 7 on are no basic emotions.
+_LABELS = {'1': 'anger', '2': 'disgust', '3': 'fear', '4': 'happiness', '5': 'sadness',
+           '6': 'surprise'}
+_PROFILE = '1'
+_FRONTAL = '0'
+#: Rows of the frontal videos that were recorded with the camera on its side.
+_LYING_HEIGHT = 576
+
+
+def recognises(path):
+    return (path / 'Sessions').is_dir()
+
+
+def recordings(path):
+    """List the sessions with one of the six emotions, except those seen from the side.
+
+    They run from neutral over the apex back to neutral.
+    """
+    listed = []
+    for folder in sorted(path.glob('Sessions/*/')):
+        view = _root(folder / 'session.xml').find('.//track')
+        for annotation in sorted(folder.glob('S*-*.xml')):
+            if annotation.stem.endswith('-oao_aucs'):  # action units
+                continue
+            code = _root(annotation).find(".//Metatag[@Name='Emotion']")
+            if code is None or code.get('Value') not in _LABELS:
+                continue
+            if view is not None and view.get('view') == _PROFILE:
+                continue
+            video = annotation.with_suffix('.avi')
+            if not video.is_file():
+                raise DatasetError(f'{video} is missing; expected {LAYOUT}')
+            lying = view is not None and view.get('view') == _FRONTAL and _lies(video)
+            listed.append(Recording(
+                name=annotation.stem, source=video, label=_LABELS[code.get('Value')],
+                subject=annotation.stem.split('-')[0], clockwise_turns=int(lying)))
+    return listed
+
+
+def _root(file):
+    if not file.is_file():
+        raise DatasetError(f'{file} is missing; expected {LAYOUT}')
+    try:
+        return ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as error:
+        raise DatasetError(f'{file} is not XML: {error}; expected {LAYOUT}') from error
+
+
+def _lies(video):
+    return cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_HEIGHT) == _LYING_HEIGHT

@@ -1,0 +1,30 @@
+"""Oulu-CASIA NIR&VIS, visible light and strong illumination."""
+from emotion_perception.datasets.sample import DatasetError, label_of, Recording
+
+LAYOUT = 'Oulu-CASIA: the folder with VL/Strong/P001/Anger/000.jpeg'
+
+#: Frames per second at which it was recorded.
+_RATE = 25.0
+
+
+def recognises(path):
+    return (path / 'VL').is_dir()
+
+
+def recordings(path):
+    if not (path / 'VL' / 'Strong').is_dir():
+        raise DatasetError(f'{path / "VL" / "Strong"} is missing; expected {LAYOUT}')
+    listed = []
+    for folder in sorted(path.glob('VL/Strong/P*/*/')):
+        subject, expression = folder.parts[-2:]
+        images = sorted(folder.glob('*.jpeg'))
+        if not images:
+            raise DatasetError(f'{folder} holds no .jpeg image; expected {LAYOUT}')
+        try:
+            label = label_of(expression)
+        except KeyError:
+            raise DatasetError(f'{folder} is not named after one of the six expressions; '
+                               f'expected {LAYOUT}') from None
+        listed.append(Recording(name=f'{subject}_{expression}', source=images, label=label,
+                                subject=subject, rate=_RATE, neutral_to_apex=True))
+    return listed

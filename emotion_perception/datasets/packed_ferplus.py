@@ -1,0 +1,17 @@
+"""FER+ as one NumPy archive: images, votes and the FER2013 label of the same image."""
+from emotion_perception.datasets.archive import arrays, names_in
+from emotion_perception.datasets.sample import majority_label, Recording
+
+LAYOUT = 'packed FER+: NAME.npz with images [n,48,48], votes [n,10], fer2013_label, name'
+
+
+def recognises(path):
+    return path.suffix == '.npz' and 'votes' in names_in(path)
+
+
+def recordings(path):
+    data = arrays(path, ('images', 'votes', 'fer2013_label', 'name'), LAYOUT)
+    return [Recording(name=name, source=image, votes=votes, label=majority_label(votes),
+                      fer2013_label=label, part=path.stem)
+            for name, image, votes, label in zip(data['name'].tolist(), data['images'],
+                                                 data['votes'], data['fer2013_label'].tolist())]

@@ -1,0 +1,16 @@
+"""Labelled face crops as one NumPy archive."""
+from emotion_perception.datasets.archive import arrays, names_in
+from emotion_perception.datasets.sample import label_of, Recording
+
+LAYOUT = 'packed faces: NAME.npz with images [n,h,w], label, name'
+
+
+def recognises(path):
+    return path.suffix == '.npz' and {'label', 'name'} <= names_in(path)
+
+
+def recordings(path):
+    data = arrays(path, ('images', 'label', 'name'), LAYOUT)
+    return [Recording(name=name, source=image, label=label_of(label))
+            for name, image, label in zip(data['name'].tolist(), data['images'],
+                                          data['label'].tolist())]

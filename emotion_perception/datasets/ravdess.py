@@ -1,0 +1,25 @@
+"""RAVDESS: actors who speak and sing with an emotion, on video."""
+from emotion_perception.datasets.sample import DatasetError, Recording
+
+LAYOUT = ('RAVDESS: the folder with Actor_01/01-01-03-02-01-01-01.mp4 (modality, channel, '
+          'emotion, intensity, statement, repetition, actor)')
+
+#: The set's codes; 02, calm, is none of our labels.
+_LABELS = {'01': 'neutral', '02': None, '03': 'happiness', '04': 'sadness', '05': 'anger',
+           '06': 'fear', '07': 'disgust', '08': 'surprise'}
+
+
+def recognises(path):
+    return path.is_dir() and any(path.glob('Actor_*'))
+
+
+def recordings(path):
+    """List the clips; of the pair with and without sound, which show the same, only one."""
+    clips = {}
+    for file in sorted(path.glob('Actor_*/*.mp4')):
+        codes = file.stem.split('-')
+        if len(codes) != 7 or codes[2] not in _LABELS:
+            raise DatasetError(f'{file} is not named with seven codes; expected {LAYOUT}')
+        clips[tuple(codes[1:])] = Recording(
+            name=file.stem, source=file, label=_LABELS[codes[2]], subject=file.parent.name)
+    return list(clips.values())

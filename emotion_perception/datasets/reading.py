@@ -1,0 +1,164 @@
+"""Read what a layout lists: stills and sequences, files and crops, into samples."""
+import csv
+import warnings
+
+import cv2
+import numpy as np
+
+from emotion_perception.crops import crop_face, fit_crop
+from emotion_perception.datasets.sample import DatasetError, Sample
+from emotion_perception.detection import FaceDetector
+from emotion_perception.emotions import NEUTRAL
+from emotion_perception.face_finder import FaceFinder
+
+#: Frames per second that the tracker is told where a set does not say.
+_USUAL_RATE = 30.0
+
+
+class Samples(list):
+    """A list of :class:`Sample` that also knows where no face was found."""
+
+    def __init__(self, samples, without_face):
+        super().__init__(samples)
+        self.without_face = without_face  #: names of the recordings that are left out
+
+
+def read(recordings, kind=None):
+    """Read recordings and crop their faces.
+
+    :param recordings: list of :class:`Recording`.
+    :param kind: None for all of them; 'stills' for single images, and the last frame of a
+        set's neutral-to-apex sequences if it has no single images; 'sequences' for sequences.
+    :return: :class:`Samples`. Recordings in less than half of whose frames a face was found
+        are left out, listed in ``without_face`` and warned of.
+    :raises DatasetError: when an image or a video cannot be read; names the file.
+    """
+    if kind == 'stills':
+        recordings = [r for r in recordings if r.is_still] or \
+            [_apex(r) for r in recordings if r.neutral_to_apex]
+    elif kind == 'sequences':
+        recordings = [r for r in recordings if not r.is_still]
+    elif kind is not None:
+        raise ValueError(f"kind is None, 'stills' or 'sequences', not {kind!r}")
+    detector = None
+    samples, without_face = [], []
+    for recording in recordings:
+        rate = recording.rate
+        if isinstance(recording.source, np.ndarray):
+            frames = fit_crop(recording.source)[np.newaxis]
+        else:
+            detector = detector or FaceDetector()
+            images, rate = _images(recording)
+            frames = _crops(images, _face_regions(images, rate, detector))
+            if frames is None:
+                without_face.append(recording.name)
+                continue
+        samples.append(Sample(
+            name=recording.name, subject=recording.subject, label=recording.label,
+            frames=frames, intensity=_intensity(recording, len(frames)), votes=recording.votes,
+            fer2013_label=recording.fer2013_label, part=recording.part, rate=rate,
+            neutral_to_apex=recording.neutral_to_apex))
+    if without_face:
+        warnings.warn(f'no face found in {len(without_face)} of {len(recordings)}, which are '
+                      f'left out: {", ".join(without_face)}', stacklevel=3)
+    return Samples(samples, without_face)
+
+
+def rows(path, columns, layout):
+    """Read a table.
+
+    :param path: a CSV file.
+    :param columns: names that its header must have.
+    :param layout: the layout's description for the error.
+    :return: list of dict, one a row.
+    :raises DatasetError: when the file or a column is missing.
+    """
+    if not path.is_file():
+        raise DatasetError(f'{path} is missing; expected {layout}')
+    with path.open(newline='') as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DatasetError(f'{path} has no column {", ".join(missing)}; expected {layout}')
+        return list(reader)
+
+
+def read_image(path):
+    """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        found = 'cannot be read as an image' if path.is_file() else 'is missing'
+        raise DatasetError(f'{path} {found}; expected a PNG, JPEG or TIFF file')
+    return image
+
+
+def _apex(recording):
+    fields = {name: getattr(recording, name)
+              for name in ('name', 'label', 'subject', 'part', 'clockwise_turns')}
+    return type(recording)(source=recording.source[-1:], intensity=1.0, **fields)
+
+
+def _intensity(recording, count):
+    if recording.label == NEUTRAL:
+        return np.zeros(count, np.float32)
+    if recording.intensity is None:
+        return None
+    return np.full(count, recording.intensity, np.float32)
+
+
+def _images(recording):
+    """Return the whole frames of a recording and their rate."""
+    if isinstance(recording.source, list):
+        images, rate = [read_image(path) for path in recording.source], recording.rate
+    else:
+        images, rate = _read_video(recording.source)
+    if recording.clockwise_turns:
+        images = [np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
+                  for image in images]
+    return images, rate
+
+
+def _read_video(path):
+    video = cv2.VideoCapture(str(path))
+    rate = video.get(cv2.CAP_PROP_FPS)
+    images = []
+    while True:
+        read, image = video.read()
+        if not read:
+            break
+        images.append(image)
+    video.release()
+    if not images:
+        raise DatasetError(f'{path} cannot be read as a video; expected a file that OpenCV '
+                           'decodes (MP4, AVI)')
+    return images, rate if rate > 0 else None
+
+
+def _face_regions(images, rate, detector):
+    """Return the region of the largest face in each frame as the node finds it, None without."""
+    grays = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
+    if len(grays) == 1:
+        return [next(iter(detector.detect(grays[0])), None)]
+    finder = FaceFinder(detector, track_mode='nearest')
+    regions = []
+    for i, gray in enumerate(grays):
+        tracks = finder.update(gray, round(i * 1e9 / (rate or _USUAL_RATE)))
+        regions.append(tracks[0].box.roi(*gray.shape[::-1]) if tracks else None)
+    return regions
+
+
+def _crops(images, regions):
+    """Crop one face a frame, uint8 [n,64,64,3]; None when less than half of them show one.
+
+    Frames keep their places in the sequence: one without a face is cropped where the face was
+    seen last, or at the beginning, where it is seen first.
+    """
+    seen = [region for region in regions if region]
+    if 2 * len(seen) < len(images):
+        return None
+    last = seen[0]
+    crops = []
+    for image, region in zip(images, regions):
+        last = region or last
+        crops.append(crop_face(image, last))
+    return np.stack(crops)

@@ -1,0 +1,85 @@
+"""What every data set is brought to: samples with unified labels, cropped as the node crops."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
+
+#: Every label a sample can have.
+SAMPLE_LABELS = EMOTIONS + (NEUTRAL, 'contempt')
+
+#: Columns of the FER+ votes, in the order of ``fer2013new.csv``.
+VOTE_NAMES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear',
+              'contempt', 'unknown', 'NF')
+
+_LABEL_OF_NAME = {name: name for name in SAMPLE_LABELS} | {
+    'angry': 'anger', 'disgusted': 'disgust', 'fearful': 'fear', 'happy': 'happiness',
+    'sad': 'sadness', 'surprised': 'surprise'}
+
+
+class DatasetError(ValueError):
+    """A data set is not what its layout says; the message names the file and the layout."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled face: a still (one frame) or a sequence."""
+
+    name: str                      #: unique within its set
+    subject: str | None            #: who is seen, None where the set does not say
+    label: str | None              #: one of SAMPLE_LABELS, None where there is none (a tie, say)
+    frames: np.ndarray             #: uint8 [n,64,64,3], BGR crops
+    intensity: np.ndarray | None = None  #: float32 [n], 0 neutral .. 1 apex, where it is known
+    votes: np.ndarray | None = None      #: uint8 [10], FER+ votes in the order of VOTE_NAMES
+    fer2013_label: str | None = None     #: the label that FER2013 gives to the same image
+    part: str | None = None        #: 'train', 'valid' or 'test', where the set is divided
+    rate: float | None = None      #: frames per second of a sequence
+    neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One labelled face as a layout lists it, before it is read and cropped.
+
+    ``source`` is the list of a sequence's image files in order (a still has one), a video
+    file, or, for a set of face crops, the image itself as uint8 [h,w] or [h,w,3].
+    The other fields are those of :class:`Sample`.
+    """
+
+    name: str
+    source: list[Path] | Path | np.ndarray
+    label: str | None
+    subject: str | None = None
+    intensity: float | None = None  #: of a still
+    votes: np.ndarray | None = None
+    fer2013_label: str | None = None
+    part: str | None = None
+    rate: float | None = None       #: of image files; a video knows its own
+    neutral_to_apex: bool = False
+    clockwise_turns: int = 0        #: quarter turns that bring lying frames upright
+
+    @property
+    def is_still(self):
+        """Tell whether it is one image."""
+        return isinstance(self.source, np.ndarray) or (
+            isinstance(self.source, list) and len(self.source) == 1)
+
+
+def label_of(name):
+    """Return the label that a set's own name for it means ('Happy' -> 'happiness').
+
+    :raises KeyError: when the name means none of SAMPLE_LABELS.
+    """
+    return _LABEL_OF_NAME[name.lower()]
+
+
+def majority_label(votes):
+    """Return the label that most FER+ taggers chose.
+
+    :param votes: integers [10] in the order of VOTE_NAMES.
+    :return: one of SAMPLE_LABELS, or None at a tie and when most say 'unknown' or 'NF'.
+    """
+    top = np.flatnonzero(votes == votes.max())
+    name = VOTE_NAMES[top[0]]
+    return name if len(top) == 1 and name in SAMPLE_LABELS else None
