@@ -1,0 +1,53 @@
+"""What detection hands to tracking: boxes, with a small picture of what is in them."""
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from emotion_perception.emotions import Roi
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the image, not yet rounded or clipped."""
+
+    x: float       #: left edge
+    y: float       #: top edge
+    width: float
+    height: float
+
+    @property
+    def center(self):
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def roi(self, image_width, image_height):
+        """Return the part inside the image as a Roi, at least one pixel large."""
+        left = min(max(round(self.x), 0), image_width - 1)
+        top = min(max(round(self.y), 0), image_height - 1)
+        right = min(max(round(self.x + self.width), left + 1), image_width)
+        bottom = min(max(round(self.y + self.height), top + 1), image_height)
+        return Roi(left, top, right - left, bottom - top)
+
+
+class Detection(NamedTuple):
+    """A face found in one frame."""
+
+    box: Box
+    patch: np.ndarray | None = None  #: uint8 [n,n] small picture of it, to tell faces apart
+
+
+def iou(a, b):
+    """Return the intersection over union of two boxes, 0 .. 1."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+
+
+def similarity(a, b):
+    """Return how alike two patches are: normalised cross-correlation, best over small shifts."""
+    if a is None or b is None:
+        return 1.0
+    rim = len(b) // 8
+    return float(cv2.matchTemplate(a, b[rim:-rim, rim:-rim], cv2.TM_CCOEFF_NORMED).max())

@@ -1,0 +1,198 @@
+"""Image to boxes: frontal faces by a Haar cascade (Viola and Jones, CVPR 2001).
+
+A full search of a camera image costs more than a frame's time, so there are three ways to look:
+
+- ``detect`` searches a whole image at once (photographs, the first frame of a stream);
+- ``propose`` searches one share of it: called once a frame with the shares in turn, it has
+  looked everywhere after ``detection_interval`` frames, at the same cost in each. What it
+  returns are raw hits, many of them false;
+- ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
+"""
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emotion_perception.boxes import Box, Detection, iou
+
+CASCADE = 'haarcascade_frontalface_default.xml'
+WINDOW = 24             # [pixels] the cascade's window
+FACE = 31               # [pixels] size that a face is scaled to for a close search
+PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
+RAW = 0                 # neighbours: every window that the cascade accepts
+
+
+def find_cascade(path=''):
+    """Return the path of the frontal face cascade: the given one, or OpenCV's own.
+
+    FileNotFoundError: there is none; the message lists where it was looked for.
+    """
+    folders = [Path(folder) for folder in (
+        '/usr/share/opencv4/haarcascades', '/usr/share/opencv/haarcascades',
+        '/usr/local/share/opencv4/haarcascades')]
+    if hasattr(cv2, 'data'):  # Debian's and Ubuntu's OpenCV come without this module
+        folders.insert(0, Path(cv2.data.haarcascades))
+    candidates = [Path(path)] if path else [folder / CASCADE for folder in folders]
+    for candidate in candidates:
+        if candidate.is_file():
+            return str(candidate)
+    tried = ', '.join(map(str, candidates))
+    raise FileNotFoundError(f'no face cascade at {tried}; install opencv-python 4 or '
+                            f'the package opencv-data, or name the file of a cascade')
+
+
+def load_cascade(path=''):
+    """Return the cv2.CascadeClassifier of find_cascade(path).
+
+    RuntimeError: this OpenCV has no cascade classifier. ValueError: the file is no cascade.
+    """
+    if not hasattr(cv2, 'CascadeClassifier'):
+        raise RuntimeError(f'OpenCV {cv2.__version__} has no CascadeClassifier; '
+                           f'install opencv-python below version 5')
+    path = find_cascade(path)
+    try:
+        cascade = cv2.CascadeClassifier(path)
+    except (cv2.error, SystemError) as error:
+        raise ValueError(f'{path} is not a Haar cascade: {error}') from error
+    if cascade.empty():
+        raise ValueError(f'{path} is empty or not a Haar cascade')
+    return cascade
+
+
+def shrink(image, scale):
+    """Return the image resized by a factor <= 1, free of aliasing and cheap.
+
+    A whole factor by area, the rest (above one half) bilinear: area interpolation by a
+    fraction costs ten times as much.
+    """
+    whole = max(int(1 / scale), 1)
+    if whole > 1:
+        height, width = image.shape[0] // whole, image.shape[1] // whole
+        image = cv2.resize(image[:height * whole, :width * whole], (width, height),
+                           interpolation=cv2.INTER_AREA)
+    size = [max(round(length * scale * whole), 1) for length in image.shape[::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+class FaceDetector:
+    """Find upright frontal faces in gray images, uint8 [H,W].
+
+    scale_factor: step between the sizes that are looked for, > 1.
+    min_neighbors: overlapping hits that make a face; more: fewer false and fewer true ones.
+    min_face_size: smallest face that is found, edge of its box [pixels], >= 24.
+    detection_interval: frames over which ``propose`` spreads one search of the whole image.
+    """
+
+    def __init__(self, *, cascade='', scale_factor=1.2, min_neighbors=5, min_face_size=48,
+                 detection_interval=4):
+        self._cascade = load_cascade(cascade)
+        self.scale_factor = scale_factor
+        self.min_neighbors = min_neighbors
+        self.min_face_size = min_face_size
+        self.detection_interval = detection_interval
+
+    def detect(self, gray):
+        """Return the Roi of every frontal face in the image, the largest first."""
+        detections = self.verify(gray, self.propose(gray))
+        height, width = gray.shape
+        rois = [detection.box.roi(width, height) for detection in detections]
+        return sorted(rois, key=lambda roi: (-roi.width, roi))
+
+    def propose(self, gray, share=0, shares=1):
+        """Return raw hits (Box) in one of several equal shares of all windows, best first.
+
+        Level by level the image is made smaller, and the cascade's window of 24 pixels runs
+        over it in steps of 2. The smallest face asked for stands in the first level. A share is
+        a range of rows, counted through all levels.
+        """
+        scales = []
+        scale = min(WINDOW / self.min_face_size, 1.0)
+        while min(gray.shape) * scale > WINDOW:
+            scales.append(scale)
+            scale /= self.scale_factor
+        rows = [int(gray.shape[0] * s) - WINDOW for s in scales]
+        costs = [int(gray.shape[1] * s) - WINDOW for s in scales]
+        total = sum(r * c for r, c in zip(rows, costs))
+        first, last = total * share / shares, total * (share + 1) / shares
+
+        boxes = []
+        done = 0
+        for scale, count, cost in zip(scales, rows, costs):
+            begin = min(max(int((first - done) / cost), 0), count) // 2 * 2
+            end = min(max(int((last - done) / cost), 0), count)
+            if end < count:
+                end = end // 2 * 2
+            done += count * cost
+            if begin < end:
+                level = shrink(gray, scale)
+                strip = level[begin:end + WINDOW]
+                hits = self._cascade.detectMultiScale(
+                    strip, 1.1, RAW, 0, (WINDOW, WINDOW), (WINDOW, WINDOW))
+                fx, fy = gray.shape[1] / level.shape[1], gray.shape[0] / level.shape[0]
+                boxes += [[round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy)]
+                          for x, y, w, h in sorted(map(tuple, hits))]
+        if not boxes:
+            return []
+        # Twice each: a group of one is kept, too.
+        groups, weights = cv2.groupRectangles(boxes * 2, 1, 0.3)
+        order = sorted(zip((-np.ravel(weights)).tolist(), map(tuple, groups.tolist())))
+        return [Box(*map(float, box)) for _, box in order]
+
+    def verify(self, gray, boxes):
+        """Return Detections, each once, for those of the boxes that hold a face."""
+        found = []
+        for box in boxes:
+            if all(iou(box, detection.box) < 0.3 for detection in found):
+                detection, _ = self.search(gray, box, self.min_neighbors, growth=1.35)
+                if detection and all(iou(detection.box, d.box) < 0.3 for d in found):
+                    found.append(detection)
+        return found
+
+    def search(self, gray, box, min_neighbors, growth=1.2, patch=None, reach=0.35):
+        """Look for one face near a box.
+
+        growth: factor by which its size may differ from the box's. reach: how far it may be
+        off, in sizes. patch: what the face looked like.
+        Returns (Detection or None, Box or None): the face that the cascade finds, of several
+        the one nearest to the box; where it finds none, the place that looks like the patch.
+        """
+        size = box.width
+        scale = FACE / size
+        x, y = box.center
+        half = size * (0.5 + reach)
+        left, top = max(round(x - half), 0), max(round(y - half), 0)
+        region = gray[top:max(round(y + half), 0), left:max(round(x + half), 0)]
+        if min(region.shape) * scale <= WINDOW:
+            return None, None
+        small = (shrink(region, scale) if scale < 1 else
+                 cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+        scale_x, scale_y = small.shape[1] / region.shape[1], small.shape[0] / region.shape[0]
+
+        def to_image(x, y, width, height):
+            return Box(left + x / scale_x, top + y / scale_y, width / scale_x, height / scale_y)
+
+        smallest, largest = int(FACE / growth), round(FACE * growth)
+        hits = self._cascade.detectMultiScale(
+            small, 1.1, min_neighbors, 0, (smallest, smallest), (largest, largest))
+        if len(hits):
+            u, v = (x - left) * scale_x, (y - top) * scale_y
+            hit = min(hits.tolist(), key=lambda h: (
+                (h[0] + h[2] / 2 - u) ** 2 + (h[1] + h[3] / 2 - v) ** 2, h))
+            return Detection(to_image(*hit), self._patch(small, hit)), None
+        if patch is None or min(small.shape) < PATCH:
+            return None, None
+        match = cv2.matchTemplate(small, patch, cv2.TM_CCOEFF_NORMED)
+        _, score, _, (u, v) = cv2.minMaxLoc(match)
+        if score < 0.7:
+            return None, None
+        rim = (FACE - PATCH) / 2
+        return None, to_image(u - rim, v - rim, FACE, FACE)
+
+    @staticmethod
+    def _patch(small, hit):
+        """Cut out the middle of a face, at the scale of the close search."""
+        x, y, width, height = hit
+        rim = (1 - PATCH / FACE) / 2
+        inner = small[round(y + rim * height):round(y + (1 - rim) * height),
+                      round(x + rim * width):round(x + (1 - rim) * width)]
+        return cv2.resize(inner, (PATCH, PATCH), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,76 @@
+"""The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
+from emotion_perception.boxes import iou
+from emotion_perception.tracking import Tracker, nearest
+
+SEARCHES = 8            # known faces that are looked for by the cascade in one frame
+VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
+
+
+class FaceFinder:
+    """Find and follow the faces of one camera at a bounded, even cost.
+
+    Every frame a share of the image is searched for new faces, and each known face is looked for
+    near the place where it is expected. Deterministic: the same frames and stamps give the same
+    tracks.
+    """
+
+    def __init__(self, detector, *, max_coast_frames=12, max_faces=50, track_mode='all'):
+        self._detector = detector
+        self._tracker = Tracker(max_coast_frames, max_faces)
+        self._track_mode = track_mode
+        self._nearest_id = None
+        self._frame = 0
+        self._searched = {}     # track_id -> frame in which the cascade last looked for it
+
+    def update(self, gray, stamp_ns):
+        """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns]."""
+        detections, followed = self._known(gray, stamp_ns)
+        detections += self._new(gray, [d.box for d in detections] + list(followed.values()))
+        tracks = self._tracker.update(detections, stamp_ns, followed)
+        tracks = self._inside(tracks, gray.shape)
+        self._frame += 1
+        if self._track_mode == 'all':
+            return tracks
+        track = nearest(tracks, self._nearest_id)
+        self._nearest_id = track and track.track_id
+        return [track] if track else []
+
+    def _known(self, gray, stamp_ns):
+        """Return the Detections of known faces, and {track_id: Box} of those only followed."""
+        expected = self._tracker.predict(stamp_ns)
+        self._searched = {i: self._searched.get(i, -1) for i in expected}
+        detections, followed = [], {}
+        turn = sorted(self._tracker.tracks, key=lambda t: (
+            t.hits >= 3, self._searched[t.track_id], t.track_id))
+        for track in turn[:SEARCHES]:
+            self._searched[track.track_id] = self._frame
+            detection, place = self._detector.search(
+                gray, expected[track.track_id], max(self._detector.min_neighbors // 2, 1),
+                patch=track.patch)
+            if detection:
+                if all(iou(detection.box, d.box) < 0.5 for d in detections):
+                    detections.append(detection)
+            elif place:
+                followed[track.track_id] = place
+        return detections, followed
+
+    def _new(self, gray, known):
+        if self._frame == 0:
+            boxes = self._detector.propose(gray)
+            return self._detector.verify(gray, boxes)
+        interval = self._detector.detection_interval
+        boxes = self._detector.propose(gray, self._frame % interval, interval)
+        boxes = [box for box in boxes if all(iou(box, other) < 0.2 for other in known)]
+        # Begin elsewhere in each round: false hits that always come must not crowd out a face.
+        if boxes:
+            start = self._frame // interval * VERIFICATIONS % len(boxes)
+            boxes = (boxes + boxes)[start:start + min(VERIFICATIONS, len(boxes))]
+        return self._detector.verify(gray, boxes)
+
+    def _inside(self, tracks, shape):
+        """End the tracks that have left the image."""
+        height, width = shape
+        gone = {t.track_id for t in tracks if not (
+            0 <= t.box.center[0] < width and 0 <= t.box.center[1] < height)}
+        self._tracker.forget(gone)
+        return [t for t in tracks if t.track_id not in gone]

@@ -1,0 +1,179 @@
+"""Boxes to tracks: every face gets an id, and keeps it.
+
+Pure: no image, no clock. The same detections and stamps give the same tracks.
+"""
+from dataclasses import dataclass
+from math import exp, hypot, isfinite, log
+
+import numpy as np
+
+from emotion_perception.boxes import Box, iou, similarity
+from emotion_perception.emotions import TrackState
+
+CONFIRM_HITS = 3        # detections after which a new track is believed
+POSITION_GAIN = 0.6     # alpha-beta filter: share of the residual that moves the box
+VELOCITY_GAIN = 0.2     # ... and that changes its velocity
+SIZE_GAIN = 0.25        # sizes jitter more than they change
+VELOCITY_DECAY = 0.4    # [s] an unseen face is expected to come to rest in about this time
+GATE = 0.6              # [face sizes] how far a detection may be from where it is expected
+GATE_GROWTH = 0.1       # [face sizes] by which each miss widens the gate
+GATE_LIMIT = 1.5        # [face sizes]
+SAME_FACE = 0.35        # patches less alike than this show different faces
+
+
+@dataclass(slots=True)
+class Track:
+    """One face through time."""
+
+    track_id: int            #: from 1 on
+    box: Box                 #: smoothed
+    state: TrackState = TrackState.NEW
+    hits: int = 1            #: frames with a detection
+    misses: int = 0          #: frames since the last detection
+    velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
+    patch: np.ndarray | None = None             #: picture at the last detection
+
+    def predict(self, seconds):
+        """Return the box expected after so many seconds without seeing it."""
+        reach = VELOCITY_DECAY * (1 - exp(-seconds / VELOCITY_DECAY))
+        x, y, width, height = self.box
+        return Box(x + self.velocity[0] * reach, y + self.velocity[1] * reach, width, height)
+
+
+class Tracker:
+    """Give the faces of one camera their ids.
+
+    Call ``update`` once a frame, also with no detections: that is how tracks age.
+    An id is given out once, counted up from 1.
+    """
+
+    def __init__(self, max_coast_frames=12, max_faces=50):
+        self.tracks = []
+        self._max_coast_frames = max_coast_frames
+        self._max_faces = max_faces
+        self._next_id = 1
+        self._stamp_ns = None
+
+    def predict(self, stamp_ns):
+        """Return {track_id: Box}, where each face is expected at that time."""
+        seconds = self._seconds_until(stamp_ns)
+        return {track.track_id: track.predict(seconds) for track in self.tracks}
+
+    def update(self, detections, stamp_ns, followed=None):
+        """Advance by one frame and return the living tracks, oldest first.
+
+        detections: of Detection, one a face. stamp_ns: time of the frame [ns], never
+        decreasing. followed: {track_id: Box} for faces that were not detected but seen to
+        have moved there; it steers their boxes and counts as a miss all the same.
+        ValueError: a stamp that runs backwards, a box that is not finite or has no area.
+        """
+        for detection in detections:
+            if not all(map(isfinite, detection.box)) or min(detection.box[2:]) <= 0:
+                raise ValueError(f'a detection must be a finite box with a positive width and '
+                                 f'height, got {detection.box}')
+        seconds = self._seconds_until(stamp_ns)
+        expected = self.predict(stamp_ns)
+        self._stamp_ns = stamp_ns
+
+        matches = self._match(detections, expected)
+        for track in self.tracks:
+            if track.track_id in matches:
+                self._hit(track, expected[track.track_id],
+                          detections[matches[track.track_id]], seconds)
+            else:
+                self._miss(track, expected[track.track_id],
+                           (followed or {}).get(track.track_id), seconds)
+        self.tracks = [track for track in self.tracks if self._lives(track)]
+
+        taken = set(matches.values())
+        for index, detection in enumerate(detections):
+            if (index not in taken and len(self.tracks) < self._max_faces
+                    and all(iou(detection.box, track.box) < 0.3 for track in self.tracks)):
+                self.tracks.append(Track(self._next_id, Box(*detection.box),
+                                         patch=detection.patch))
+                self._next_id += 1
+        return list(self.tracks)
+
+    def forget(self, track_ids):
+        """End tracks whose faces are known to be gone."""
+        self.tracks = [track for track in self.tracks if track.track_id not in track_ids]
+
+    def _seconds_until(self, stamp_ns):
+        if self._stamp_ns is None:
+            return 0.0
+        if stamp_ns < self._stamp_ns:
+            raise ValueError(f'stamps must not run backwards, got {stamp_ns} ns '
+                             f'after {self._stamp_ns} ns')
+        return (stamp_ns - self._stamp_ns) * 1e-9
+
+    def _match(self, detections, expected):
+        """Return {track_id: index of its detection}; the closest pairs choose first."""
+        pairs = []
+        for track in self.tracks:
+            box = expected[track.track_id]
+            gate = min(GATE + GATE_GROWTH * track.misses, GATE_LIMIT)
+            for index, detection in enumerate(detections):
+                (x, y), (u, v) = box.center, Box(*detection.box).center
+                distance = hypot(x - u, y - v) / box.width
+                growth = abs(log(detection.box[2] / box.width))
+                if distance > gate or growth > 0.5:
+                    continue
+                alike = similarity(track.patch, detection.patch)
+                if alike >= SAME_FACE:
+                    pairs.append((distance + growth + 1 - alike, track.track_id, index))
+        matches = {}
+        for _, track_id, index in sorted(pairs):
+            if track_id not in matches and index not in matches.values():
+                matches[track_id] = index
+        return matches
+
+    def _hit(self, track, expected, detection, seconds):
+        box = Box(*detection.box)
+        (x, y), (u, v) = expected.center, box.center
+        if seconds > 0:
+            # Alpha-beta filter; the residual is taken after the prediction.
+            gain = VELOCITY_GAIN / seconds
+            decay = exp(-seconds / VELOCITY_DECAY) if track.misses else 1.0
+            track.velocity = (track.velocity[0] * decay + gain * (u - x),
+                              track.velocity[1] * decay + gain * (v - y))
+        width = expected.width + SIZE_GAIN * (box.width - expected.width)
+        height = expected.height + SIZE_GAIN * (box.height - expected.height)
+        x += POSITION_GAIN * (u - x)
+        y += POSITION_GAIN * (v - y)
+        track.box = Box(x - width / 2, y - height / 2, width, height)
+        track.patch = detection.patch
+        track.hits += 1
+        track.misses = 0
+        if track.hits >= CONFIRM_HITS:
+            track.state = TrackState.CONFIRMED
+
+    def _miss(self, track, expected, followed, seconds):
+        track.misses += 1
+        if track.state is TrackState.CONFIRMED:
+            track.state = TrackState.COASTING
+        decay = exp(-seconds / VELOCITY_DECAY)
+        velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
+        if followed is not None and seconds > 0:
+            gain = VELOCITY_GAIN / seconds
+            velocity = (track.velocity[0] + gain * (followed.x - expected.x),
+                        track.velocity[1] + gain * (followed.y - expected.y))
+        track.velocity = velocity
+        track.box = followed or expected
+
+    def _lives(self, track):
+        if track.state is TrackState.NEW:
+            return track.misses <= 1
+        return track.misses <= self._max_coast_frames
+
+
+def nearest(tracks, previous_id=None):
+    """Return the track of the nearest (largest) face, or None where there is no track.
+
+    The track chosen before keeps its place until another one's face is a quarter larger,
+    so that the choice does not flip between faces of like size.
+    """
+    def size(track):
+        bonus = 1.25 if track.track_id == previous_id else 1.0
+        return track.state is not TrackState.NEW, track.box.width * bonus
+
+    return max(tracks, key=size, default=None)
