@@ -1,0 +1,76 @@
+# Everything from nothing with the ROS 2 of pip, into .venv and install. An installed ROS 2 needs
+# none of this: see README.md.
+PYTHON ?= python3
+VIDEO ?=
+CAMERA ?=
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+PREFIX := $(CURDIR)/install/emotion_perception
+
+# Stamps: what stands already is not made again. Another Python is another environment.
+ENVIRONMENT := .venv/.python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+TEST_ENVIRONMENT := .venv/.test
+BUILD := install/.built
+SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception launch models msg \
+                                                -type f -not -name '*.pyc')
+
+# Images do not get through the default transports whole: README.md. launch/ has the same setting.
+export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
+
+# Nothing comes in from another ROS 2 or virtual environment that the shell has sourced.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
+         PYTHONPATH VIRTUAL_ENV
+
+.PHONY: help demo test build bench clean
+
+help:
+	@echo 'make demo             emotions in the default video, over ROS 2 topics, into demo/'
+	@echo 'make demo VIDEO=PATH  ... in a video file'
+	@echo 'make demo CAMERA=0    ... before a webcam'
+	@echo 'make test             the tests, with real nodes'
+	@echo 'make bench            speed, latency and memory'
+	@echo 'make build            the environment (.venv) and the build (install) alone'
+	@echo 'make clean            removes all of that'
+	@echo 'make ... PYTHON=python3.12 takes that Python; any of 3.10 to 3.13 will do.'
+	@$(PYTHON) tools/check_machine.py
+
+demo: build
+	$(BIN)/python -m emotion_perception.demo \
+	    $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA))
+
+test: build $(TEST_ENVIRONMENT)
+	$(BIN)/pytest
+
+bench: build
+	$(BIN)/python benchmarks/run.py
+
+build: $(BUILD)
+
+clean:
+	rm -rf .venv build install log demo
+
+$(ENVIRONMENT): requirements.txt requirements/core.txt requirements/ros.txt tools/fix_ros_wheels.py
+	@$(PYTHON) tools/check_machine.py
+	rm -rf .venv build install
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r requirements.txt -r requirements/core.txt -r requirements/ros.txt
+	$(BIN)/python tools/fix_ros_wheels.py
+	@touch $@
+
+$(TEST_ENVIRONMENT): $(ENVIRONMENT) requirements/test.txt requirements/train.txt
+	$(BIN)/pip install -q -r requirements/test.txt -r requirements/train.txt
+	@touch $@
+
+# Afterwards .venv/bin/python finds what was built without anything being sourced: the libraries in
+# .venv/lib, the Python package by a .pth file. Its second line imports the (empty) package itself,
+# so that in this folder too it is the built one, with the messages, and not the sources.
+$(BUILD): $(ENVIRONMENT) $(SOURCES)
+	rm -f .venv/lib/python*/site-packages/emotion_perception.pth
+	PATH='$(BIN)':"$$PATH" AMENT_PREFIX_PATH='$(VENV)' CMAKE_PREFIX_PATH='$(VENV)' \
+	    LD_LIBRARY_PATH='$(VENV)/lib' \
+	    colcon build --cmake-args -DPython3_EXECUTABLE='$(BIN)/python'
+	ln -sf '$(PREFIX)'/lib/*.so .venv/lib
+	cd .venv/lib/python*/site-packages && printf '%s\nimport emotion_perception\n' \
+	    '$(PREFIX)'/lib/python*/site-packages > emotion_perception.pth
+	@touch $@
