@@ -1,0 +1,160 @@
+"""Training of an encoder on stills: small images first, resumable at every epoch."""
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from emotion_perception.learning.augmentation import augment, resize
+from emotion_perception.learning.networks import build_encoder, build_stills_model
+
+#: Weight of each head in the sum of the losses.
+HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 0.5}
+
+
+def train_stills(config, train, valid, run_dir, start=None):
+    """Train an encoder with its heads for stills, or go on where an earlier run was stopped.
+
+    :param config: dict with ``backbone``, ``phases`` (list of ``{size, epochs}``),
+        ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``prior``, ``seed``,
+        ``precision`` (a Keras dtype policy).
+    :param train: :class:`~emotion_perception.learning.targets.Stills`.
+    :param valid: the same; measured after each epoch, never trained on.
+    :param run_dir: folder of the checkpoint and of the curve.
+    :param start: a stills model whose weights to begin with; random ones otherwise.
+    :return: the trained stills model, float32, with crops [n,64,64,3] as its input.
+    """
+    run_dir = Path(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(config['seed'])
+    sizes = [phase['size'] for phase in config['phases'] for _ in range(phase['epochs'])]
+    batches = len(train) // config['batch_size']
+    # The losses see logits shifted by the class prior (Menon et al., Long-tail learning via
+    # logit adjustment, ICLR 2021), so that what is rare in the set is not rare in the scores.
+    prior = np.average(train.targets['six'], axis=0, weights=train.weights['six'])
+    trainer = _Trainer(config, batches * len(sizes), batches, config['prior'] * np.log(prior))
+    if start is not None:
+        trainer.model.set_weights(start.get_weights())
+    checkpoint = run_dir / 'state.npz'
+    first = trainer.restore(checkpoint) if checkpoint.exists() else 0
+    writer = tf.summary.create_file_writer(str(run_dir / 'tensorboard'))
+    for epoch in range(first, len(sizes)):
+        size = sizes[epoch]
+        losses = trainer.run_epoch(train, size, epoch)
+        row = {'epoch': epoch + 1, 'size': size, 'loss': float(np.mean(losses)),
+               **stills_accuracy(trainer.model, valid, size)}
+        trainer.save(checkpoint, epoch + 1)
+        _append(run_dir / 'curve.csv', row)
+        with writer.as_default(step=epoch + 1):
+            for name, value in row.items():
+                tf.summary.scalar(name, value)
+        print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
+    return trainer.finished()
+
+
+def stills_accuracy(model, stills, size):
+    """Accuracy of each head against the most likely class of its target."""
+    inputs = np.stack([resize(image, size) for image in stills.images])
+    logits = model.predict(inputs[..., None], batch_size=256, verbose=0)
+    result = {}
+    for head, target in stills.targets.items():
+        counted = stills.weights[head] > 0
+        hits = logits[head].argmax(1) == target.argmax(1)
+        result[head] = float(hits[counted].mean()) if counted.any() else float('nan')
+    return result
+
+
+class _Trainer:
+    """The network in training, its optimizer and its loss."""
+
+    def __init__(self, config, steps, warmup, prior_shift):
+        self._config = config
+        self._shift = tf.constant(prior_shift, tf.float32)
+        sizes = {phase['size'] for phase in config['phases']}
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config['precision'])
+        self.model = build_stills_model(
+            build_encoder(config['backbone'], sizes.pop() if len(sizes) == 1 else None,
+                          config['dropout']), config['dropout'])
+        keras.config.set_dtype_policy(policy)
+        variables = self.model.trainable_variables
+        self._optimizer = keras.optimizers.SGD(
+            keras.optimizers.schedules.CosineDecay(
+                0.0, steps, warmup_target=config['learning_rate'], warmup_steps=warmup),
+            momentum=0.9, nesterov=True, weight_decay=config['weight_decay'])
+        self._optimizer.exclude_from_weight_decay(
+            [v for v in variables if v.path.split('/')[-1] != 'kernel'])
+        self._optimizer.build(variables)
+
+    def run_epoch(self, train, size, epoch):
+        rng = np.random.default_rng((self._config['seed'], epoch))
+        order = rng.permutation(len(train))
+        batch_size = self._config['batch_size']
+        starts = range(0, len(order) - batch_size + 1, batch_size)
+
+        def batch(start):
+            part = train.take(np.sort(order[start:start + batch_size]))
+            images = np.stack([augment(image, size, rng) for image in part.images])
+            return images[..., None], part.targets, part.weights
+
+        losses = []
+        # One thread keeps the order of the random numbers; it works while the network does.
+        with ThreadPoolExecutor(1) as pool:
+            pending = pool.submit(batch, starts[0])
+            for following in tqdm([*starts[1:], None], desc=f'epoch {epoch + 1}', leave=False, disable=None):
+                images, targets, weights = pending.result()
+                if following is not None:
+                    pending = pool.submit(batch, following)
+                losses.append(float(self._step(
+                    *tf.nest.map_structure(tf.constant, (images, targets, weights)))))
+        return losses
+
+    @tf.function(reduce_retracing=False)
+    def _step(self, images, targets, weights):
+        with tf.GradientTape() as tape:
+            logits = self.model(images, training=True)
+            logits = {**logits, 'six': logits['six'] + self._shift}
+            loss = sum(
+                weight * tf.reduce_mean(
+                    weights[head] * tf.nn.softmax_cross_entropy_with_logits(
+                        targets[head], logits[head]))
+                for head, weight in HEAD_WEIGHTS.items())
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        self._optimizer.apply(gradients)
+        return loss
+
+    def save(self, path, epoch):
+        """Write the whole state of training at the end of an epoch, all or nothing."""
+        partial = path.with_name('state.partial.npz')
+        arrays = {f'weight_{i:03d}': w for i, w in enumerate(self.model.get_weights())}
+        arrays |= {f'slot_{i:03d}': np.array(v) for i, v in enumerate(self._optimizer.variables)}
+        np.savez(partial, epoch=epoch, **arrays)
+        os.replace(partial, path)
+
+    def restore(self, path):
+        """Take up a saved state; return the number of epochs that it has behind it."""
+        with np.load(path) as state:
+            self.model.set_weights(
+                [state[k] for k in sorted(state) if k.startswith('weight_')])
+            for variable, key in zip(self._optimizer.variables,
+                                     sorted(k for k in state if k.startswith('slot_'))):
+                variable.assign(state[key])
+            return int(state['epoch'])
+
+    def finished(self):
+        model = build_stills_model(build_encoder(self._config['backbone']))
+        model.set_weights(self.model.get_weights())
+        return model
+
+
+def _append(path, row):
+    new = not path.exists()
+    with open(path, 'a', newline='') as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

@@ -1,0 +1,76 @@
+"""What the heads for stills are trained toward, from the samples of any set."""
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from emotion_perception.datasets.sample import VOTE_NAMES
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
+
+#: Classes of the heads for stills, in the order of their outputs.
+SEVEN = EMOTIONS + (NEUTRAL,)
+EIGHT = SEVEN + ('contempt',)
+
+_VOTES_OF_EIGHT = [VOTE_NAMES.index(name) for name in EIGHT]
+
+#: FER+ has ten votes an image; its FER2013 label counts as this many more toward the six classes.
+FER2013_VOTES = 2.5
+
+#: Probability mass that a set with one label an image spreads over all the classes.
+SMOOTHING = 0.06
+
+
+@dataclass
+class Stills:
+    """Single frames with soft targets; a weight of 0 says that a set has no such label."""
+
+    images: np.ndarray   #: uint8 [n,64,64], grey
+    targets: dict        #: head name -> float32 [n,classes], rows sum to 1
+    weights: dict        #: head name -> float32 [n]
+
+    def __len__(self):
+        return len(self.images)
+
+    def take(self, indices):
+        return Stills(self.images[indices],
+                      {head: target[indices] for head, target in self.targets.items()},
+                      {head: weight[indices] for head, weight in self.weights.items()})
+
+    def __add__(self, other):
+        return Stills(np.concatenate([self.images, other.images]),
+                      {head: np.concatenate([self.targets[head], other.targets[head]])
+                       for head in self.targets},
+                      {head: np.concatenate([self.weights[head], other.weights[head]])
+                       for head in self.weights})
+
+
+def stills_from(samples, frame=-1):
+    """Turn one frame of each sample into stills with targets.
+
+    The six-class target joins the FER+ votes with the FER2013 label, so that an image which
+    most people call neutral still teaches which expression it leans to, with less weight.
+    """
+    count = len(samples)
+    images = np.empty((count, *samples[0].frames.shape[1:3]), np.uint8)
+    six, eight, seven = np.zeros((count, 6)), np.zeros((count, 8)), np.zeros((count, 7))
+    six_weight = np.ones(count)
+    for i, sample in enumerate(samples):
+        images[i] = cv2.cvtColor(sample.frames[frame], cv2.COLOR_BGR2GRAY)
+        if sample.votes is not None:
+            eight[i] = sample.votes[_VOTES_OF_EIGHT]
+            six[i] = eight[i][:6]
+            six_weight[i] = min(1.0, 0.4 + six[i].sum() / 10)
+        elif sample.label is not None:
+            one_hot = np.equal(EIGHT, sample.label)
+            eight[i] = one_hot * (1 - SMOOTHING) + SMOOTHING / 8
+            if one_hot[:6].any():
+                six[i] = one_hot[:6] * (1 - SMOOTHING) + SMOOTHING / 6
+        if sample.fer2013_label is not None:
+            seven[i] = np.equal(SEVEN, sample.fer2013_label)
+            six[i] += FER2013_VOTES * seven[i][:6]
+    targets, weights = {}, {'six': six_weight}
+    for head, target in (('six', six), ('eight', eight), ('seven', seven)):
+        total = target.sum(1)
+        targets[head] = (target / np.maximum(total, 1e-9)[:, None]).astype(np.float32)
+        weights[head] = (weights.get(head, 1.0) * (total > 0)).astype(np.float32)
+    return Stills(images, targets, weights)

@@ -1,0 +1,74 @@
+"""The table of options: validation here, ROS parameters in the node and the docs follow it."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting of the pipeline, and the ROS parameter of the same name."""
+
+    name: str
+    default: bool | int | float | str
+    description: str
+    minimum: float | None = None   #: inclusive
+    maximum: float | None = None   #: inclusive
+    choices: tuple[str, ...] = ()
+    unit: str = ''
+    live: bool = False             #: may be changed while running
+
+    def check(self, value):
+        """Return the value in the option's own type.
+
+        :raises ValueError: when type or range are wrong; says what would be right.
+        """
+        kind = type(self.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise ValueError(f'{self.name} takes a {kind.__name__}, not {value!r}')
+        if self.choices and value not in self.choices:
+            raise ValueError(f'{self.name} takes one of {", ".join(self.choices)}, not {value!r}')
+        # Written so that a NaN is refused as well.
+        if self.minimum is not None and not self.minimum <= value <= self.maximum:
+            raise ValueError(
+                f'{self.name} takes {self.minimum} to {self.maximum} {self.unit}'.rstrip()
+                + f', not {value!r}')
+        return value
+
+
+OPTIONS = (
+    Option('cascade', '',
+           'Haar cascade file; empty: haarcascade_frontalface_default.xml of OpenCV'),
+    Option('min_face_size', 48, 'Side of the smallest face that is searched for',
+           24, 1000, unit='pixels'),
+    Option('scale_factor', 1.2, 'Ratio of neighbouring scales of the face search', 1.05, 1.5),
+    Option('min_neighbors', 3, 'Overlapping hits that make a face', 1, 20),
+    Option('detection_interval', 5,
+           'Frames over which one search of the whole image is spread', 1, 60, unit='frames'),
+    Option('track_mode', 'all', 'Follow all faces, or only the nearest (largest) one',
+           choices=('all', 'nearest'), live=True),
+    Option('max_faces', 16, 'Faces that are followed at most, for each camera', 1, 64),
+    Option('max_coast_frames', 15,
+           'Frames that a track lives on without its face being found', 1, 300, unit='frames',
+           live=True),
+    Option('publish_new_tracks', False,
+           'Also report faces that have not been seen often enough to be confirmed', live=True),
+    Option('sequence_limit', 100, 'Frames of a face that the network looks back on',
+           1, 100, unit='frames'),
+    Option('neutral_threshold', 0.35,
+           'Intensity below which the label of a face is neutral', 0.0, 1.0, live=True),
+    Option('threads', 1, 'Threads of the network', 1, 16),
+)
+
+
+def checked(given):
+    """Complete and check a dict of options.
+
+    :return: dict with every option's name.
+    :raises ValueError: for an unknown name or a wrong value.
+    """
+    known = {option.name: option for option in OPTIONS}
+    for name in given:
+        if name not in known:
+            raise ValueError(f'no option {name!r}; there are {", ".join(known)}')
+    return {name: option.check(given.get(name, option.default))
+            for name, option in known.items()}
