@@ -1,0 +1,151 @@
+"""The node: camera images in, EmotionArray out."""
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+import sys
+import threading
+from time import perf_counter
+
+from rcl_interfaces.msg import SetParametersResult
+import rclpy
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from emotion_perception.msg import EmotionArray
+from emotion_perception.nodes import messages, parameters
+from emotion_perception.nodes.diagnostics import Diagnostics
+from emotion_perception.nodes.newest_images import NewestImages
+from emotion_perception.options import OPTIONS
+from emotion_perception.pipeline import EmotionPipeline
+
+# Image transport -> message type, its name, suffix of the topic, conversion to BGR.
+TRANSPORTS = {
+    'raw': (Image, 'sensor_msgs/msg/Image', '', messages.bgr_from_image),
+    'compressed': (CompressedImage, 'sensor_msgs/msg/CompressedImage', '/compressed',
+                   messages.bgr_from_compressed_image),
+}
+
+
+class EmotionNode(Node):
+    """Publishes one EmotionArray on ~/emotions for every image that it processes.
+
+    The executor's thread only receives: it leaves each image in NewestImages. A thread of its
+    own takes the newest image of all cameras that have one, and processes them in one batch.
+
+    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ValueError: when a parameter has a value that cannot be, or the model is damaged.
+    :raises FileNotFoundError: when the model or the face detector's cascade is missing.
+    """
+
+    def __init__(self):
+        super().__init__('emotion_node')
+        values = parameters.declare(self, parameters.NODE_OPTIONS)
+        names, topics = values['camera_names'], values['image_topics']
+        if len(names) != len(topics) or len(set(names)) != len(names):
+            raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
+                             'expected one name for each topic, all different')
+        image_type, type_name, suffix, self._to_bgr = TRANSPORTS[values['image_transport']]
+        self._pipeline = EmotionPipeline(
+            values['model'] or None, **parameters.declare(self, OPTIONS))
+        self._pipeline_lock = threading.Lock()
+        self._images = NewestImages()
+
+        self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
+        resolved = {name: self.resolve_topic_name(topic) + suffix
+                    for name, topic in zip(names, topics)}
+        self._diagnostics = Diagnostics(self, resolved, type_name, self._pipeline.model_sha256)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        # Best effort receives from every publisher. Depth 1: the newest image, never a queue.
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        for name, topic in zip(names, topics):
+            events = SubscriptionEventCallbacks(
+                message_lost=partial(self._diagnostics.lost, name),
+                incompatible_qos=partial(self._diagnostics.incompatible_qos, name))
+            self.create_subscription(image_type, topic + suffix, partial(self._on_image, name),
+                                     qos, event_callbacks=events)
+            self.get_logger().info(f'Camera {name}: waits for {type_name} on {resolved[name]}')
+
+    @contextmanager
+    def working(self):
+        """Process images as long as the context lasts; an error in the work ends it too."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            worker = pool.submit(self._work)
+            try:
+                worker.add_done_callback(lambda _: self.context.try_shutdown())
+                yield
+            finally:
+                self._images.close()
+                worker.result()
+
+    def _on_image(self, camera, message):
+        self._diagnostics.received(camera, self._images.put(camera, message))
+
+    def _work(self):
+        while waiting := self._images.take():
+            self._process(waiting)
+
+    def _process(self, waiting):
+        started = perf_counter()
+        batch, headers = [], []
+        for camera, message in waiting.items():
+            try:
+                image = self._to_bgr(message)
+            except ValueError as error:
+                self._diagnostics.unusable(camera, str(error))
+                self.get_logger().warning(f'Camera {camera}: unusable image: {error}',
+                                          throttle_duration_sec=1.0)
+                continue
+            batch.append((camera, image, messages.nanoseconds(message.header.stamp)))
+            headers.append(message.header)
+        if not batch:
+            return
+        converted = perf_counter()
+        with self._pipeline_lock:
+            results = self._pipeline.process_batch(batch)
+            timings = dict(self._pipeline.timings)
+        processed = perf_counter()
+        for (camera, image, stamp), header, faces in zip(batch, headers, results):
+            try:
+                self._publisher.publish(
+                    messages.emotion_array(header, camera, image.shape[:2], faces))
+            except rclpy_implementation.RCLError:
+                if self.context.ok():
+                    raise
+                return  # a signal has shut the context down while these were processed
+            latency = self.get_clock().now().nanoseconds - stamp
+            self._diagnostics.processed(camera, latency * 1e-9, len(faces))
+        self._diagnostics.spent(len(batch), {
+            'conversion': converted - started, **timings, 'publish': perf_counter() - processed})
+
+    def _on_set_parameters(self, changed):
+        names = {option.name for option in OPTIONS}
+        options = {parameter.name: parameter.value for parameter in changed
+                   if parameter.name in names}
+        try:
+            with self._pipeline_lock:
+                self._pipeline.set_options(**options)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+
+def main():
+    """Run the node until SIGINT or SIGTERM."""
+    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init():
+        try:
+            node = EmotionNode()
+        except (ParameterException, ValueError, FileNotFoundError) as error:
+            get_logger('emotion_node').fatal(str(error))
+            sys.exit(1)
+        with node.working():
+            rclpy.spin(node)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,41 @@
+"""Hands the newest image of each camera from the thread that receives to the one that works."""
+import threading
+
+
+class NewestImages:
+    """One place for each camera; an image that comes before the last was taken replaces it.
+
+    So nothing queues up, and a camera that is slow or silent keeps no other one waiting.
+    """
+
+    def __init__(self):
+        self._waiting = {}
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, camera, message):
+        """Leave an image.
+
+        :return: True when it replaced one that nobody had taken.
+        """
+        with self._changed:
+            replaced = camera in self._waiting
+            self._waiting[camera] = message
+            self._changed.notify()
+        return replaced
+
+    def take(self):
+        """Wait for images and take all there are.
+
+        :return: dict camera -> message, the longest waiting first; empty when closed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            taken, self._waiting = self._waiting, {}
+            return {} if self._closed else taken
+
+    def close(self):
+        """Let take() return empty, now and from now on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()

@@ -1,0 +1,42 @@
+"""ROS parameters from tables of options."""
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+from emotion_perception.options import Option
+
+#: What emotion_node has beside the options of the pipeline.
+NODE_OPTIONS = (
+    Option('model', '', 'Model description (.json); empty: the installed model'),
+    Option('image_topics', ['image'], 'Image topic of each camera'),
+    Option('camera_names', ['camera'],
+           'Name of each camera, in the order of image_topics; stands in the results'),
+    Option('image_transport', 'raw',
+           'sensor_msgs/Image on the topics, or sensor_msgs/CompressedImage on <topic>/compressed',
+           choices=('raw', 'compressed')),
+)
+
+
+def declare(node, options):
+    """Declare each option as a parameter of the node.
+
+    :return: dict of the values, which a parameter file or the command line may have set.
+    :raises rclpy.exceptions.ParameterException: when such a value has a wrong type or range.
+    :raises ValueError: when it is none of the choices.
+    """
+    return {option.name: option.check(node.declare_parameter(
+        option.name, option.default, _descriptor(option)).value) for option in options}
+
+
+def _descriptor(option):
+    unit = f' [{option.unit}]' if option.unit else ''
+    descriptor = ParameterDescriptor(
+        description=option.description + unit, read_only=not option.live)
+    if option.choices:
+        descriptor.additional_constraints = 'one of: ' + ', '.join(option.choices)
+    if option.minimum is not None:
+        if isinstance(option.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(
+                from_value=float(option.minimum), to_value=float(option.maximum))]
+        else:
+            descriptor.integer_range = [IntegerRange(
+                from_value=option.minimum, to_value=option.maximum)]
+    return descriptor

@@ -1,0 +1,165 @@
+"""Publishes a video file or a webcam as a camera would."""
+from contextlib import suppress
+import os.path
+import sys
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.task import Future
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from emotion_perception.nodes import messages, parameters
+from emotion_perception.options import Option
+
+OPTIONS = (
+    Option('video', '', 'Video file; empty: a webcam'),
+    Option('device', 0, 'Number of the webcam', 0, 63),
+    Option('rate', 30.0, 'Images published a second; a file still plays at its own speed',
+           0.1, 240.0, unit='Hz'),
+    Option('width', 640, 'Width of the images', 16, 7680, unit='pixels'),
+    Option('height', 480, 'Height of the images', 16, 4320, unit='pixels'),
+    Option('loop', True, 'Whether a file starts again at its end'),
+    Option('max_images', 0, 'Images after which to end; 0: no end', 0, 2**31 - 1),
+    Option('frame_id', 'camera', 'Coordinate frame in the headers'),
+    Option('wait_for_subscriber', False, 'Whether to begin only when somebody subscribes'),
+    Option('record', '',
+           'Video (.avi) to write the published images to, and their stamps [ns] one a line '
+           'to <record>.stamps; empty: none'),
+)
+
+
+class VideoPublisher(Node):
+    """Publishes sensor_msgs/Image (bgr8) on image, with the quality of service of a camera.
+
+    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises OSError: when the video or the webcam does not open.
+    """
+
+    def __init__(self):
+        super().__init__('video_publisher')
+        self._values = values = parameters.declare(self, OPTIONS)
+        #: Done at the end of the video or after max_images.
+        self.finished = Future()
+        self.published = 0
+        self._open()
+        # Frames of the file that go by from one published image to the next.
+        own_rate = self._capture.get(cv2.CAP_PROP_FPS) if values['video'] else 0.0
+        self._frames_per_image = (own_rate or values['rate']) / values['rate']
+        self._frames_due = 1.0
+        self._image = None
+        self._recorder = _Recorder(values) if values['record'] else None
+        self._publisher = self.create_publisher(Image, 'image', qos_profile_sensor_data)
+        self.create_timer(1 / values['rate'], self._on_timer)
+        self.get_logger().info(
+            f"{values['video'] or 'webcam %d' % values['device']} on "
+            f"{self._publisher.topic_name}: {values['width']} x {values['height']} pixels, "
+            f"{values['rate']:g} Hz")
+
+    def close(self):
+        """Say how much was published and finish the recording."""
+        if self._recorder:
+            self._recorder.close()
+        self.get_logger().info(f'Published {self.published} images')
+
+    def _open(self):
+        path = self._values['video']
+        self._capture = cv2.VideoCapture(path or self._values['device'])
+        if not self._capture.isOpened():
+            if not path:
+                raise OSError(f"webcam {self._values['device']} does not open")
+            reason = 'not a video that OpenCV reads' if os.path.isfile(path) else 'no such file'
+            raise OSError(f"video '{path}' does not open: {reason}")
+
+    def _on_timer(self):
+        if self._values['wait_for_subscriber'] and not self.published:
+            if not self._publisher.get_subscription_count():
+                return
+        if self.published == self._values['max_images'] > 0 or not self._advance():
+            if not self.finished.done():
+                self.finished.set_result(None)
+            return
+        stamp = self.get_clock().now()
+        header = Header(stamp=stamp.to_msg(), frame_id=self._values['frame_id'])
+        self._publisher.publish(messages.image_from_bgr(self._image, header))
+        self.published += 1
+        if self._recorder:
+            self._recorder.add(self._image, stamp.nanoseconds)
+
+    def _advance(self):
+        """Bring self._image up to its time; False at the end of the video."""
+        while self._frames_due >= 1:
+            read, frame = self._capture.read()
+            if not read and self.published and self._values['video'] and self._values['loop']:
+                self._open()
+                read, frame = self._capture.read()
+            if not read:
+                return False
+            self._image = letterbox(frame, self._values['width'], self._values['height'])
+            self._frames_due -= 1
+        self._frames_due += self._frames_per_image
+        return True
+
+
+class _Recorder:
+    """Keeps what was published, for those who want to see it beside the results."""
+
+    def __init__(self, values):
+        self._video = cv2.VideoWriter(
+            values['record'], cv2.VideoWriter_fourcc(*'MJPG'), values['rate'],
+            (values['width'], values['height']))
+        if not self._video.isOpened():
+            raise OSError(f"recording '{values['record']}' does not open for writing")
+        self._stamps = open(values['record'] + '.stamps', 'w')
+
+    def add(self, image, stamp_ns):
+        self._video.write(image)
+        print(stamp_ns, file=self._stamps)
+
+    def close(self):
+        self._video.release()
+        self._stamps.close()
+
+
+def letterbox(image, width, height):
+    """Scale an image to fit, in its own proportions, with black bars at two sides.
+
+    :param image: uint8 [H,W,3].
+    :return: uint8 [height,width,3].
+    """
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner_width = max(1, round(image.shape[1] * scale))
+    inner_height = max(1, round(image.shape[0] * scale))
+    if (inner_height, inner_width) != image.shape[:2]:
+        image = cv2.resize(image, (inner_width, inner_height),
+                           interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    if (inner_height, inner_width) == (height, width):
+        return image
+    left, top = (width - inner_width) // 2, (height - inner_height) // 2
+    boxed = np.zeros((height, width, 3), np.uint8)
+    boxed[top:top + inner_height, left:left + inner_width] = image
+    return boxed
+
+
+def main():
+    """Publish until the end of the video, SIGINT or SIGTERM."""
+    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init():
+        try:
+            node = VideoPublisher()
+        except (ParameterException, ValueError, OSError) as error:
+            get_logger('video_publisher').fatal(str(error))
+            sys.exit(1)
+        try:
+            rclpy.spin_until_future_complete(node, node.finished)
+        finally:
+            node.close()
+
+
+if __name__ == '__main__':
+    main()
