@@ -72,7 +72,7 @@ class Display:
         self._stream = stream
         self._live = stream.isatty()
         self._lines = 0
-        self._begin = self._shown = monotonic()
+        self._shown = 0.0
 
     def update(self, results):
         """Show the newest result, when it is time to."""
@@ -80,7 +80,7 @@ class Display:
             return
         self._shown = monotonic()
         recent = sum(self._shown - arrival < 1.0 for arrival in results.arrivals[-2 * RATE:])
-        head = (f'{self._shown - self._begin:6.1f} s  {recent:3d} images/s  '
+        head = (f'{self._shown - results.arrivals[0]:6.1f} s  {recent:3d} images/s  '
                 f'latency {median(results.latencies[-RATE:]) * 1e3:5.1f} ms')
         faces = results.messages[-1].faces
         if self._live:
@@ -211,7 +211,7 @@ def summarise(results, published):
 def annotate(recording, messages, output):
     """Write the published images with the results drawn on them.
 
-    The still is the image with the most faces, and of these the one of most intensity.
+    The still is the image that shows the most faces, and of these the most intensity.
     """
     by_stamp = {nanoseconds(message.header.stamp): message.faces for message in messages}
     video = cv2.VideoCapture(str(recording))
@@ -225,7 +225,8 @@ def annotate(recording, messages, output):
         faces = by_stamp.get(stamp, [])
         draw_faces(image, faces)
         writer.write(image)
-        rank = (len(faces), sum(face.intensity for face in faces))
+        seen = [face.intensity for face in faces if face.state == TrackState.CONFIRMED]
+        rank = (len(seen), sum(seen))
         if rank > best:
             best = rank
             cv2.imwrite(str(output / 'annotated.png'), image)

@@ -47,7 +47,8 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: CameraCounts(topic) for name, topic in topics.items()}
-        self._silent = dict.fromkeys(topics)
+        self._reasons = dict.fromkeys(topics)  # why a camera was silent at the last report
+        self._logged = dict.fromkeys(topics)
         self._seconds = Counter()
         self._frames = 0
         self._faces = {}
@@ -166,11 +167,16 @@ class Diagnostics:
                 'need FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA for publisher and node')
 
     def _log_silence(self, name, reason):
-        """Log a silence when it begins or changes its reason, and its end."""
-        if reason == self._silent[name]:
+        """Log once why a camera is silent, and when its images arrive again.
+
+        A reason counts when two reports in a row have it: a publisher that has just come needs a
+        moment to connect.
+        """
+        before, self._reasons[name] = self._reasons[name], reason
+        if reason != before or reason == self._logged[name]:
             return
+        self._logged[name] = reason
         if reason:
             self._node.get_logger().warning(f'Camera {name}: {reason}')
         else:
             self._node.get_logger().info(f'Camera {name}: images arrive')
-        self._silent[name] = reason

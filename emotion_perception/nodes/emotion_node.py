@@ -108,7 +108,7 @@ class EmotionNode(Node):
         converted = perf_counter()
         with self._pipeline_lock:
             results = self._pipeline.process_batch(batch)
-            timings = dict(self._pipeline.timings)
+            timings = self._pipeline.timings
         processed = perf_counter()
         for (camera, image, stamp), header, faces in zip(batch, headers, results):
             try:

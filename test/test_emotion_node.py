@@ -1,0 +1,410 @@
+"""The emotion node as a process of its own, over DDS."""
+import array
+from contextlib import contextmanager
+import os
+import signal
+import subprocess
+import sys
+from time import monotonic
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from emotion_perception.emotions import TrackState  # noqa: E402
+from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.nodes.messages import image_from_bgr  # noqa: E402
+from emotion_perception.nodes.newest_images import NewestImages  # noqa: E402
+from emotion_perception.nodes.parameters import NODE_OPTIONS  # noqa: E402
+from emotion_perception.options import OPTIONS  # noqa: E402
+from rcl_interfaces.msg import ParameterType  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+MAIN = 'from emotion_perception.nodes.emotion_node import main; main()'
+LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+
+EMPTY = np.full((120, 160, 3), 90, np.uint8)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def transport():
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+        environment.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+        with rclpy.init():
+            yield
+
+
+class Robot:
+    """Cameras and a listener around one emotion node."""
+
+    def __init__(self, name, process, log, image_type=Image, topics=('image',)):
+        self.process, self._log, self._stamp = process, log, 0
+        self.node = rclpy.create_node(f'robot_of_{name}')
+        self.cameras = {topic: self.node.create_publisher(
+            image_type, topic, qos_profile_sensor_data) for topic in topics}
+        self.results, self.reports = [], []
+        self.node.create_subscription(
+            EmotionArray, f'/{name}/emotions', self.results.append, 100)
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report, 10)
+        self.parameters = AsyncParameterClient(self.node, name)
+        self.name = name
+
+    def _on_report(self, message):
+        status = [s for s in message.status if s.name.startswith(f'{self.name}: ')]
+        if status:
+            self.reports.append(message)
+
+    def log(self):
+        return self._log.read_text()
+
+    def wait_for(self, condition):
+        end = monotonic() + LIMIT
+        while not (result := condition()):
+            if self.process.poll() is not None:
+                pytest.fail(f'node ended with {self.process.returncode}:\n{self.log()}')
+            if monotonic() > end:
+                pytest.fail(f'waited for nothing; the node says:\n{self.log()}')
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+        return result
+
+    def header(self):
+        self._stamp += 33_000_000
+        return Header(stamp=Time(sec=self._stamp // 10**9, nanosec=self._stamp % 10**9),
+                      frame_id='eye')
+
+    def send(self, image, topic='image', **fields):
+        """Publish pixels (or a ready message) under the next stamp; return the message."""
+        message = image_from_bgr(image, Header()) if isinstance(image, np.ndarray) else image
+        for field, value in fields.items():
+            setattr(message, field, value)
+        message.header = self.header()
+        self.cameras[topic].publish(message)
+        return message
+
+    def results_of(self, message):
+        return [result for result in self.results if result.header.stamp == message.header.stamp]
+
+    def process_image(self, image, topic='image', **fields):
+        """Publish an image and wait for its one result."""
+        sent = self.send(image, topic, **fields)
+        self.wait_for(lambda: self.results_of(sent))
+        result, = self.results_of(sent)
+        return sent, result
+
+    def warm_up(self, image=EMPTY):
+        """Publish until the first result shows that all is connected."""
+        self.wait_for(lambda: all(camera.get_subscription_count()
+                                  for camera in self.cameras.values()))
+        for topic in self.cameras:
+            seen = len(self.results)
+
+            def connected():
+                self.send(image, topic)
+                self.spin(0.3)
+                return len(self.results) > seen
+            self.wait_for(connected)
+        self.spin(1.0)
+        self.results.clear()
+        return self
+
+    def spin(self, seconds):
+        end = monotonic() + seconds
+        while monotonic() < end:
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+
+    def next_report(self, condition=lambda status: True):
+        """Wait for a report after now that meets the condition: dict task -> status."""
+        self.reports.clear()
+
+        def report():
+            for message in self.reports:
+                status = {s.name.removeprefix(f'{self.name}: '): s for s in message.status}
+                if condition(status):
+                    return status
+        return self.wait_for(report)
+
+    def wait_done(self, future):
+        self.wait_for(future.done)
+        return future.result()
+
+
+def values(status):
+    return {value.key: value.value for value in status.values}
+
+
+def count(status, what):
+    return int(values(status)[what])
+
+
+@contextmanager
+def emotion_node(folder, name, *arguments, code=MAIN, **robot):
+    log = folder / f'{name}.log'
+    with log.open('w') as stream:
+        process = subprocess.Popen(
+            [sys.executable, '-c', code, '--ros-args', '-r', f'__node:={name}', *arguments],
+            cwd=folder, stdout=stream, stderr=subprocess.STDOUT)
+    robot = Robot(name, process, log, **robot)
+    try:
+        yield robot
+    finally:
+        robot.node.destroy_node()
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope='module')
+def robot(tmp_path_factory):
+    """Give a node with default parameters, shared by the tests that leave it as it is."""
+    with emotion_node(tmp_path_factory.mktemp('node'), 'emotion_node') as robot:
+        yield robot.warm_up()
+
+
+@pytest.fixture(scope='module')
+def portrait():
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    return cv2.cvtColor(cv2.resize(data.astronaut(), (320, 320)), cv2.COLOR_RGB2BGR)
+
+
+def test_one_result_for_every_image_also_with_no_face(robot):
+    robot.results.clear()
+    for _ in range(10):
+        sent, result = robot.process_image(EMPTY)
+        assert result.header == sent.header
+        assert result.camera == 'camera'
+        assert (result.image_width, result.image_height) == (160, 120)
+        assert result.faces == []
+    robot.spin(0.5)
+    assert len(robot.results) == 10
+
+
+def test_a_face_is_found_and_keeps_its_id(robot, portrait):
+    results = [robot.process_image(portrait)[1] for _ in range(15)]
+    face, = results[-1].faces
+    assert {f.track_id for result in results for f in result.faces} == {face.track_id}
+    assert face.state == TrackState.CONFIRMED
+    assert face.roi.x_offset + face.roi.width <= 320
+    assert face.sequence_length > 1 and face.sequence_duration > 0
+    assert sum(face.scores) == pytest.approx(1, abs=1e-4)
+    assert max(len(result.faces) for result in results) == 1
+
+
+@pytest.mark.parametrize('encoding, bytes_a_pixel', [
+    ('bgr8', 3), ('rgb8', 3), ('bgra8', 4), ('rgba8', 4), ('mono8', 1), ('mono16', 2),
+    ('yuv422', 2), ('yuv422_yuy2', 2), ('bayer_rggb8', 1), ('bayer_bggr8', 1), ('bayer_gbrg8', 1),
+    ('bayer_grbg8', 1)])
+def test_every_encoding_is_processed(robot, encoding, bytes_a_pixel):
+    step = 160 * bytes_a_pixel
+    data = array.array('B', bytes(step * 120))
+    _, result = robot.process_image(
+        Image(encoding=encoding, width=160, height=120, step=step, data=data))
+    assert (result.image_width, result.image_height) == (160, 120)
+
+
+def test_unusable_images_are_counted_and_the_node_lives_on(robot):
+    before = count(robot.next_report()['camera camera'], 'images unusable')
+    robot.results.clear()
+    bad = [{'encoding': 'h264'}, {'step': 1}, {'height': 7}, {'width': 0, 'height': 0, 'step': 0}]
+    for number, fields in enumerate(bad, start=1):
+        robot.send(EMPTY, **fields)
+        status = robot.next_report(
+            lambda all: count(all['camera camera'], 'images unusable') >= before + number)
+        assert status['camera camera'].level == DiagnosticStatus.WARN
+    assert 'the image is empty: 0 x 0' in status['camera camera'].message
+    assert robot.results == []
+    assert "unknown encoding 'h264', expected one of bgr8" in robot.log()
+    robot.process_image(EMPTY)
+
+
+def test_unusable_images_are_logged_at_most_once_a_second(robot):
+    before = robot.log().count('step is 2,')
+    start = monotonic()
+    for _ in range(40):
+        robot.send(EMPTY, step=2)
+        robot.spin(0.02)
+    seconds = monotonic() - start
+    robot.process_image(EMPTY)
+    assert robot.log().count('step is 2,') - before <= 1 + seconds
+
+
+def test_reports(robot):
+    first = robot.next_report()
+    for _ in range(5):
+        robot.process_image(EMPTY)
+    last = robot.next_report(lambda all: count(all['camera camera'], 'images processed')
+                             >= count(first['camera camera'], 'images processed') + 5)
+    assert set(last) == {'camera camera', 'processing'}
+    for status in last.values():
+        assert status.hardware_id == 'none'
+    camera = last['camera camera']
+    assert values(camera)['topic'] == '/image'
+    assert count(camera, 'images received') == sum(count(camera, f'images {what}') for what in (
+        'processed', 'dropped (overload)', 'unusable'))
+    assert last['processing'].level == DiagnosticStatus.OK
+    assert len(values(last['processing'])['model SHA-256']) == 64
+    stages = {key.removesuffix(' [ms/image]') for key in values(last['processing'])}
+    assert {'conversion', 'detection', 'crop', 'encoding', 'head', 'publish'} <= stages
+
+
+def test_parameters_are_described(robot):
+    names = [option.name for option in (*NODE_OPTIONS, *OPTIONS)]
+    found = robot.wait_done(robot.parameters.describe_parameters(names)).descriptors
+    for option, descriptor in zip((*NODE_OPTIONS, *OPTIONS), found):
+        assert descriptor.name == option.name
+        assert descriptor.description.startswith(option.description)
+        assert descriptor.read_only is not option.live
+        assert descriptor.type != ParameterType.PARAMETER_NOT_SET
+        for limits in (*descriptor.integer_range, *descriptor.floating_point_range):
+            assert (limits.from_value, limits.to_value) == (option.minimum, option.maximum)
+
+
+@pytest.mark.parametrize('name, value, reason', [
+    ('neutral_threshold', 1.5, 'out of range'),
+    ('neutral_threshold', float('nan'), 'neutral_threshold'),
+    ('neutral_threshold', 'high', 'Wrong parameter type'),
+    ('track_mode', 'farthest', 'all, nearest'),
+    ('max_coast_frames', 0, 'out of range'),
+    ('threads', 2, 'read-only')])
+def test_bad_value_is_refused_live_with_a_reason(robot, name, value, reason):
+    result, = robot.wait_done(
+        robot.parameters.set_parameters([Parameter(name, value=value)])).results
+    assert not result.successful
+    assert reason in result.reason
+
+
+def test_parameter_changes_live(robot, portrait):
+    def set_parameter(name, value):
+        result, = robot.wait_done(
+            robot.parameters.set_parameters([Parameter(name, value=value)])).results
+        assert result.successful, result.reason
+    for _ in range(15):
+        robot.process_image(portrait)
+    set_parameter('neutral_threshold', 1.0)
+    _, result = robot.process_image(portrait)
+    face, = result.faces
+    assert face.label == 'neutral' or face.intensity == 1.0
+    set_parameter('neutral_threshold', 0.0)
+    _, result = robot.process_image(portrait)
+    assert result.faces[0].label != 'neutral'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_node_at_work(tmp_path, portrait, number):
+    with emotion_node(tmp_path, f'ended_by_{number.name.lower()}') as robot:
+        robot.warm_up(portrait)
+        for _ in range(5):
+            robot.send(portrait)
+        robot.process.send_signal(number)
+        assert robot.process.wait(LIMIT) == 0, robot.log()
+        assert 'Traceback' not in robot.log()
+
+
+@pytest.mark.parametrize('arguments, reason', [
+    (['scale_factor:=9.0'], 'scale_factor'),
+    (['threads:=many'], 'threads'),
+    (['track_mode:=farthest'], 'track_mode takes one of all, nearest'),
+    (['image_transport:=theora'], 'image_transport takes one of raw, compressed'),
+    (['camera_names:=[a,a]', 'image_topics:=[/x,/y]'], 'one name for each topic, all different'),
+    (['model:=/nowhere.json'], '/nowhere.json is missing'),
+    (['cascade:=/nowhere.xml'], '/nowhere.xml')])
+def test_bad_start_says_why(tmp_path, arguments, reason):
+    command = [sys.executable, '-c', MAIN, '--ros-args']
+    for argument in arguments:
+        command += ['-p', argument]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
+    assert ended.returncode == 1
+    assert 'FATAL' in ended.stderr and reason in ended.stderr
+    assert 'Traceback' not in ended.stderr
+
+
+def test_an_error_in_the_work_ends_the_node(tmp_path):
+    code = ('from emotion_perception.pipeline import EmotionPipeline\n'
+            'EmotionPipeline.process_batch = lambda self, batch: 1 / 0\n' + MAIN)
+    with emotion_node(tmp_path, 'broken_node', code=code) as robot:
+        end = monotonic() + LIMIT
+        while robot.process.poll() is None and monotonic() < end:
+            robot.send(EMPTY)
+            robot.spin(0.2)
+        assert robot.process.returncode == 1
+        assert 'ZeroDivisionError' in robot.log()
+
+
+def test_compressed_images(tmp_path):
+    jpeg = cv2.imencode('.jpg', EMPTY)[1].tobytes()
+
+    def message(data):
+        return CompressedImage(format='jpeg', data=array.array('B', data))
+    with emotion_node(tmp_path, 'compressed_node', '-p', 'image_transport:=compressed',
+                      image_type=CompressedImage, topics=['image/compressed']) as robot:
+        robot.warm_up(message(jpeg))
+        robot.send(message(jpeg[:len(jpeg) // 2]), 'image/compressed')
+        status = robot.next_report(
+            lambda all: count(all['camera camera'], 'images unusable') == 1)
+        assert 'do not decode' in status['camera camera'].message
+        sent, result = robot.process_image(message(jpeg), 'image/compressed')
+        assert result.header == sent.header
+        assert (result.image_width, result.image_height) == (160, 120)
+
+
+def test_cameras_share_a_node_and_a_silent_one_holds_nobody_up(tmp_path, portrait):
+    with emotion_node(
+            tmp_path, 'two_cameras', '-p', 'image_topics:=[/left/image,/right/image,/dead/image]',
+            '-p', 'camera_names:=[left,right,dead]',
+            topics=['/left/image', '/right/image']) as robot:
+        robot.warm_up()
+        for _ in range(15):
+            _, left = robot.process_image(portrait, '/left/image')
+            _, right = robot.process_image(EMPTY, '/right/image')
+            assert (left.camera, right.camera) == ('left', 'right')
+        assert len(left.faces) == 1 and right.faces == []
+        status = robot.next_report(
+            lambda all: all['camera dead'].level == DiagnosticStatus.WARN)
+        assert status['camera dead'].message == 'no image on /dead/image: nobody publishes it'
+        robot.next_report()
+        assert robot.log().count('no image on /dead/image') == 1
+
+
+def test_the_newest_image_wins_under_overload(robot):
+    big = np.zeros((1080, 1920, 3), np.uint8)
+    robot.results.clear()
+    sent = [robot.send(big) for _ in range(30)]
+    # Whatever was dropped, by the transport or the node: the order stays, nothing comes twice.
+    robot.process_image(EMPTY)
+    stamps = [result.header.stamp.nanosec + result.header.stamp.sec * 10**9
+              for result in robot.results]
+    assert stamps == sorted(set(stamps))
+    assert len(stamps) < len(sent)
+
+
+def test_newest_image_replaces_the_one_before():
+    images = NewestImages()
+    assert not images.put('left', 1)
+    assert not images.put('right', 2)
+    assert images.put('left', 3)
+    assert images.take() == {'left': 3, 'right': 2}
+    assert not images.put('left', 4)
+    images.close()
+    assert images.take() == {}
+
+
+def test_simulated_time(tmp_path):
+    with emotion_node(tmp_path, 'replay', '-p', 'use_sim_time:=true') as robot:
+        clock = robot.node.create_publisher(Clock, '/clock', 10)
+        robot.warm_up()
+
+        def simulated():
+            clock.publish(Clock(clock=Time(sec=1234)))
+            robot.spin(0.2)
+            return any(report.header.stamp.sec == 1234 for report in robot.reports)
+        robot.wait_for(simulated)
+        robot.process_image(EMPTY)
