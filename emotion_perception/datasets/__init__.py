@@ -1,5 +1,6 @@
 """Face data sets of every layout as one list of samples."""
 from emotion_perception.datasets.loading import load
-from emotion_perception.datasets.sample import DatasetError, Sample, SAMPLE_LABELS, VOTE_NAMES
+from emotion_perception.datasets.sample import (
+    DatasetError, Sample, SAMPLE_LABELS, Samples, VOTE_NAMES)
 
-__all__ = ['DatasetError', 'load', 'Sample', 'SAMPLE_LABELS', 'VOTE_NAMES']
+__all__ = ['DatasetError', 'load', 'Sample', 'SAMPLE_LABELS', 'Samples', 'VOTE_NAMES']

@@ -1,6 +1,7 @@
 """CK+, the Extended Cohn-Kanade set, as its authors give it."""
 from emotion_perception.datasets.sample import DatasetError, Recording
 
+SET = 'ckplus'
 LAYOUT = ('CK+: the folder with cohn-kanade-images/S005/001/S005_001_00000001.png and '
           'Emotion/S005/001/S005_001_00000011_emotion.txt')
 

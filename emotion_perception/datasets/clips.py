@@ -1,6 +1,8 @@
 """A folder of labelled clips of one's own."""
-from emotion_perception.datasets.sample import DatasetError, label_of, Recording, SAMPLE_LABELS
+from emotion_perception.datasets.sample import (
+    DatasetError, label_of, LABEL_OF_NAME, Recording, SAMPLE_LABELS)
 
+SET = 'clips'
 LAYOUT = ('clips of one\'s own: FOLDER/LABEL/PERSON_xxx.mp4 (.avi, .mkv, .mov, .webm) or '
           'FOLDER/LABEL/PERSON_xxx/*.jpg (*.png), LABEL being one of ' + ', '.join(SAMPLE_LABELS))
 
@@ -9,19 +11,17 @@ _IMAGES = ('.jpg', '.jpeg', '.png')
 
 
 def recognises(path):
-    return path.is_dir() and any(map(_folder_label, path.iterdir()))
+    return path.is_dir() and any(map(_is_label, path.iterdir()))
 
 
 def recordings(path):
     """List videos and folders of images; the person is the name up to the first underscore."""
     listed = []
-    for folder in sorted(path.iterdir()):
+    for folder in sorted(path.glob('[!.]*')):
         if not folder.is_dir():
             continue
-        label = _folder_label(folder)
-        if label is None:
-            raise DatasetError(f'{folder} is not named after a label; expected {LAYOUT}')
-        for clip in sorted(folder.iterdir()):
+        label = label_of(folder.name, folder, LAYOUT)
+        for clip in sorted(folder.glob('[!.]*')):
             if clip.is_dir():
                 source = sorted(f for f in clip.iterdir() if f.suffix.lower() in _IMAGES)
                 if not source:
@@ -35,8 +35,5 @@ def recordings(path):
     return listed
 
 
-def _folder_label(path):
-    try:
-        return label_of(path.name) if path.is_dir() else None
-    except KeyError:
-        return None
+def _is_label(path):
+    return path.is_dir() and path.name.lower() in LABEL_OF_NAME

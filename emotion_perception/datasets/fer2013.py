@@ -4,10 +4,11 @@ import numpy as np
 from emotion_perception.datasets.reading import rows
 from emotion_perception.datasets.sample import DatasetError, Recording
 
+SET = 'fer2013'
 LAYOUT = 'FER2013: fer2013.csv with the columns emotion, pixels, Usage'
 
-#: The set's codes 0 to 6.
-_LABELS = ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise', 'neutral')
+_LABELS = {'0': 'anger', '1': 'disgust', '2': 'fear', '3': 'happiness', '4': 'sadness',
+           '5': 'surprise', '6': 'neutral'}
 #: Column ``Usage``, which FER+ shares.
 PARTS = {'Training': 'train', 'PublicTest': 'valid', 'PrivateTest': 'test'}
 
@@ -17,30 +18,24 @@ def recognises(path):
 
 
 def recordings(path):
-    listed = []
-    for number, row in enumerate(image_rows(path if path.is_file() else path / 'fer2013.csv')):
-        listed.append(Recording(
-            name=f'fer{number:07}.png', source=pixels(row), label=label(row),
-            fer2013_label=label(row), part=PARTS[row['Usage']]))
-    return listed
+    table = path if path.is_file() else path / 'fer2013.csv'
+    return [Recording(name=f'fer{number:07}.png', source=image, label=label, fer2013_label=label,
+                      part=part)
+            for number, (image, label, part) in enumerate(read_table(table))]
 
 
-def image_rows(table):
-    """Return the rows of ``fer2013.csv``; DatasetError when it is not that."""
-    listed = rows(table, ('emotion', 'pixels', 'Usage'), LAYOUT)
-    for line, row in enumerate(listed, start=2):
-        if row['Usage'] not in PARTS or row['emotion'] not in set('0123456') \
-                or row['pixels'].count(' ') != 48 * 48 - 1:
-            raise DatasetError(f'{table}, line {line}: not a class 0 to 6, 2304 pixels and '
-                               f'one of {", ".join(PARTS)}; expected {LAYOUT}')
-    return listed
+def read_table(path):
+    """Return the image (uint8 [48,48]), the label and the part of each row of fer2013.csv.
 
-
-def pixels(row):
-    """Return a row's image, uint8 [48,48]."""
-    return np.array(row['pixels'].split(), np.uint8).reshape(48, 48)
-
-
-def label(row):
-    """Return a row's label."""
-    return _LABELS[int(row['emotion'])]
+    :raises DatasetError: when the table is not that; names the line.
+    """
+    faces = []
+    for line, row in enumerate(rows(path, ('emotion', 'pixels', 'Usage'), LAYOUT), start=2):
+        # Checked first, because numpy would read what it can and keep quiet about the rest.
+        digits = (row['pixels'] or '').replace(' ', '').isdigit()
+        image = np.fromstring(row['pixels'], np.uint8, sep=' ') if digits else np.empty(0)
+        if image.size != 48 * 48 or row['emotion'] not in _LABELS or row['Usage'] not in PARTS:
+            raise DatasetError(f'{path}, line {line}: not a class 0 to 6, 2304 pixels and one '
+                               f'of {", ".join(PARTS)}; expected {LAYOUT}')
+        faces.append((image.reshape(48, 48), _LABELS[row['emotion']], PARTS[row['Usage']]))
+    return faces

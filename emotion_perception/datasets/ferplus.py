@@ -6,6 +6,7 @@ from emotion_perception.datasets.reading import read_image, rows
 from emotion_perception.datasets.sample import (
     DatasetError, majority_label, Recording, VOTE_NAMES)
 
+SET = 'fer2013'
 LAYOUT = ('FER+: fer2013new.csv (Usage, Image name, ten columns of votes) beside fer2013.csv, or '
           'beside the image folders FER2013Train, FER2013Valid, FER2013Test')
 
@@ -20,22 +21,22 @@ def recognises(path):
 
 def recordings(path):
     table = path if path.is_file() else path / 'fer2013new.csv'
-    votes_rows = rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT)
-    pixels_table = table.parent / 'fer2013.csv'
-    image_rows = fer2013.image_rows(pixels_table) if pixels_table.exists() else None
-    if image_rows is not None and len(image_rows) != len(votes_rows):
-        raise DatasetError(f'{table} has {len(votes_rows)} rows, {pixels_table} '
-                           f'{len(image_rows)}; expected the same images in the same order')
-    listed = []
-    for i, row in enumerate(votes_rows):
+    pixels = table.parent / 'fer2013.csv'
+    listed = rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT)
+    faces = fer2013.read_table(pixels) if pixels.exists() else None
+    if faces and len(faces) != len(listed):
+        raise DatasetError(f'{table} has {len(listed)} rows, {pixels} has {len(faces)}; '
+                           'expected the same images in the same order')
+    found = []
+    for i, row in enumerate(listed):
         name = row['Image name']
         if not name:  # FER+ took the image out of the set
             continue
-        votes = np.array([row[column] for column in VOTE_NAMES], np.uint8)
-        if image_rows:
-            image, label = fer2013.pixels(image_rows[i]), fer2013.label(image_rows[i])
+        votes = np.array([int(row[column]) for column in VOTE_NAMES], np.uint8)
+        if faces:
+            image, label, _ = faces[i]
         else:
             image, label = read_image(table.parent / _FOLDERS[row['Usage']] / name), None
-        listed.append(Recording(name=name, source=image, votes=votes, label=majority_label(votes),
-                                fer2013_label=label, part=fer2013.PARTS[row['Usage']]))
-    return listed
+        found.append(Recording(name=name, source=image, votes=votes, label=majority_label(votes),
+                               fer2013_label=label, part=fer2013.PARTS[row['Usage']]))
+    return found

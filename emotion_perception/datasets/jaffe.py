@@ -3,6 +3,7 @@ import re
 
 from emotion_perception.datasets.sample import Recording
 
+SET = 'jaffe'
 LAYOUT = 'JAFFE: a folder of KA.AN1.39.tiff (subject, expression and take, number)'
 
 _LABELS = {'AN': 'anger', 'DI': 'disgust', 'FE': 'fear', 'HA': 'happiness', 'NE': 'neutral',

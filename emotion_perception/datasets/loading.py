@@ -7,8 +7,8 @@ from emotion_perception.datasets import (
 from emotion_perception.datasets.reading import read
 from emotion_perception.datasets.sample import DatasetError
 
-#: Each has ``LAYOUT`` (a description), ``recognises(path)`` and ``recordings(path)``; a folder
-#: that several would take goes to the first, so that the general ones stand last.
+#: Each has ``SET`` (which data set it is), ``LAYOUT`` (a description), ``recognises(path)`` and
+#: ``recordings(path)``; what several would take goes to the first.
 _LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, ferplus, fer2013,
             ckplus, jaffe, mmi, oulu_casia, ravdess, clips)
 
@@ -19,9 +19,9 @@ def load(path, kind=None):
     :param path: folder or file.
     :param kind: None for all that it holds, 'stills' or 'sequences'. The stills of a set that
         has neutral-to-apex sequences only are their last frames.
-    :return: list of :class:`~emotion_perception.datasets.Sample`; its attribute
-        ``without_face`` names what was left out, because no face was found. That is
-        warned of, too.
+    :return: :class:`~emotion_perception.datasets.Samples`, a list of
+        :class:`~emotion_perception.datasets.Sample`. What is left out because no face was
+        found is warned of and stands in its ``without_face``.
     :raises DatasetError: when no layout fits, when a file is missing or cannot be read.
     """
     path = Path(path)
@@ -32,6 +32,6 @@ def load(path, kind=None):
             recordings = layout.recordings(path)
             if not recordings:
                 raise DatasetError(f'{path} holds no labelled face; expected {layout.LAYOUT}')
-            return read(recordings, kind)
+            return read(layout.SET, recordings, kind)
     known = '\n'.join(f'  {layout.LAYOUT}' for layout in _LAYOUTS)
     raise DatasetError(f'{path} has none of the known layouts, which are\n{known}')

@@ -5,6 +5,7 @@ import cv2
 
 from emotion_perception.datasets.sample import DatasetError, Recording
 
+SET = 'mmi'
 LAYOUT = ('MMI: the folder with Sessions/NUMBER/ of session.xml (view of the track), '
           'S001-100.avi and S001-100.xml (Metatag Emotion)')
 

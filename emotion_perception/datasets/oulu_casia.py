@@ -1,6 +1,7 @@
 """Oulu-CASIA NIR&VIS, visible light and strong illumination."""
 from emotion_perception.datasets.sample import DatasetError, label_of, Recording
 
+SET = 'oulu_casia'
 LAYOUT = 'Oulu-CASIA: the folder with VL/Strong/P001/Anger/000.jpeg'
 
 #: Frames per second at which it was recorded.
@@ -20,11 +21,7 @@ def recordings(path):
         images = sorted(folder.glob('*.jpeg'))
         if not images:
             raise DatasetError(f'{folder} holds no .jpeg image; expected {LAYOUT}')
-        try:
-            label = label_of(expression)
-        except KeyError:
-            raise DatasetError(f'{folder} is not named after one of the six expressions; '
-                               f'expected {LAYOUT}') from None
-        listed.append(Recording(name=f'{subject}_{expression}', source=images, label=label,
-                                subject=subject, rate=_RATE, neutral_to_apex=True))
+        listed.append(Recording(
+            name=f'{subject}_{expression}', source=images, subject=subject, rate=_RATE,
+            label=label_of(expression, folder, LAYOUT), neutral_to_apex=True))
     return listed

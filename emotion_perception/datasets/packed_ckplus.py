@@ -4,23 +4,30 @@ from emotion_perception.datasets.ckplus import RATE
 from emotion_perception.datasets.reading import rows
 from emotion_perception.datasets.sample import DatasetError, label_of, Recording
 
+SET = 'ckplus'
 LAYOUT = ('packed CK+: sequences.csv with sequences/SEQUENCE/NNN.jpg, apex.csv with '
           'apex/*.jpg; the folder, or one of both tables; or ck48.npz')
+
+_TABLES = ('sequences.csv', 'apex.csv')
 
 
 def recognises(path):
     if path.suffix == '.npz':
         return {'sequence', 'frame'} <= names_in(path)
-    return path.name in ('sequences.csv', 'apex.csv') or (path / 'sequences.csv').exists() \
-        or (path / 'apex.csv').exists()
+    return path.name in _TABLES or bool(_tables(path))
 
 
 def recordings(path):
     if path.suffix == '.npz':
         return _crops(path)
-    if path.is_file():
-        return _sequences(path) if path.name == 'sequences.csv' else _apexes(path)
-    return _sequences(path / 'sequences.csv') + _apexes(path / 'apex.csv')
+    return [recording for table in ([path] if path.is_file() else _tables(path))
+            for recording in (_sequences(table) if table.name == _TABLES[0] else _apexes(table))]
+
+
+def _tables(folder):
+    """Return the tables that are there, or whose images are."""
+    return [folder / name for name in _TABLES
+            if (folder / name).exists() or (folder / name).with_suffix('').is_dir()]
 
 
 def _sequences(table):
@@ -33,7 +40,7 @@ def _sequences(table):
             raise DatasetError(f'{folder} holds {len(images)} images, {table} says '
                                f'{row["n_frames"]}; expected {LAYOUT}')
         listed.append(Recording(
-            name=row['sequence'], source=images, label=label_of(row['label']),
+            name=row['sequence'], source=images, label=label_of(row['label'], table, LAYOUT),
             subject=row['subject'], rate=RATE,
             neutral_to_apex=row['complete_neutral_to_apex'] == '1'))
     return listed
@@ -41,13 +48,13 @@ def _sequences(table):
 
 def _apexes(table):
     return [Recording(name=row['file'], source=[table.parent / 'apex' / row['file']],
-                      label=label_of(row['label']), subject=row['subject'], intensity=1.0)
+                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'], intensity=1.0)
             for row in rows(table, ('file', 'subject', 'label'), LAYOUT)]
 
 
 def _crops(path):
     data = arrays(path, ('images', 'label', 'subject', 'sequence', 'frame'), LAYOUT)
-    return [Recording(name=f'{sequence}_{frame:08}', source=image, label=label_of(label),
+    return [Recording(name=f'{sequence}_{frame:08}', source=image, label=label_of(label, path, LAYOUT),
                       subject=subject)
             for sequence, frame, image, label, subject in zip(
                 data['sequence'].tolist(), data['frame'].tolist(), data['images'],

@@ -2,6 +2,7 @@
 from emotion_perception.datasets.archive import arrays, names_in
 from emotion_perception.datasets.sample import majority_label, Recording
 
+SET = 'fer2013'
 LAYOUT = 'packed FER+: NAME.npz with images [n,48,48], votes [n,10], fer2013_label, name'
 
 

@@ -2,6 +2,7 @@
 from emotion_perception.datasets.reading import rows
 from emotion_perception.datasets.sample import label_of, Recording
 
+SET = 'jaffe'
 LAYOUT = 'packed JAFFE: labels.csv (file,subject,label) beside its images'
 
 
@@ -12,5 +13,5 @@ def recognises(path):
 def recordings(path):
     table = path if path.is_file() else path / 'labels.csv'
     return [Recording(name=row['file'], source=[table.parent / row['file']],
-                      label=label_of(row['label']), subject=row['subject'])
+                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'])
             for row in rows(table, ('file', 'subject', 'label'), LAYOUT)]

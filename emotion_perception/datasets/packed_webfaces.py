@@ -2,6 +2,7 @@
 from emotion_perception.datasets.archive import arrays, names_in
 from emotion_perception.datasets.sample import label_of, Recording
 
+SET = 'webfaces'
 LAYOUT = 'packed faces: NAME.npz with images [n,h,w], label, name'
 
 
@@ -11,6 +12,6 @@ def recognises(path):
 
 def recordings(path):
     data = arrays(path, ('images', 'label', 'name'), LAYOUT)
-    return [Recording(name=name, source=image, label=label_of(label))
+    return [Recording(name=name, source=image, label=label_of(label, path, LAYOUT))
             for name, image, label in zip(data['name'].tolist(), data['images'],
                                           data['label'].tolist())]

@@ -1,6 +1,7 @@
 """RAVDESS: actors who speak and sing with an emotion, on video."""
 from emotion_perception.datasets.sample import DatasetError, Recording
 
+SET = 'ravdess'
 LAYOUT = ('RAVDESS: the folder with Actor_01/01-01-03-02-01-01-01.mp4 (modality, channel, '
           'emotion, intensity, statement, repetition, actor)')
 

@@ -6,26 +6,22 @@ import cv2
 import numpy as np
 
 from emotion_perception.crops import crop_face, fit_crop
-from emotion_perception.datasets.sample import DatasetError, Sample
+from emotion_perception.datasets.sample import DatasetError, Sample, Samples
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import NEUTRAL
 from emotion_perception.face_finder import FaceFinder
+from emotion_perception.options import checked
 
 #: Frames per second that the tracker is told where a set does not say.
 _USUAL_RATE = 30.0
 
-
-class Samples(list):
-    """A list of :class:`Sample` that also knows where no face was found."""
-
-    def __init__(self, samples, without_face):
-        super().__init__(samples)
-        self.without_face = without_face  #: names of the recordings that are left out
+_OPTIONS = checked({})
 
 
-def read(recordings, kind=None):
+def read(set_name, recordings, kind=None):
     """Read recordings and crop their faces.
 
+    :param set_name: which data set they are of.
     :param recordings: list of :class:`Recording`.
     :param kind: None for all of them; 'stills' for single images, and the last frame of a
         set's neutral-to-apex sequences if it has no single images; 'sequences' for sequences.
@@ -47,7 +43,7 @@ def read(recordings, kind=None):
         if isinstance(recording.source, np.ndarray):
             frames = fit_crop(recording.source)[np.newaxis]
         else:
-            detector = detector or FaceDetector()
+            detector = detector or _node_detector()
             images, rate = _images(recording)
             frames = _crops(images, _face_regions(images, rate, detector))
             if frames is None:
@@ -61,7 +57,7 @@ def read(recordings, kind=None):
     if without_face:
         warnings.warn(f'no face found in {len(without_face)} of {len(recordings)}, which are '
                       f'left out: {", ".join(without_face)}', stacklevel=3)
-    return Samples(samples, without_face)
+    return Samples(set_name, samples, without_face)
 
 
 def rows(path, columns, layout):
@@ -134,12 +130,19 @@ def _read_video(path):
     return images, rate if rate > 0 else None
 
 
+def _node_detector():
+    """Return a detector with the options that the node has unless told otherwise."""
+    return FaceDetector(**{name: _OPTIONS[name] for name in (
+        'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval')})
+
+
 def _face_regions(images, rate, detector):
     """Return the region of the largest face in each frame as the node finds it, None without."""
     grays = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
     if len(grays) == 1:
         return [next(iter(detector.detect(grays[0])), None)]
-    finder = FaceFinder(detector, track_mode='nearest')
+    finder = FaceFinder(detector, max_coast_frames=_OPTIONS['max_coast_frames'],
+                        track_mode='nearest')
     regions = []
     for i, gray in enumerate(grays):
         tracks = finder.update(gray, round(i * 1e9 / (rate or _USUAL_RATE)))

@@ -13,7 +13,8 @@ SAMPLE_LABELS = EMOTIONS + (NEUTRAL, 'contempt')
 VOTE_NAMES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear',
               'contempt', 'unknown', 'NF')
 
-_LABEL_OF_NAME = {name: name for name in SAMPLE_LABELS} | {
+#: What the sets' own names for the labels mean, in lower case.
+LABEL_OF_NAME = {name: name for name in SAMPLE_LABELS} | {
     'angry': 'anger', 'disgusted': 'disgust', 'fearful': 'fear', 'happy': 'happiness',
     'sad': 'sadness', 'surprised': 'surprise'}
 
@@ -36,6 +37,15 @@ class Sample:
     part: str | None = None        #: 'train', 'valid' or 'test', where the set is divided
     rate: float | None = None      #: frames per second of a sequence
     neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
+
+
+class Samples(list):
+    """A data set: a list of :class:`Sample`."""
+
+    def __init__(self, set_name, samples, without_face):
+        super().__init__(samples)
+        self.set_name = set_name          #: 'fer2013', 'ckplus', 'jaffe', ...
+        self.without_face = without_face  #: names of what is left out
 
 
 @dataclass(frozen=True)
@@ -66,12 +76,15 @@ class Recording:
             isinstance(self.source, list) and len(self.source) == 1)
 
 
-def label_of(name):
+def label_of(name, file, layout):
     """Return the label that a set's own name for it means ('Happy' -> 'happiness').
 
-    :raises KeyError: when the name means none of SAMPLE_LABELS.
+    :raises DatasetError: when it means none of SAMPLE_LABELS; names the file and the layout.
     """
-    return _LABEL_OF_NAME[name.lower()]
+    if name.lower() not in LABEL_OF_NAME:
+        raise DatasetError(f'{file}: {name!r} is none of {", ".join(SAMPLE_LABELS)}; '
+                           f'expected {layout}')
+    return LABEL_OF_NAME[name.lower()]
 
 
 def majority_label(votes):

@@ -1,0 +1,136 @@
+"""Measure a model on a labelled data set: `python -m emotion_perception.evaluate --help`."""
+import argparse
+import json
+import warnings
+from pathlib import Path
+
+from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
+from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
+from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.recognition import load_model
+
+
+def main(argv=None):
+    """Print the figures as tables, and write them as JSON where asked to."""
+    parser = argparse.ArgumentParser(
+        prog='python -m emotion_perception.evaluate',
+        description='Measure a model as it stands on a labelled data set. Nothing is trained.')
+    parser.add_argument('kind', choices=('stills', 'sequences'))
+    parser.add_argument('path', type=Path, help='the data set; its layout is recognised')
+    parser.add_argument('--model', type=Path, help='model description (default: the shipped one)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there, too')
+    parser.add_argument('--labels', choices=('ferplus', 'fer2013'), default='ferplus',
+                        help='which labels of FER images count (default: ferplus)')
+    parser.add_argument('--part', choices=('train', 'valid', 'test'),
+                        help='part of a set that is divided (default: all of it)')
+    arguments = parser.parse_args(argv)
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
+
+    try:
+        model = load_model(arguments.model)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(f'model: {error}')
+    try:
+        samples = load(arguments.path, arguments.kind)
+    except DatasetError as error:
+        parser.error(str(error))
+    without_face, set_name = samples.without_face, samples.set_name
+    if arguments.part:
+        samples = [sample for sample in samples if sample.part == arguments.part]
+    known = trained_on(model.trained_on.get(set_name, ()), samples)
+    if known:
+        warnings.warn(f'the model was trained on {known} of {set_name}: these figures say '
+                      'nothing about faces it has not seen')
+    try:
+        result = (evaluate_stills(model, samples, arguments.labels)
+                  if arguments.kind == 'stills' else evaluate_sequences(model, samples))
+    except ValueError as error:
+        parser.error(f'{arguments.path}: {error}')
+    result['without_face'] = without_face
+    result['trained_on'] = bool(known)
+    print(report(result))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + '\n')
+
+
+def trained_on(training, samples):
+    """Say which of the samples a model has been trained on; '' for none.
+
+    :param training: 'all', or the list of subjects (or of parts, where a set knows no
+        subjects) that the model description gives for the set.
+    """
+    if training == 'all':
+        return 'all'
+    seen = {sample.subject or sample.part for sample in samples} & set(training)
+    return ', '.join(sorted(seen))
+
+
+def report(result):
+    """Return the figures of either kind as text."""
+    lines = []
+    for classes in (6, 7, 8):
+        if f'accuracy_{classes}' in result:
+            lines += _classes_report(result, classes)
+    for name, meaning in (
+            ('ece', 'expected calibration error (15 bins)'),
+            ('below_threshold_neutral', 'below the neutral threshold, neutral faces'),
+            ('below_threshold_six', 'below the neutral threshold, other faces'),
+            ('intensity_correlation', "intensity: correlation with E2's target"),
+            ('intensity_mae', "intensity: mean absolute error to E2's target")):
+        if name in result:
+            lines.append(f'{meaning:46}{result[name]:6.3f}{_interval(result, name, 3)}')
+    if 'accuracy_at' in result:
+        lines += ['', 'accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)
+                  + '    lag [frames]  [s]   changes (missed)']
+        lines.append(_sequence_row('as recorded', result))
+        low, high = zip(*result['intervals']['accuracy_at'].values())
+        lines += [f'{name:24}' + ''.join(f'{100 * v:8.1f}' for v in values)
+                  for name, values in (('  95 % interval, from', low), ('  to', high))]
+        lines += [_sequence_row(f'{rate} frames/s', row)
+                  for rate, row in result['rates'].items()]
+    if 'other' in result:
+        other = result['other']
+        lines += ['', f'{other["n"]} sequences that do not run from neutral to apex: '
+                  f'{100 * other["accuracy_frames"]:.1f} % of the frames right, '
+                  f'{100 * other["accuracy_last"]:.1f} % at the last frame']
+    if result['without_face']:
+        lines += ['', f'not counted, no face found: {len(result["without_face"])}']
+    return '\n'.join(lines)
+
+
+def _classes_report(result, classes):
+    count = result['n' if classes == 6 else f'n_{classes}']
+    names = SAMPLE_LABELS[:classes]
+    lines = [f'{classes} classes, n = {count}',
+             f'  accuracy     {100 * result[f"accuracy_{classes}"]:5.1f} %'
+             f'{_interval(result, f"accuracy_{classes}")}',
+             f'  macro recall {100 * result[f"macro_recall_{classes}"]:5.1f} %'
+             f'{_interval(result, f"macro_recall_{classes}")}',
+             '  ' + 'true \\ given'.ljust(12) + ''.join(f'{n[:9]:>10}' for n in names)
+             + '    recall']
+    for name, row, recall in zip(names, result[f'confusion_{classes}'],
+                                 result[f'recalls_{classes}']):
+        share = '         -' if recall is None else f'{100 * recall:8.1f} %'
+        lines.append(f'  {name:12}' + ''.join(f'{n:10}' for n in row) + share)
+    return lines + ['']
+
+
+def _interval(result, name, digits=None):
+    if name not in result['intervals']:
+        return ''
+    low, high = result['intervals'][name]
+    if digits:
+        return f'   (95 %: {low:.{digits}f} .. {high:.{digits}f})'
+    return f'   (95 %: {100 * low:.1f} .. {100 * high:.1f})'
+
+
+def _sequence_row(name, row):
+    lag = row['lag']
+    cells = ''.join(f'{100 * share:8.1f}' for share in row['accuracy_at'].values())
+    frames = '-' if lag['frames'] is None else f'{lag["frames"]:.1f}'
+    seconds = '-' if lag['seconds'] is None else f'{lag["seconds"]:.2f}'
+    return f'{name:24}{cells}{frames:>16}{seconds:>6}{lag["changes"]:>8} ({lag["missed"]})'
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,73 @@
+"""How well a model reads single images."""
+import numpy as np
+
+from emotion_perception.datasets.sample import SAMPLE_LABELS
+from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
+from emotion_perception.evaluation.metrics import (
+    accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
+    recalls, wilson_interval)
+from emotion_perception.options import checked
+
+#: Intensity below which the node says neutral.
+_NEUTRAL_THRESHOLD = checked({})['neutral_threshold']
+
+
+def evaluate_stills(model, samples, labels='ferplus'):
+    """Measure a model on stills.
+
+    The six classes: every image that is labelled with one of them, as a sequence of one frame
+    through the model's whole path; the answer is the top of the six scores. Seven classes (the
+    six and neutral) and eight (contempt, too): the model's heads for stills, where it has them,
+    on sets that have labels for neutral (contempt). ``below_threshold_neutral`` and ``.._six``:
+    share of the neutral images, and of the others, that the node would call neutral.
+
+    :param model: what :func:`emotion_perception.recognition.load_model` returns.
+    :param samples: list of :class:`~emotion_perception.datasets.Sample`; of each the last frame.
+    :param labels: 'ferplus' for the samples' labels (of FER+ images what most of the ten
+        taggers chose, without ties), 'fer2013' for their FER2013 labels.
+    :return: dict for JSON; fractions 0 .. 1. ``intervals`` holds 95 % intervals: Wilson's for
+        accuracies, bootstrap over the images for the rest.
+    :raises ValueError: when no sample has a label of the six classes.
+    """
+    truth = [sample.label if labels == 'ferplus' else sample.fer2013_label
+             for sample in samples]
+    six = [i for i, label in enumerate(truth) if label in EMOTIONS]
+    if not six:
+        raise ValueError(f'no image has a {"FER2013 " * (labels == "fer2013")}label of '
+                         f'{", ".join(EMOTIONS)}')
+    kept = model.encode(np.stack([sample.frames[-1] for sample in samples]))
+    scores, intensities = model.classify([frame[np.newaxis] for frame in kept])
+
+    true_six = np.array([EMOTIONS.index(truth[i]) for i in six])
+    result = {'n': len(six), 'intervals': {}}
+    _add_accuracy(result, 6, true_six, scores[six].argmax(1))
+    result['ece'] = expected_calibration_error(true_six, scores[six])
+    result['intervals']['ece'] = bootstrap_interval(
+        expected_calibration_error, true_six, scores[six])
+
+    weak = intensities[np.arange(len(samples)), scores.argmax(1)] < _NEUTRAL_THRESHOLD
+    result['below_threshold_six'] = float(weak[six].mean())
+    neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
+    if neutral:
+        result['below_threshold_neutral'] = float(weak[neutral].mean())
+
+    heads = model.stills_scores(kept)
+    for head, classes in (('seven', LABELS), ('eight', SAMPLE_LABELS)):
+        if head in heads and classes[-1] in truth:
+            rows = [i for i, label in enumerate(truth) if label in classes]
+            result[f'n_{len(classes)}'] = len(rows)
+            _add_accuracy(result, len(classes), np.array([classes.index(truth[i]) for i in rows]),
+                          heads[head][rows].argmax(1))
+    return result
+
+
+def _add_accuracy(result, classes, truth, predictions):
+    matrix = confusion_matrix(truth, predictions, classes)
+    figure, recall = f'accuracy_{classes}', f'macro_recall_{classes}'
+    result[figure] = accuracy(truth, predictions)
+    result[recall] = macro_recall(truth, predictions, classes)
+    result[f'recalls_{classes}'] = [None if np.isnan(r) else float(r) for r in recalls(matrix)]
+    result[f'confusion_{classes}'] = matrix.tolist()
+    result['intervals'][figure] = wilson_interval(result[figure], len(truth))
+    result['intervals'][recall] = bootstrap_interval(
+        lambda t, p: macro_recall(t, p, classes), truth, predictions)

@@ -1,0 +1,342 @@
+"""A tiny tree of each layout, with a real face, is read as its makers lay it out."""
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from emotion_perception.crops import fit_crop
+from emotion_perception.datasets import DatasetError, load, VOTE_NAMES
+
+VOTES = {'happiness': 9, 'neutral': 1}
+
+
+@pytest.fixture(scope='module')
+def photo():
+    """Return a photograph with one face, uint8 [240,240,3] BGR."""
+    return cv2.cvtColor(data.astronaut()[:240, 100:340], cv2.COLOR_RGB2BGR)
+
+
+@pytest.fixture
+def tree(tmp_path, photo):
+    """Return a function that writes images (by suffix), videos, arrays and texts."""
+    def write(name, content=photo, frames=6):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in ('.mp4', '.avi'):
+            codec = cv2.VideoWriter.fourcc(*('mp4v' if path.suffix == '.mp4' else 'MJPG'))
+            video = cv2.VideoWriter(str(path), codec, 24, content.shape[1::-1])
+            for _ in range(frames):
+                video.write(content)
+            video.release()
+        elif isinstance(content, dict):
+            np.savez(path, **content)
+        elif isinstance(content, list):
+            with path.open('w', newline='') as file:
+                csv.writer(file).writerows(content)
+        elif isinstance(content, str):
+            path.write_text(content)
+        else:
+            assert cv2.imwrite(str(path), content)
+        return tmp_path
+    return write
+
+
+def tight(value):
+    return np.full((48, 48), value, np.uint8)
+
+
+def fer_row(emotion, value, usage):
+    return [emotion, ' '.join([str(value)] * 48 * 48), usage]
+
+
+def votes_row(usage, name, votes):
+    return [usage, name] + [votes.get(column, 0) for column in VOTE_NAMES]
+
+
+FER2013 = [['emotion', 'pixels', 'Usage'], fer_row(0, 7, 'Training'),
+           fer_row(6, 8, 'PublicTest'), fer_row(3, 9, 'PrivateTest')]
+FERPLUS = [['Usage', 'Image name', *VOTE_NAMES],
+           votes_row('Training', 'fer0000000.png', VOTES),
+           votes_row('PublicTest', '', {'NF': 10}),
+           votes_row('PrivateTest', 'fer0000002.png', {'fear': 5, 'anger': 5})]
+
+
+def shows_the_face(sample, photo):
+    """Tell whether the crops are the upright face: like the photograph's around the eyes."""
+    face = cv2.resize(photo, None, fx=.6, fy=.6, interpolation=cv2.INTER_AREA)
+    return all(cv2.matchTemplate(face, cv2.resize(frame[16:48, 16:48], (size, size)),
+                                 cv2.TM_CCOEFF_NORMED).max() > .9
+               for frame in sample.frames for size in [30]) if len(sample.frames) else False
+
+
+def test_fer2013(tree):
+    samples = load(tree('fer2013.csv', FER2013))
+    assert [(s.name, s.label, s.fer2013_label, s.part) for s in samples] == [
+        ('fer0000000.png', 'anger', 'anger', 'train'),
+        ('fer0000001.png', 'neutral', 'neutral', 'valid'),
+        ('fer0000002.png', 'happiness', 'happiness', 'test')]
+    assert samples.set_name == 'fer2013'
+    np.testing.assert_array_equal(samples[0].frames, np.full((1, 64, 64, 3), 7))
+    assert samples[1].intensity.tolist() == [0]
+    assert samples[0].intensity is None and samples[0].votes is None
+
+
+def test_ferplus_beside_fer2013(tree):
+    tree('fer2013.csv', FER2013)
+    samples = load(tree('fer2013new.csv', FERPLUS))
+    assert [(s.name, s.label, s.fer2013_label) for s in samples] == [
+        ('fer0000000.png', 'happiness', 'anger'), ('fer0000002.png', None, 'happiness')]
+    assert samples[0].votes.tolist() == [1, 9, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert samples[1].frames[0, 0, 0, 0] == 9
+
+
+def test_ferplus_beside_its_images(tree):
+    tree('FER2013Train/fer0000000.png', tight(7))
+    tree('FER2013Test/fer0000002.png', tight(9))
+    samples = load(tree('fer2013new.csv', FERPLUS))
+    assert [(s.label, s.fer2013_label, s.part, s.frames[0, 0, 0, 0]) for s in samples] == [
+        ('happiness', None, 'train', 7), (None, None, 'test', 9)]
+
+
+def test_packed_ferplus(tree):
+    image = np.arange(48 * 48).reshape(1, 48, 48).astype(np.uint8)
+    folder = tree('valid.npz', {
+        'images': image, 'votes': np.uint8([[1, 9] + [0] * 8]), 'vote_names': VOTE_NAMES,
+        'fer2013_label': np.array(['sadness']), 'name': np.array(['fer0028638.png'])})
+    sample, = load(folder / 'valid.npz')
+    assert (sample.label, sample.fer2013_label, sample.part) == ('happiness', 'sadness', 'valid')
+    np.testing.assert_array_equal(sample.frames[0], fit_crop(image[0]))
+
+
+def test_packed_webfaces(tree):
+    folder = tree('faces64.npz', {'images': np.zeros((2, 64, 64), np.uint8),
+                                  'label': np.array(['fear', 'neutral']),
+                                  'name': np.array(['a.jpg', 'b.jpg'])})
+    samples = load(folder / 'faces64.npz')
+    assert [(s.name, s.label, s.subject) for s in samples] == [
+        ('a.jpg', 'fear', None), ('b.jpg', 'neutral', None)]
+
+
+def test_ckplus(tree, photo):
+    for number in range(1, 4):
+        tree(f'cohn-kanade-images/S005/001/S005_001_{number:08}.png')
+        tree(f'cohn-kanade-images/S005/002/S005_002_{number:08}.png')
+    folder = tree('Emotion/S005/001/S005_001_00000003_emotion.txt', '   3.0000000e+00\n')
+    (folder / 'Emotion/S005/002').mkdir()  # a sequence without an emotion
+    sample, = load(folder)
+    assert (sample.name, sample.subject, sample.label) == ('S005_001', 'S005', 'disgust')
+    assert sample.frames.shape == (3, 64, 64, 3) and sample.neutral_to_apex
+    assert sample.rate == 30 and shows_the_face(sample, photo)
+
+
+def test_the_stills_of_a_set_of_sequences_are_the_apexes(tree):
+    for number in range(1, 4):
+        tree(f'cohn-kanade-images/S005/001/S005_001_{number:08}.png')
+    folder = tree('Emotion/S005/001/S005_001_00000003_emotion.txt', '3')
+    still, = load(folder, 'stills')
+    assert still.frames.shape == (1, 64, 64, 3) and still.intensity.tolist() == [1]
+
+
+def packed_ckplus(tree):
+    for number in (1, 2, 3):
+        tree(f'sequences/S052_001/{number:03}.jpg')
+    tree('apex/S052_001_00000003.jpg')
+    tree('sequences.csv', [
+        ['sequence', 'subject', 'label', 'n_frames', 'apex_frame', 'complete_neutral_to_apex'],
+        ['S052_001', 'S052', 'surprise', 3, 3, 1]])
+    tree('apex.csv', [['file', 'subject', 'sequence', 'label'],
+                      ['S052_001_00000003.jpg', 'S052', 'S052_001', 'surprise']])
+    return tree('ck48.npz', {
+        'images': np.zeros((1, 48, 48), np.uint8), 'label': np.array(['contempt']),
+        'subject': np.array(['S010']), 'sequence': np.array(['S010_004']), 'frame': [17]})
+
+
+def test_packed_ckplus_by_kind(tree, photo):
+    folder = packed_ckplus(tree)
+    still, = load(folder, 'stills')
+    sequence, = load(folder, 'sequences')
+    assert len(load(folder)) == 2
+    assert (still.name, still.subject, still.label) == (
+        'S052_001_00000003.jpg', 'S052', 'surprise')
+    assert (sequence.name, len(sequence.frames)) == ('S052_001', 3)
+    assert sequence.neutral_to_apex and shows_the_face(sequence, photo)
+
+
+def test_packed_ckplus_by_file(tree):
+    folder = packed_ckplus(tree)
+    assert load(folder / 'apex.csv')[0].intensity.tolist() == [1]
+    assert load(folder / 'sequences.csv')[0].intensity is None
+    crop, = load(folder / 'ck48.npz')
+    assert (crop.label, crop.subject, crop.name) == ('contempt', 'S010', 'S010_004_00000017')
+
+
+def test_jaffe(tree, photo):
+    tree('KA.NE1.26.tiff', cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY))
+    folder = tree('KA.AN1.39.tiff', cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY))
+    (folder / 'README').write_text('')
+    angry, neutral = load(folder)
+    assert (angry.subject, angry.label, angry.frames.shape) == ('KA', 'anger', (1, 64, 64, 3))
+    assert neutral.intensity.tolist() == [0]
+
+
+def test_packed_jaffe(tree):
+    tree('KA.AN1.39.png')
+    sample, = load(tree('labels.csv', [['file', 'subject', 'label'],
+                                       ['KA.AN1.39.png', 'KA', 'anger']]))
+    assert (sample.name, sample.subject, sample.label) == ('KA.AN1.39.png', 'KA', 'anger')
+
+
+def session(tree, number, emotion, view='0', content=None):
+    tree(f'Sessions/{number}/session.xml',
+         f'<session><track view="{view}" filename="S001-{number}.avi"/></session>')
+    tree(f'Sessions/{number}/S001-{number}-oao_aucs.xml', '<ActionUnits/>')
+    folder = tree(f'Sessions/{number}/S001-{number}.xml',
+                  '<MMI><Metatag Name="Subject" Value="1"/>'
+                  f'<Metatag Name="Emotion" Value="{emotion}"/></MMI>')
+    if content is None:
+        return tree(f'Sessions/{number}/S001-{number}.avi')
+    tree(f'Sessions/{number}/S001-{number}.avi', content)
+    return folder
+
+
+def test_mmi(tree, photo):
+    session(tree, 100, 4)
+    session(tree, 101, 7)             # scream, none of the six
+    folder = session(tree, 102, 1, view='1')  # from the side
+    sample, = load(folder)
+    assert (sample.name, sample.subject, sample.label) == ('S001-100', 'S001', 'happiness')
+    assert sample.rate == 24 and not sample.neutral_to_apex
+    assert len(sample.frames) == 6 and shows_the_face(sample, photo)
+
+
+def test_mmi_frames_that_lie_on_their_side_are_turned(tree, photo):
+    upright = np.full((720, 576, 3), 128, np.uint8)
+    upright[200:440, 150:390] = photo
+    folder = session(tree, 1767, 6, content=np.ascontiguousarray(np.rot90(upright)))
+    sample, = load(folder)
+    assert shows_the_face(sample, photo)
+
+
+def test_oulu_casia(tree, photo):
+    for number in range(3):
+        folder = tree(f'VL/Strong/P001/Happiness/{number:03}.jpeg')
+    sample, = load(folder)
+    assert (sample.subject, sample.label, sample.rate) == ('P001', 'happiness', 25)
+    assert sample.neutral_to_apex and shows_the_face(sample, photo)
+
+
+def test_ravdess(tree, photo):
+    tree('Actor_01/01-01-03-02-01-01-01.mp4')
+    tree('Actor_01/02-01-03-02-01-01-01.mp4')  # the same without sound
+    folder = tree('Actor_02/02-01-02-01-01-01-02.mp4')
+    happy, calm = load(folder)
+    assert (happy.subject, happy.label) == ('Actor_01', 'happiness')
+    assert calm.label is None
+    assert len(happy.frames) == 6 and shows_the_face(happy, photo)
+
+
+def test_clips_of_ones_own(tree, photo):
+    tree('angry/anna_kitchen.mp4')
+    for number in range(4):
+        folder = tree(f'Happy/bert_1/{number}.jpg')
+    bert, anna = load(folder)
+    assert (anna.subject, anna.label, anna.rate) == ('anna', 'anger', 24)
+    assert (bert.subject, bert.label, len(bert.frames)) == ('bert', 'happiness', 4)
+    assert shows_the_face(anna, photo) and shows_the_face(bert, photo)
+
+
+def test_recordings_without_a_face_are_named(tree):
+    tree('KA.AN1.39.png')
+    folder = tree('KA.AN2.40.png', np.full((200, 200, 3), 90, np.uint8))
+    with pytest.warns(UserWarning, match='no face found in 1 of 2.*: KA.AN2.40.png'):
+        samples = load(folder)
+    assert samples.without_face == ['KA.AN2.40.png']
+    assert [sample.name for sample in samples] == ['KA.AN1.39.png']
+
+
+def test_frames_without_a_face_keep_their_place(tree, photo):
+    blank = np.full_like(photo, 90)
+    for number in range(8):
+        folder = tree(f'happy/anna_1/{number}.png', blank if number in (0, 5) else photo)
+    sample, = load(folder)
+    assert len(sample.frames) == 8
+    assert sample.frames[0].std() < 1 and sample.frames[5].std() < 1 < sample.frames[6].std()
+
+
+def test_unknown_folder_lists_the_layouts(tmp_path):
+    with pytest.raises(DatasetError, match='none of the known layouts(.|\n)*Oulu-CASIA'):
+        load(tmp_path)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(DatasetError, match='nowhere does not exist'):
+        load(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize('files, message', [
+    ({'cohn-kanade-images/S005/001/S005_001_00000001.png': None}, 'Emotion is missing; expected'),
+    ({'cohn-kanade-images/README': '', 'Emotion/S1/001/S1_001_00000003_emotion.txt': '3'},
+     'S1/001 holds no image'),
+    ({'cohn-kanade-images/S1/001/a.png': None, 'Emotion/S1/001/S1_001_3_emotion.txt': '9'},
+     'S1_001_3_emotion.txt does not hold a code from 0 to 7'),
+    ({'FER2013Train/fer0000000.png': None}, 'fer2013new.csv is missing; expected FER'),
+    ({'fer2013.csv': [['emotion', 'pixels']]}, 'fer2013.csv has no column Usage'),
+    ({'fer2013.csv': [['emotion', 'pixels', 'Usage'], [7, '1 2', 'Training']]},
+     'fer2013.csv, line 2'),
+    ({'fer2013.csv': [['emotion', 'pixels', 'Usage']]}, 'holds no labelled face'),
+    ({'apex/a.jpg': None}, 'apex.csv is missing; expected packed CK'),
+    ({'apex.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1', 'fear']]},
+     'a.jpg is missing; expected a PNG'),
+    ({'labels.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1', 'joyful']]},
+     "labels.csv: 'joyful' is none of"),
+    ({'KA.AN1.39.tiff': 'no image'}, 'KA.AN1.39.tiff cannot be read as an image'),
+    ({'Sessions/1/S001-001.avi': None}, 'session.xml is missing; expected MMI'),
+    ({'VL/Weak/P001/Anger/000.jpeg': None}, 'Strong is missing; expected Oulu'),
+    ({'VL/Strong/P001/Angst/000.jpeg': None}, "Angst: 'Angst' is none of"),
+    ({'Actor_01/clip.mp4': 'x'}, 'clip.mp4 is not named with seven codes'),
+    ({'Actor_01/01-01-03-02-01-01-01.mp4': 'x'}, 'cannot be read as a video'),
+    ({'happy/anna.mp4': 'x', 'merry/a.mp4': 'x'}, "merry: 'merry' is none of"),
+    ({'happy/anna.txt': 'x'}, 'anna.txt is no video'),
+])
+def test_errors_name_the_file_and_the_layout(tmp_path, photo, tree, files, message):
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            path.write_text(content)
+        else:
+            tree(name, photo if content is None else content)
+    with pytest.raises(DatasetError, match=message):
+        load(tmp_path)
+
+
+def test_archives_that_are_none_are_refused(tmp_path):
+    (tmp_path / 'valid.npz').write_bytes(b'PK no archive')
+    with pytest.raises(DatasetError, match='valid.npz cannot be read as a NumPy archive'):
+        load(tmp_path / 'valid.npz')
+
+
+def test_unknown_kind_is_refused(tree):
+    with pytest.raises(ValueError, match="'stills' or 'sequences'"):
+        load(tree('fer2013.csv', FER2013), 'films')
+
+
+def test_real_ferplus(data_dir):
+    samples = load(data_dir / 'ferplus' / 'valid.npz')
+    assert len(samples) == 3533
+    six = ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
+    assert sum(sample.label in six for sample in samples) == 2092
+
+
+def test_real_jaffe_shows_a_face_in_each_image(data_dir):
+    samples = load(data_dir / 'jaffe')
+    assert len(samples) == 127 and not samples.without_face
+
+
+def test_real_ckplus_sequences(data_dir):
+    samples = load(data_dir / 'ckplus' / 'sequences.csv')
+    assert not samples.without_face
+    headline = [s for s in samples if s.neutral_to_apex and s.label != 'contempt']
+    assert len(headline) == 25 and len({s.subject for s in headline}) == 7
