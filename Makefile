@@ -15,9 +15,6 @@ BUILD := install/.built
 SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception launch models msg \
                                                 -type f -not -name '*.pyc')
 
-# Images do not get through the default transports whole: README.md. launch/ has the same setting.
-export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
-
 # Nothing comes in from another ROS 2 or virtual environment that the shell has sourced.
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
          PYTHONPATH VIRTUAL_ENV
@@ -67,10 +64,8 @@ $(TEST_ENVIRONMENT): $(ENVIRONMENT) requirements/test.txt requirements/train.txt
 # so that in this folder too it is the built one, with the messages, and not the sources.
 $(BUILD): $(ENVIRONMENT) $(SOURCES)
 	rm -f .venv/lib/python*/site-packages/emotion_perception.pth
-	PATH='$(BIN)':"$$PATH" AMENT_PREFIX_PATH='$(VENV)' CMAKE_PREFIX_PATH='$(VENV)' \
-	    LD_LIBRARY_PATH='$(VENV)/lib' \
-	    colcon build --cmake-args -DPython3_EXECUTABLE='$(BIN)/python'
-	ln -sf '$(PREFIX)'/lib/*.so .venv/lib
+	. .venv/local_setup.sh && colcon build --cmake-args -DPython3_EXECUTABLE=$(BIN)/python
+	ln -sf $(PREFIX)/lib/*.so .venv/lib
 	cd .venv/lib/python*/site-packages && printf '%s\nimport emotion_perception\n' \
-	    '$(PREFIX)'/lib/python*/site-packages > emotion_perception.pth
+	    $(PREFIX)/lib/python*/site-packages > emotion_perception.pth
 	@touch $@
