@@ -1,26 +1,22 @@
 """The node: camera images in, EmotionArray out."""
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-import sys
 import threading
 from time import perf_counter
 
 from rcl_interfaces.msg import SetParametersResult
-import rclpy
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.diagnostics import Diagnostics
 from emotion_perception.nodes.newest_images import NewestImages
+from emotion_perception.nodes.running import run
 from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
 
@@ -55,6 +51,8 @@ class EmotionNode(Node):
             values['model'] or None, **parameters.declare(self, OPTIONS))
         self._pipeline_lock = threading.Lock()
         self._images = NewestImages()
+        #: Done when the work has ended.
+        self.finished = Future()
 
         self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
         resolved = {name: self.resolve_topic_name(topic) + suffix
@@ -72,16 +70,16 @@ class EmotionNode(Node):
             self.get_logger().info(f'Camera {name}: waits for {type_name} on {resolved[name]}')
 
     @contextmanager
-    def working(self):
-        """Process images as long as the context lasts; an error in the work ends it too."""
+    def running(self):
+        """Process images; an error in that ends the node."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            worker = pool.submit(self._work)
+            work = pool.submit(self._work)
             try:
-                worker.add_done_callback(lambda _: self.context.try_shutdown())
+                work.add_done_callback(lambda _: self.finished.set_result(None))
                 yield
             finally:
                 self._images.close()
-                worker.result()
+                work.result()
 
     def _on_image(self, camera, message):
         self._diagnostics.received(camera, self._images.put(camera, message))
@@ -111,13 +109,8 @@ class EmotionNode(Node):
             timings = self._pipeline.timings
         processed = perf_counter()
         for (camera, image, stamp), header, faces in zip(batch, headers, results):
-            try:
-                self._publisher.publish(
-                    messages.emotion_array(header, camera, image.shape[:2], faces))
-            except rclpy_implementation.RCLError:
-                if self.context.ok():
-                    raise
-                return  # a signal has shut the context down while these were processed
+            self._publisher.publish(
+                messages.emotion_array(header, camera, image.shape[:2], faces))
             latency = self.get_clock().now().nanoseconds - stamp
             self._diagnostics.processed(camera, latency * 1e-9, len(faces))
         self._diagnostics.spent(len(batch), {
@@ -137,14 +130,7 @@ class EmotionNode(Node):
 
 def main():
     """Run the node until SIGINT or SIGTERM."""
-    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init():
-        try:
-            node = EmotionNode()
-        except (ParameterException, ValueError, FileNotFoundError) as error:
-            get_logger('emotion_node').fatal(str(error))
-            sys.exit(1)
-        with node.working():
-            rclpy.spin(node)
+    run('emotion_node', EmotionNode)
 
 
 if __name__ == '__main__':

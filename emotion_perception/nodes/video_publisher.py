@@ -1,16 +1,11 @@
 """Publishes a video file or a webcam as a camera would."""
-from contextlib import suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 import os.path
-import sys
 from time import monotonic
 
 import cv2
 import numpy as np
-import rclpy
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.task import Future
@@ -18,6 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from emotion_perception.nodes import messages, parameters
+from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
 
 OPTIONS = (
@@ -54,7 +50,7 @@ class VideoPublisher(Node):
         self._values = values = parameters.declare(self, OPTIONS)
         #: Done at the end of the video or after max_images.
         self.finished = Future()
-        self.published = 0
+        self._published = 0
         self._is_webcam = values['device'] >= 0
         self._source = values['device'] if self._is_webcam else values['video'] or default_video()
         self._open()
@@ -72,11 +68,14 @@ class VideoPublisher(Node):
             f"{self._publisher.topic_name}: {values['width']} x {values['height']} pixels, "
             f"{values['rate']:g} Hz")
 
-    def close(self):
-        """Say how much was published and finish the recording."""
-        if self._recorder:
-            self._recorder.close()
-        self.get_logger().info(f'Published {self.published} images')
+    @contextmanager
+    def running(self):
+        """Finish the recording when the node ends."""
+        try:
+            yield
+        finally:
+            if self._recorder:
+                self._recorder.close()
 
     def _open(self):
         self._capture = cv2.VideoCapture(self._source)
@@ -91,14 +90,15 @@ class VideoPublisher(Node):
     def _on_timer(self):
         if self._values['wait_for_subscriber'] and not self._settled():
             return
-        if self.published == self._values['max_images'] > 0 or not self._advance():
+        if self._published == self._values['max_images'] > 0 or not self._advance():
             if not self.finished.done():
+                self.get_logger().info(f'Published {self._published} images')
                 self.finished.set_result(None)
             return
         stamp = self.get_clock().now()
         header = Header(stamp=stamp.to_msg(), frame_id=self._values['frame_id'])
         self._publisher.publish(messages.image_from_bgr(self._image, header))
-        self.published += 1
+        self._published += 1
         if self._recorder:
             self._recorder.add(self._image, stamp.nanoseconds)
 
@@ -112,7 +112,7 @@ class VideoPublisher(Node):
         """Bring self._image up to its time; False at the end of the video."""
         while self._frames_due >= 1:
             read, frame = self._capture.read()
-            if not read and self.published and self._values['loop'] and not self._is_webcam:
+            if not read and self._published and self._values['loop'] and not self._is_webcam:
                 self._open()
                 read, frame = self._capture.read()
             if not read:
@@ -178,16 +178,7 @@ def letterbox(image, width, height):
 
 def main():
     """Publish until the end of the video, SIGINT or SIGTERM."""
-    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init():
-        try:
-            node = VideoPublisher()
-        except (ParameterException, ValueError, OSError) as error:
-            get_logger('video_publisher').fatal(str(error))
-            sys.exit(1)
-        try:
-            rclpy.spin_until_future_complete(node, node.finished)
-        finally:
-            node.close()
+    run('video_publisher', VideoPublisher)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,139 @@
+"""The video publisher as a process of its own, over DDS."""
+import os
+import signal
+import subprocess
+import sys
+from time import monotonic
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+from emotion_perception.nodes.messages import bgr_from_image, nanoseconds  # noqa: E402
+from emotion_perception.nodes.video_publisher import letterbox  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+MAIN = 'from emotion_perception.nodes.video_publisher import main; main()'
+LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+
+
+@pytest.fixture(scope='module', autouse=True)
+def transport():
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+        environment.setenv('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+        with rclpy.init():
+            yield
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    """Write 12 frames of 80x60 at 10 Hz that become brighter by 20 each."""
+    path = tmp_path_factory.mktemp('video') / 'brighter.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (80, 60))
+    for number in range(12):
+        writer.write(np.full((60, 80, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def listener():
+    node = rclpy.create_node('viewer')
+    node.images = []
+    qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Image, 'image', node.images.append, qos)
+    yield node
+    node.destroy_node()
+
+
+def command(*parameters):
+    arguments = [sys.executable, '-c', MAIN, '--ros-args']
+    for parameter in parameters:
+        arguments += ['-p', parameter]
+    return arguments
+
+
+def play(listener, folder, *parameters):
+    """Publish to the end, listening; return the images and what was logged."""
+    process = subprocess.Popen(command('wait_for_subscriber:=true', *parameters), cwd=folder,
+                               stderr=subprocess.PIPE, text=True)
+    end = monotonic() + LIMIT
+    while process.poll() is None and monotonic() < end:
+        rclpy.spin_once(listener, timeout_sec=0.05)
+    process.kill()
+    log = process.communicate()[1]
+    assert process.returncode == 0, log
+    for _ in range(20):
+        rclpy.spin_once(listener, timeout_sec=0.05)
+    return listener.images, log
+
+
+def brightness(messages):
+    return [round(bgr_from_image(message).mean() / 20) for message in messages]
+
+
+def test_a_video_is_published_once_to_its_end(listener, video, tmp_path):
+    images, log = play(listener, tmp_path, f'video:={video}', 'loop:=false', 'rate:=10.0',
+                       'width:=80', 'height:=60', 'frame_id:=eye')
+    assert brightness(images) == list(range(12))
+    assert 'Published 12 images' in log
+    assert {image.header.frame_id for image in images} == {'eye'}
+    assert {(image.encoding, image.width, image.height) for image in images} == {('bgr8', 80, 60)}
+    stamps = [nanoseconds(image.header.stamp) for image in images]
+    assert stamps == sorted(set(stamps))
+
+
+def test_a_video_keeps_its_own_speed(listener, video, tmp_path):
+    images, _ = play(listener, tmp_path, f'video:={video}', 'loop:=false', 'rate:=20.0',
+                     'width:=80', 'height:=60')
+    assert brightness(images) == [number for number in range(12) for _ in range(2)]
+
+
+def test_a_video_loops_until_max_images_and_is_recorded(listener, video, tmp_path):
+    images, _ = play(listener, tmp_path, f'video:={video}', 'rate:=10.0', 'max_images:=15',
+                     'width:=80', 'height:=60', 'record:=published.avi')
+    assert brightness(images) == [*range(12), 0, 1, 2]
+    stamps = [int(line) for line in (tmp_path / 'published.avi.stamps').read_text().split()]
+    assert stamps == [nanoseconds(image.header.stamp) for image in images]
+    recorded = cv2.VideoCapture(str(tmp_path / 'published.avi'))
+    assert [round(recorded.read()[1].mean() / 20) for _ in stamps] == brightness(images)
+    assert not recorded.read()[0]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it(video, tmp_path, number):
+    process = subprocess.Popen(command(f'video:={video}'), cwd=tmp_path, stderr=subprocess.PIPE,
+                               text=True)
+    log = process.stderr.readline()  # once it publishes
+    process.send_signal(number)
+    log += process.communicate(timeout=LIMIT)[1]
+    assert process.returncode == 0, log
+    assert 'Traceback' not in log and 'Failed' not in log
+
+
+@pytest.mark.parametrize('parameter, reason', [
+    ('video:=/nowhere.mp4', "video '/nowhere.mp4' does not open: no such file"),
+    (f'video:={__file__}', 'not a video that OpenCV reads'),
+    ('device:=63', 'webcam 63 does not open'),
+    ('rate:=0.0', 'rate')])
+def test_bad_start_says_why(tmp_path, parameter, reason):
+    ended = subprocess.run(command(parameter), cwd=tmp_path, capture_output=True, text=True,
+                           timeout=LIMIT)
+    assert ended.returncode == 1
+    assert 'FATAL' in ended.stderr and reason in ended.stderr
+    assert 'Traceback' not in ended.stderr
+
+
+def test_letterbox_keeps_proportions():
+    wide = letterbox(np.full((90, 160, 3), 200, np.uint8), 640, 480)
+    assert wide.shape == (480, 640, 3)
+    assert (wide[60:420] == 200).all() and not wide[:60].any() and not wide[420:].any()
+    tall = letterbox(np.full((200, 100, 3), 200, np.uint8), 640, 480)
+    assert (tall[:, 200:440] == 200).all() and not tall[:, :200].any()
+    same = np.zeros((480, 640, 3), np.uint8)
+    assert letterbox(same, 640, 480) is same
