@@ -1,0 +1,123 @@
+"""The package as it is installed: facts that stand in two places agree."""
+import importlib.metadata
+import os
+from pathlib import Path
+import pkgutil
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import emotion_perception
+from emotion_perception.emotions import LABELS, TrackState
+import pytest
+
+#: The only parts that may import these.
+ROS_PACKAGES = {'rclpy', 'sensor_msgs', 'std_msgs', 'cv_bridge'}
+PARTS_WITH_ROS = ('emotion_perception.nodes', 'emotion_perception.msg', 'emotion_perception.demo')
+PARTS_WITH_TENSORFLOW = ('emotion_perception.learning', 'emotion_perception.train')
+
+CONSUMER = '''
+cmake_minimum_required(VERSION 3.20)
+project(consumer)
+find_package(emotion_perception REQUIRED)
+add_executable(consumer consumer.cpp)
+target_link_libraries(consumer ${emotion_perception_TARGETS})
+'''
+CONSUMER_SOURCE = '''
+#include <emotion_perception/msg/emotion_array.hpp>
+int main() {
+  emotion_perception::msg::FaceEmotion face;
+  return face.label_id == emotion_perception::msg::FaceEmotion::NEUTRAL;
+}
+'''
+
+
+def core_modules():
+    """Name every installed module that must import without ROS and without TensorFlow."""
+    return [module.name for module in pkgutil.walk_packages(
+                emotion_perception.__path__, 'emotion_perception.')
+            if not module.name.startswith(PARTS_WITH_ROS + PARTS_WITH_TENSORFLOW)
+            and 'rosidl_typesupport' not in module.name]
+
+
+def install_prefix():
+    """Return where colcon put the package, or skip."""
+    for parent in Path(emotion_perception.__file__).parents:
+        if (parent / 'share' / 'emotion_perception' / 'package.xml').is_file():
+            return parent
+    pytest.skip('emotion_perception is not built by colcon')
+
+
+@pytest.fixture
+def messages():
+    return pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+
+def test_constants_of_the_message_are_those_of_the_core(messages):
+    face = messages.FaceEmotion
+    assert {label: getattr(face, label.upper()) for label in LABELS} == {
+        label: position for position, label in enumerate(LABELS)}
+    assert {state.name: getattr(face, state.name) for state in TrackState} == {
+        state.name: state.value for state in TrackState}
+
+
+def test_fields_of_the_message_are_those_of_the_core(messages):
+    from emotion_perception.emotions import FaceEmotion
+    assert list(messages.FaceEmotion.get_fields_and_field_types()) == list(
+        FaceEmotion.__dataclass_fields__)
+
+
+def test_version_stands_in_package_xml(root):
+    version = ElementTree.parse(root / 'package.xml').findtext('version')
+    newest = next(line for line in (root / 'CHANGELOG.rst').read_text().splitlines()
+                  if line[:1].isdigit())
+    assert newest.split()[0] == version
+    assert importlib.metadata.version('emotion_perception') == version
+
+
+def test_licences_are_there(root):
+    files = [element.get('file') for element in ElementTree.parse(root / 'package.xml').findall(
+        'license')]
+    assert files == ['LICENSE', 'models/LICENSE']
+    assert all((root / file).read_text() for file in files)
+
+
+def test_core_imports_without_ros_and_tensorflow():
+    code = '\n'.join((
+        'import importlib, sys',
+        f'sys.modules.update(dict.fromkeys({sorted(ROS_PACKAGES | {"tensorflow", "keras"})}))',
+        f'for name in {core_modules()}: importlib.import_module(name)'))
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_nodes_import_no_tensorflow():
+    pytest.importorskip('rclpy', reason='needs ROS 2')
+    code = ('import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None\n'
+            'import emotion_perception.nodes.emotion_node\n'
+            'import emotion_perception.nodes.video_publisher')
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_executables_run_with_the_interpreter_that_built_them():
+    folder = install_prefix() / 'lib' / 'emotion_perception'
+    executables = sorted(folder.iterdir())
+    assert [path.name for path in executables] == ['emotion_node', 'video_publisher']
+    for path in executables:
+        assert os.access(path, os.X_OK)
+        interpreter = path.read_text().splitlines()[0].removeprefix('#!')
+        assert os.path.samefile(interpreter, sys.executable)
+
+
+def test_cpp_finds_the_messages(tmp_path):
+    prefixes = os.pathsep.join(
+        [str(install_prefix()), sys.prefix, os.environ.get('AMENT_PREFIX_PATH', '')])
+    environment = os.environ | {
+        'AMENT_PREFIX_PATH': prefixes, 'CMAKE_PREFIX_PATH': prefixes,
+        'PATH': os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])}
+    (tmp_path / 'CMakeLists.txt').write_text(CONSUMER)
+    (tmp_path / 'consumer.cpp').write_text(CONSUMER_SOURCE)
+    subprocess.run(
+        ['cmake', '-S', tmp_path, '-B', tmp_path / 'build',
+         f'-DPython3_EXECUTABLE={sys.executable}'], env=environment, check=True)
+    subprocess.run(['cmake', '--build', tmp_path / 'build'], env=environment, check=True)
+    subprocess.run([tmp_path / 'build' / 'consumer'], check=True)
