@@ -13,6 +13,9 @@ CROP_SIZE = 64
 #: with the faces of FER2013: over CK+ the mean crops of both agree best at 1.0 (correlation .92).
 CROP_SCALE = 1.0
 
+#: The geometry as it stands in a model's description.
+CROP = {'size': CROP_SIZE, 'scale': CROP_SCALE, 'channels': 'BGR'}
+
 
 def crop_face(image, roi):
     """Cut the square around a face out of an image.

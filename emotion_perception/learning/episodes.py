@@ -1,0 +1,116 @@
+"""What the temporal head is trained on: many short videos out of few sequences and stills.
+
+Complete sequences are scarce, so they are played at other speeds, held at the apex, played
+back to neutral and joined; pairs of a person's neutral and apex image become onsets; a still
+is a sequence of one frame, or of many when somebody holds an expression from the first frame.
+"""
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from emotion_perception.datasets.sample import VOTE_NAMES
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
+from emotion_perception.evaluation.metrics import apex_similarity
+from emotion_perception.learning.augmentation import augment, resize
+
+#: Frames of an episode; the window that the running system looks back on.
+LONGEST = 100
+_COLUMNS = len(EMOTIONS)
+
+
+@dataclass
+class Episode:
+    """Encoded frames with what the head should say at each of them."""
+
+    kept: np.ndarray         #: float32 [t,K]
+    labels: np.ndarray       #: float32 [t,6], rows sum to 1
+    label_weight: np.ndarray  #: float32 [t], 0 where no expression is shown
+    intensity: np.ndarray    #: float32 [t,6], E2's target
+
+    def take(self, frames):
+        return Episode(self.kept[frames], self.labels[frames], self.label_weight[frames],
+                       self.intensity[frames])
+
+    def then(self, other):
+        return Episode(*(np.concatenate(pair) for pair in zip(
+            (self.kept, self.labels, self.label_weight, self.intensity),
+            (other.kept, other.labels, other.label_weight, other.intensity))))
+
+
+def grey_variants(frames, size, variants, seed):
+    """Return float32 [variants,t,size,size] in 0..255: the plain frames, then augmented ones.
+
+    Each variant changes all frames of a sequence alike, as one camera and one face would.
+
+    :param frames: uint8 [t,64,64,3].
+    """
+    grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
+    played = [[resize(frame, size) for frame in grey]]
+    played += [[augment(frame, size, np.random.default_rng((seed, variant))) for frame in grey]
+               for variant in range(1, variants)]
+    return np.array(played, np.float32)
+
+
+def onset_frames(neutral, apex, length):
+    """Cross-fade two crops of a person, uint8 [64,64,3], into an onset, uint8 [t,64,64,3]."""
+    mix = (np.linspace(0, 1, length, dtype=np.float32) ** 1.5)[:, None, None, None]
+    return np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8)
+
+
+def onset_episode(kept, features, label):
+    """Make an episode of a sequence from neutral to apex, with E2's target as its intensity.
+
+    :param kept: float32 [t,K]; ``features``: float32 [t,512]; ``label``: one of EMOTIONS.
+    """
+    one_hot = np.equal(EMOTIONS, label).astype(np.float32)
+    strength = apex_similarity(features).astype(np.float32)
+    return Episode(kept, np.tile(one_hot, (len(kept), 1)), np.ones(len(kept), np.float32),
+                   strength[:, None] * one_hot)
+
+
+def held_episode(kept, six, six_weight, intensity, length, noise, rng):
+    """Make an episode of one still that is held: float32 [K] and its targets, with jitter."""
+    frames = kept + noise * rng.standard_normal((length, len(kept))).astype(np.float32)
+    return Episode(frames, np.tile(six, (length, 1)), np.full(length, six_weight, np.float32),
+                   np.tile(intensity, (length, 1)))
+
+
+def vote_intensity(samples):
+    """Return E2's target of stills, float32 [n,6]: how much of each expression people see.
+
+    FER+ images: the share of votes. Images with one label: 1 at that class; 0 when neutral.
+    """
+    columns = [VOTE_NAMES.index(name) for name in EMOTIONS]
+    result = np.zeros((len(samples), _COLUMNS), np.float32)
+    for i, sample in enumerate(samples):
+        if sample.votes is not None:
+            result[i] = sample.votes[columns] / max(int(sample.votes.sum()), 1)
+        elif sample.label in EMOTIONS:
+            result[i, EMOTIONS.index(sample.label)] = 1
+        elif sample.label not in (NEUTRAL, 'contempt'):
+            raise ValueError(f'{sample.name} has neither votes nor a label')
+    return result
+
+
+def live_episode(onsets, noise, rng):
+    """Play one or two onsets as a camera would see them, in random order and speed.
+
+    Onset, then perhaps a hold at the apex, then perhaps back to neutral, then perhaps another
+    one, cut to at most LONGEST frames.
+    """
+    episode = None
+    for onset in (onsets[i] for i in rng.permutation(len(onsets))[:rng.integers(1, 3)]):
+        last = len(onset.kept) - 1
+        speed = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
+        frames = np.rint(np.linspace(0, last, max(2, round(last / speed) + 1)))
+        if rng.random() < 0.5:
+            frames = np.concatenate([frames, np.full(rng.integers(1, 25), last)])
+            if rng.random() < 0.5:
+                frames = np.concatenate([frames, np.linspace(last, 0, rng.integers(4, 20))])
+        part = onset.take(np.rint(frames).astype(int))
+        episode = part if episode is None else episode.then(part)
+    episode = episode.take(slice(LONGEST))
+    jitter = noise * rng.standard_normal(episode.kept.shape).astype(np.float32)
+    return Episode(episode.kept + jitter, episode.labels, episode.label_weight,
+                   episode.intensity)

@@ -1,0 +1,62 @@
+"""Write a trained network as LiteRT files with their descriptions."""
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from emotion_perception.crops import CROP, CROP_SIZE
+from emotion_perception.emotions import EMOTIONS
+from emotion_perception.learning.targets import EIGHT, SEVEN
+
+
+def encoder_bytes(stills_model, int8):
+    """Convert a stills model to a LiteRT encoder.
+
+    :param stills_model: as ``learning.networks.build_stills_model`` makes it.
+    :param int8: store the weights in eight bits (activations are quantised as they come).
+    :return: bytes of a model from ``crops`` uint8 [n,64,64,3] to ``kept`` float32 [n,21]
+        (logits: six, eight, seven) and ``features`` float32 [n,512].
+    """
+    crops = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype='uint8', name='crops')
+    encoder = keras.Model(stills_model.input, [
+        *(stills_model.output[head] for head in ('six', 'eight', 'seven')),
+        stills_model.get_layer('features').output])
+    *heads, features = encoder(crops)
+    converter = tf.lite.TFLiteConverter.from_keras_model(
+        keras.Model(crops, {'kept': keras.layers.Concatenate()(heads), 'features': features}))
+    if int8:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return converter.convert()
+
+
+def describe(encoder, head, about, int8):
+    """Return a model's description, a dict for JSON.
+
+    :param encoder: the LiteRT file's bytes.
+    :param head: the temporal head's weights, a dict of arrays.
+    :param about: what else the description says (``name``, ``trained_on`` ...).
+    """
+    return {
+        **about,
+        'encoder': {'sha256': hashlib.sha256(encoder).hexdigest(),
+                    'weights': 'int8' if int8 else 'float32'},
+        'classes': EMOTIONS,
+        'stills_classes': {'eight': EIGHT, 'seven': SEVEN},
+        'crop': CROP,
+        'normalisation': 'inside the encoder: grey, each crop to mean 0 and deviation 1',
+        'head': {name: np.asarray(value, np.float64).round(6).tolist()
+                 for name, value in head.items()},
+    }
+
+
+def write_model(path, stills_model, head, about, int8):
+    """Write ``<path>.tflite`` and its description ``<path>.json``."""
+    path = Path(path)
+    encoder = encoder_bytes(stills_model, int8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix('.tflite').write_bytes(encoder)
+    path.with_suffix('.json').write_text(
+        json.dumps(describe(encoder, head, about, int8), indent=1) + '\n')

@@ -1,0 +1,173 @@
+"""The walk of an image: find faces, follow them, crop, encode, keep, classify. No ROS.
+
+The only file that knows all the others; everything that it does is deterministic, so the same
+images and stamps give the same results, live or from a recording.
+"""
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from emotion_perception import options as option_table
+from emotion_perception.crops import crop_face
+from emotion_perception.detection import FaceDetector
+from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL, FaceEmotion, TrackState
+from emotion_perception.face_finder import FaceFinder
+from emotion_perception.recognition import load_model
+from emotion_perception.sequence import FaceSequence
+
+
+@dataclass
+class _Camera:
+    """What is remembered of one camera."""
+
+    finder: FaceFinder
+    last_stamp: int
+    sequences: dict = field(default_factory=dict)  # track id -> FaceSequence
+
+
+class EmotionPipeline:
+    """Images in, emotions out, for any number of cameras.
+
+    :param model: path of a model description; None for the model that comes with the package.
+    :param options: any of :data:`emotion_perception.options.OPTIONS`.
+    :raises ValueError: for a wrong option or a model that does not fit this version.
+    :raises FileNotFoundError: when the model or the face cascade is missing.
+
+    Not thread-safe: one thread at a time.
+    """
+
+    def __init__(self, model=None, **options):
+        self._options = option_table.checked(options)
+        self._model = load_model(model, self._options['threads'])
+        self._detector = FaceDetector(**self._chosen(
+            'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
+        self._cameras = {}
+        #: Seconds that each stage of the last batch took, by the stage's name.
+        self.timings = {}
+
+    @property
+    def model_sha256(self):
+        """SHA-256 of the encoder file in use, hexadecimal."""
+        return self._model.sha256
+
+    @property
+    def model_name(self):
+        """Name of the model in use, as its description gives it."""
+        return self._model.description['name']
+
+    def process(self, image, stamp_ns, camera='camera'):
+        """Process the next image of one camera.
+
+        :param image: uint8 [H,W,3], BGR.
+        :param stamp_ns: when the image was taken, integer nanoseconds. A stamp before the
+            camera's last one (a recording that begins again) forgets the camera's faces.
+        :param camera: any name; each camera has its own tracks and ids.
+        :return: list of :class:`~emotion_perception.emotions.FaceEmotion`, in order of id.
+        :raises ValueError: when the image is not uint8 [H,W,3] with at least one pixel.
+        """
+        return self.process_batch([(camera, image, stamp_ns)])[0]
+
+    def process_batch(self, batch):
+        """Process one image of each of several cameras; all faces are encoded together.
+
+        :param batch: list of ``(camera, image, stamp_ns)``, each camera at most once.
+        :return: for each item in order, what :meth:`process` returns.
+        :raises ValueError: before anything is processed, if any item is wrong.
+        """
+        if len({camera for camera, _, _ in batch}) != len(batch):
+            raise ValueError('a batch holds at most one image of each camera')
+        for camera, image, _ in batch:
+            _check_image(camera, image)
+        self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
+
+        start = perf_counter()
+        tracks = [self._tracks(*item) for item in batch]
+        start = self._clock('detection', start)
+        crops = [crop_face(image, track.box.roi(image.shape[1], image.shape[0]))
+                 for (_, image, _), found in zip(batch, tracks) for track in found]
+        start = self._clock('crop', start)
+        if not crops:
+            return [[] for _ in batch]
+        kept = iter(self._model.encode(np.stack(crops)))
+        start = self._clock('encoding', start)
+        faces, shown = [[] for _ in batch], []
+        for (camera, image, stamp_ns), found, out in zip(batch, tracks, faces):
+            sequences = self._cameras[camera].sequences
+            for track in found:
+                sequence = sequences[track.track_id]
+                sequence.append(next(kept), stamp_ns)
+                if track.state != TrackState.NEW or self._options['publish_new_tracks']:
+                    shown.append((out, track, image.shape, sequence))
+        if shown:
+            results = self._model.classify([sequence.array() for *_, sequence in shown])
+            for (out, track, shape, sequence), scores, intensities in zip(shown, *results):
+                out.append(self._face(track, shape, sequence, scores, intensities))
+        self._clock('head', start)
+        return faces
+
+    def reset(self, camera=None):
+        """Forget the faces of one camera, or of all of them."""
+        if camera is None:
+            self._cameras.clear()
+        else:
+            self._cameras.pop(camera, None)
+
+    def set_options(self, **options):
+        """Change options that may be changed while running.
+
+        :raises ValueError: for an unknown or wrong option, or one that is fixed at start; then
+            nothing is changed.
+        """
+        merged = option_table.checked({**self._options, **options})
+        fixed = [option.name for option in option_table.OPTIONS
+                 if option.name in options and not option.live]
+        if fixed:
+            raise ValueError(f'{", ".join(fixed)} can only be set at start')
+        self._options = merged
+        for camera in self._cameras.values():
+            camera.finder.configure(**self._chosen('max_coast_frames', 'track_mode'))
+
+    def _tracks(self, camera, image, stamp_ns):
+        state = self._cameras.get(camera)
+        if state is None or stamp_ns < state.last_stamp:
+            finder = FaceFinder(self._detector, **self._chosen(
+                'max_coast_frames', 'max_faces', 'track_mode'))
+            state = self._cameras[camera] = _Camera(finder, stamp_ns)
+        state.last_stamp = stamp_ns
+        tracks = state.finder.update(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp_ns)
+        limit = self._options['sequence_limit']
+        state.sequences = {
+            track.track_id: state.sequences.get(track.track_id) or FaceSequence(limit)
+            for track in tracks}
+        return tracks
+
+    def _face(self, track, shape, sequence, scores, intensities):
+        strongest = int(scores.argmax())
+        intensity = float(intensities[strongest])
+        if intensity < self._options['neutral_threshold']:
+            label, confidence = NEUTRAL, 1.0 - intensity
+        else:
+            label, confidence = EMOTIONS[strongest], float(scores[strongest])
+        return FaceEmotion(
+            track.track_id, track.state, track.box.roi(shape[1], shape[0]),
+            label, LABELS.index(label), intensity, confidence, tuple(scores.tolist()),
+            len(sequence), sequence.duration)
+
+    def _chosen(self, *names):
+        return {name: self._options[name] for name in names}
+
+    def _clock(self, stage, start):
+        now = perf_counter()
+        self.timings[stage] += now - start
+        return now
+
+
+def _check_image(camera, image):
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
+            image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):
+        found = (f'{image.dtype} {list(image.shape)}' if isinstance(image, np.ndarray)
+                 else type(image).__name__)
+        raise ValueError(f'the image of {camera} is {found}, but a uint8 array [H,W,3] (BGR) '
+                         'with at least one pixel is needed')

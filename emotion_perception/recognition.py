@@ -1,0 +1,130 @@
+"""Crops to emotions: the encoder (LiteRT) and the temporal head, checked as they are loaded."""
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from emotion_perception.crops import CROP, CROP_SIZE
+from emotion_perception.emotions import EMOTIONS
+from emotion_perception.temporal import EIGHT, KEPT, SEVEN, TemporalHead
+
+#: Crops that are encoded in one call at most; more are encoded in several.
+MAX_BATCH = 16
+
+
+def shipped_model():
+    """Return the path of the description of the model that comes with the package."""
+    # Installed, the models lie in the package; in a checkout, beside it.
+    for folder in (Path(__file__).parent, Path(__file__).parent.parent):
+        path = folder / 'models' / 'emotion.json'
+        if path.exists():
+            return path
+    raise FileNotFoundError(f'no models/emotion.json in {Path(__file__).parent} or beside it')
+
+
+def load_model(path=None, threads=1):
+    """Load a model and check that it is what its description says.
+
+    :param path: the description (.json) or the encoder beside it (.tflite); None for the
+        model that comes with the package.
+    :param threads: threads of the encoder.
+    :raises FileNotFoundError: when one of the two files is missing.
+    :raises ValueError: when the encoder is not the one described (SHA-256), or the model was
+        made for other classes or another crop than this version of the package has.
+    """
+    path = Path(path).with_suffix('.json') if path else shipped_model()
+    encoder_path = path.with_suffix('.tflite')
+    for file in (path, encoder_path):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f'{file} is missing: a model is a description (.json) and an encoder (.tflite)')
+    description = json.loads(path.read_text())
+    encoder = encoder_path.read_bytes()
+    for what, found, expected in (
+            ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
+             description['encoder']['sha256']),
+            ('class order', tuple(description['classes']), EMOTIONS),
+            ('crop geometry', description['crop'], CROP)):
+        if found != expected:
+            raise ValueError(f'{path}: the {what} is {found}, but should be {expected}')
+    return Model(description, encoder, threads)
+
+
+class Model:
+    """An encoder that runs once for each face and frame, and a head over what it gave."""
+
+    def __init__(self, description, encoder, threads):
+        self.description = description
+        self.trained_on = description.get('trained_on', {})
+        self.sha256 = description['encoder']['sha256']
+        self._head = TemporalHead(description['head'])
+        self._interpreter = Interpreter(model_content=encoder, num_threads=threads)
+        self._input = self._interpreter.get_input_details()[0]['index']
+        # By shape, not by position: the order of the outputs is the converter's.
+        outputs = {int(o['shape'][-1]): o['index']
+                   for o in self._interpreter.get_output_details()}
+        self._kept, self._features = outputs[KEPT], outputs[512]
+        self._batch = None
+
+    def encode(self, crops):
+        """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,21]."""
+        return self._run(crops, self._kept)
+
+    def features(self, crops):
+        """Return the spatial intensity vectors of crops, uint8 [n,64,64,3] -> float32 [n,512]."""
+        return self._run(crops, self._features)
+
+    def classify(self, sequences):
+        """Classify the newest frame of each sequence.
+
+        :param sequences: list of float32 [frames,21], what ``encode`` gave, 1 to 100 frames.
+        :return: scores float32 [n,6] that sum to 1, and intensities float32 [n,6], 0..1.
+        """
+        scores, values = self._head.newest(sequences)
+        return scores, values.clip(0, 1)
+
+    def classify_all(self, kept, window=100):
+        """Classify every frame of one sequence, as if it had been watched live.
+
+        :param kept: float32 [frames,21].
+        :return: scores and intensities, float32 [frames,6] each.
+        """
+        scores, values = self._head.every(kept[:window])
+        if len(kept) > window:
+            later = [self._head.newest([kept[end - window:end]])
+                     for end in range(window + 1, len(kept) + 1)]
+            scores = np.concatenate([scores, *(s for s, _ in later)])
+            values = np.concatenate([values, *(v for _, v in later)])
+        return scores, values.clip(0, 1)
+
+    def stills_scores(self, kept):
+        """Return the stills heads' probabilities, {'eight': [n,8], 'seven': [n,7]}.
+
+        The classes' order is in ``description['stills_classes']``.
+        """
+        return {'eight': _softmax(kept[:, EIGHT]), 'seven': _softmax(kept[:, SEVEN])}
+
+    def _run(self, crops, output):
+        if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+            raise ValueError(f'crops are uint8 [n,{CROP_SIZE},{CROP_SIZE},3], '
+                             f'not {crops.dtype} {list(crops.shape)}')
+        parts = [self._run_batch(crops[i:i + MAX_BATCH], output)
+                 for i in range(0, len(crops), MAX_BATCH)]
+        return np.concatenate(parts) if parts else np.empty(
+            (0, KEPT if output == self._kept else 512), np.float32)
+
+    def _run_batch(self, crops, output):
+        if len(crops) != self._batch:
+            self._batch = len(crops)
+            self._interpreter.resize_tensor_input(self._input, crops.shape)
+            self._interpreter.allocate_tensors()
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(crops))
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(output)
+
+
+def _softmax(logits):
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
