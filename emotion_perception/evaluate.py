@@ -77,7 +77,7 @@ def report(result):
             ('below_threshold_six', 'below the neutral threshold, other faces'),
             ('intensity_correlation', "intensity: correlation with E2's target"),
             ('intensity_mae', "intensity: mean absolute error to E2's target")):
-        if name in result:
+        if result.get(name) is not None:
             lines.append(f'{meaning:46}{result[name]:6.3f}{_interval(result, name, 3)}')
     if 'accuracy_at' in result:
         lines += ['', 'accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)

@@ -76,12 +76,12 @@ class _Sequence:
 def resampled(count, rate, new_rate):
     """Return the indices of the frames that a slower or faster camera would have given.
 
-    They are taken backwards from the last frame, so that each rate ends on the apex; a faster
-    camera shows frames more than once.
+    They are taken backwards from the last frame, so that each rate ends on the apex. At each
+    moment it is the newest frame so far; a faster camera shows frames more than once.
     """
     duration = (count - 1) / rate
     times = duration - np.arange(int(duration * new_rate + 1e-9), -1, -1) / new_rate
-    return np.rint(times * rate).astype(int)
+    return np.floor(times * rate + 1e-6).astype(int)
 
 
 def _subject(sequence):
@@ -115,8 +115,10 @@ def _headline(model, sequences, intervals):
                          ('intensity_mae', mean_absolute_error)):
         def pooled(a, b, figure=figure):
             return figure(np.concatenate(a), np.concatenate(b))
-        result[name] = pooled(given, targets)
-        intervals[name] = bootstrap_interval(pooled, given, targets)
+        value = pooled(given, targets)
+        defined = not np.isnan(value)  # no correlation where the intensity never changes
+        result[name] = value if defined else None
+        intervals[name] = bootstrap_interval(pooled, given, targets) if defined else None
 
     result['lag'] = _lag(model, sequences)
     result['rates'] = {}
