@@ -4,7 +4,6 @@ The geometry is a contract between training and running: it is written into the 
 description at export and compared when a model is loaded.
 """
 import cv2
-import numpy as np
 
 #: Rows and columns of a crop.
 CROP_SIZE = 64

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from emotion_perception.crops import CROP, CROP_SIZE
 from emotion_perception.emotions import EMOTIONS
+from emotion_perception.learning.networks import build_encoder, build_stills_model
 from emotion_perception.learning.targets import EIGHT, SEVEN
 
 
@@ -60,3 +61,19 @@ def write_model(path, stills_model, head, about, int8):
     path.with_suffix('.tflite').write_bytes(encoder)
     path.with_suffix('.json').write_text(
         json.dumps(describe(encoder, head, about, int8), indent=1) + '\n')
+
+
+def write_weights(path, stills_model):
+    """Write a stills model's weights in half precision, from which training can go on."""
+    np.savez(path, backbone=stills_model.name.removesuffix('_stills'),
+             **{f'weight_{i:03d}': weight.astype(np.float16)
+                for i, weight in enumerate(stills_model.get_weights())})
+
+
+def read_weights(path):
+    """Return the float32 stills model of a file that :func:`write_weights` wrote."""
+    with np.load(path) as arrays:
+        model = build_stills_model(build_encoder(str(arrays['backbone'])))
+        model.set_weights([arrays[name].astype(np.float32)
+                           for name in sorted(arrays) if name.startswith('weight_')])
+    return model

@@ -101,3 +101,21 @@ def build_stills_model(encoder, dropout=0.3):
     heads = {name: layers.Dense(count, dtype='float32', name=name)(features)
              for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
+
+
+class GreyEncoder:
+    """A stills model's outputs for many grey crops of INNER_SIZE, as training augments them."""
+
+    def __init__(self, stills_model):
+        grey = build_stills_model(build_encoder(stills_model.name.removesuffix('_stills'),
+                                                INNER_SIZE))
+        grey.set_weights(stills_model.get_weights())
+        self._network = keras.Model(grey.input, [
+            layers.Concatenate()([grey.output[head] for head in ('six', 'eight', 'seven')]),
+            grey.get_layer('features').output])
+
+    def __call__(self, grey):
+        """Encode float32 [...,48,48] in 0..255; return kept [...,21] and features [...,512]."""
+        outputs = self._network.predict(
+            grey.reshape(-1, INNER_SIZE, INNER_SIZE, 1), batch_size=256, verbose=0)
+        return [out.reshape(*grey.shape[:-2], -1) for out in outputs]

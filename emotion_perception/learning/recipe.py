@@ -2,9 +2,10 @@
 
 Folds hold people out of every step after the first, which sees no person of a lab set.
 """
+import json
 import zlib
+from pathlib import Path
 
-import keras
 import numpy as np
 
 from emotion_perception.datasets import load
@@ -12,9 +13,11 @@ from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.learning.augmentation import augment
 from emotion_perception.learning.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, onset_frames, vote_intensity)
-from emotion_perception.learning.export import describe, encoder_bytes
-from emotion_perception.learning.networks import (
-    INNER_SIZE, build_encoder, build_stills_model)
+from emotion_perception.evaluation.sequences import evaluate_sequences
+from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.learning.export import (
+    describe, encoder_bytes, read_weights, write_model, write_weights)
+from emotion_perception.learning.networks import INNER_SIZE, GreyEncoder
 from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.temporal import train_head
@@ -25,27 +28,38 @@ VARIANTS = 8
 
 
 class LabFaces:
-    """Samples with known people: stills, sequences, and the people of each fold."""
+    """Samples of known people, dealt out to folds."""
 
-    def __init__(self, paths, folds):
-        """Load sets; ``paths`` is a list of folders or files."""
-        self.samples = [sample for path in paths for sample in load(path)]
+    def __init__(self, whole, crops, folds):
+        """Load sets.
+
+        :param whole: paths of sets of whole images; figures are measured on them.
+        :param crops: paths of sets of ready crops of the same people; only trained on.
+        """
+        self.sets = [load(path) for path in whole]
+        self.crops = [sample for path in crops for sample in load(path)]
         self._folds = folds
         # People with complete sequences are dealt out first: one a fold makes the folds of
         # leave-one-subject-out. All others follow by a checksum of their name.
-        watched = sorted({s.subject for s in self.samples if s.neutral_to_apex
-                          and s.label in EMOTIONS})
+        watched = sorted({sample.subject for samples in self.sets for sample in samples
+                          if sample.neutral_to_apex and sample.label in EMOTIONS})
         self._fold_of = {subject: i % folds for i, subject in enumerate(watched)}
 
     def fold_of(self, sample):
+        """Return the fold, 0 .. folds - 1, that a sample's person is held out in."""
         return self._fold_of.get(
             sample.subject, zlib.crc32(sample.subject.encode()) % self._folds)
 
-    def split(self, fold):
-        """Return (samples of people outside of a fold, samples of its people)."""
-        inside = [self.fold_of(sample) == fold for sample in self.samples]
-        return ([s for s, i in zip(self.samples, inside) if not i],
-                [s for s, i in zip(self.samples, inside) if i])
+    def without(self, fold):
+        """Return (samples of whole images, crops) of everybody who is not in a fold."""
+        return ([sample for samples in self.sets for sample in samples
+                 if self.fold_of(sample) != fold],
+                [sample for sample in self.crops if self.fold_of(sample) != fold])
+
+    def people(self):
+        """Return {set name: sorted list of people}."""
+        return {samples.set_name: sorted({sample.subject for sample in samples})
+                for samples in self.sets}
 
 
 def lab_stills(samples):
@@ -79,23 +93,6 @@ def adapt(base, config, web, lab, valid, run_dir):
     stills = lab_stills(lab)
     repeated = stills.take(np.tile(np.arange(len(stills)), config['lab_repeats']))
     return train_stills(config, web.take(share) + repeated, valid, run_dir, start=base)
-
-
-class GreyEncoder:
-    """A stills model's outputs for grey crops of INNER_SIZE, many at once."""
-
-    def __init__(self, stills_model):
-        grey = build_stills_model(build_encoder(stills_model.name.removesuffix('_stills'), None))
-        grey.set_weights(stills_model.get_weights())
-        self._network = keras.Model(grey.input, [
-            keras.layers.Concatenate()([grey.output[head] for head in ('six', 'eight', 'seven')]),
-            grey.get_layer('features').output])
-
-    def __call__(self, grey):
-        """Encode float32 [..., 48, 48]; return kept [..., 21] and features [..., 512]."""
-        outputs = self._network.predict(
-            grey.reshape(-1, INNER_SIZE, INNER_SIZE, 1), batch_size=256, verbose=0)
-        return [out.reshape(*grey.shape[:-2], -1) for out in outputs]
 
 
 def head_episodes(stills_model, web, lab, config):
@@ -152,7 +149,108 @@ def _onsets(lab, rng):
                 choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))
 
 
+def calibrated(stills_model, head, valid):
+    """Set the head's sharpness so that scores are probabilities of being right.
+
+    One number, the one of least negative log likelihood over the images of ``valid`` that
+    are labelled with one of the six classes (temperature scaling: Guo et al., ICML 2017).
+    """
+    model = in_memory(stills_model, head, int8=False)
+    six = [sample for sample in valid if sample.label in EMOTIONS]
+    truth = [EMOTIONS.index(sample.label) for sample in six]
+    kept = model.encode(np.concatenate([sample.frames for sample in six]))
+    scores, _ = model.classify([frame[np.newaxis] for frame in kept])
+    logs = np.log(np.maximum(scores, 1e-30))
+
+    def loss(factor):
+        logits = logs * factor
+        logits -= np.log(np.exp(logits).sum(1, keepdims=True))
+        return -logits[np.arange(len(truth)), truth].mean()
+
+    best = min(np.geomspace(0.3, 4, 100), key=loss)
+    return {**head, 'sharpness': head['sharpness'] * float(best)}
+
+
 def in_memory(stills_model, head, int8=True):
     """Return a model that runs like a shipped one, without being written."""
     encoder = encoder_bytes(stills_model, int8)
     return Model(describe(encoder, head, {'name': stills_model.name}, int8), encoder, threads=2)
+
+
+class Recipe:
+    """A configuration's run. Each step is left out when an earlier run has its result."""
+
+    def __init__(self, config):
+        self._config = config
+        self.run_dir = Path(config['run_dir'])
+        sets = config['sets']
+        self._web = load(sets['web']['train'], 'stills')
+        self._valid = load(sets['web']['valid'], 'stills')
+        self._lab = LabFaces(sets['lab'], sets['lab_crops'], config['folds'])
+
+    def write(self, output):
+        """Train on everybody; write the model in int8 and float32, and its weights."""
+        stills_model, head = self._trained(None)
+        about = {'name': self._config['name'],
+                 'trained_on': {'fer2013': ['train'], **self._lab.people()}}
+        write_weights(output.with_suffix('.weights.npz'), stills_model)
+        write_model(output, stills_model, head, about, int8=True)
+        write_model(output.with_name(f'{output.name}_float32'), stills_model, head, about,
+                    int8=False)
+
+    def measure_folds(self):
+        """Train without each fold's people, measure on them; print and write the figures.
+
+        Figures are means over the folds, each counting as often as it has samples.
+        """
+        found = {}
+        for fold in range(self._config['folds']):
+            model = in_memory(*self._trained(fold))
+            for samples in self._lab.sets:
+                held_out = [s for s in samples if self._lab.fold_of(s) == fold]
+                stills = [s for s in held_out if len(s.frames) == 1]
+                sequences = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
+                if any(s.label in EMOTIONS for s in stills):
+                    found.setdefault(f'{samples.set_name} stills', []).append(
+                        evaluate_stills(model, stills))
+                if sequences:
+                    found.setdefault(f'{samples.set_name} sequences', []).append(
+                        evaluate_sequences(model, sequences))
+        figures = {name: _pooled(results) for name, results in found.items()}
+        (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
+        print(json.dumps(figures, indent=1))
+
+    def _trained(self, fold):
+        """Return (stills model, head weights), trained without the people of a fold."""
+        web, valid = stills_from(self._web), stills_from(self._valid)
+        base = self._step('stills', lambda: train_stills(
+            self._config['stills'], web, valid, self.run_dir / 'stills'))
+        whole, crops = self._lab.without(fold)
+        name = 'adapt' if fold is None else f'adapt_without_{fold}'
+        stills_model = self._step(name, lambda: adapt(
+            base, self._config['adapt'], web, whole + crops, valid, self.run_dir / name))
+        head = train_head(head_episodes(stills_model, self._web, whole, self._config['head']),
+                          self._config['head']).weights_for_numpy()
+        return stills_model, calibrated(stills_model, head, self._valid)
+
+    def _step(self, name, train):
+        path = self.run_dir / f'{name}.npz'
+        if not path.exists():
+            write_weights(path, train())
+        return read_weights(path)
+
+
+def _pooled(results):
+    """Join the figures of folds into means, each fold counting as often as it has samples."""
+    counts = [result['n'] for result in results]
+
+    def mean(values):
+        if isinstance(values[0], dict):
+            return {key: mean([value[key] for value in values]) for key in values[0]}
+        return float(np.average(values, weights=counts))
+
+    return {'n': sum(counts), **{
+        key: mean([result[key] for result in results])
+        for key in ('accuracy_6', 'accuracy_at', 'intensity_correlation', 'intensity_mae',
+                    'below_threshold_six', 'below_threshold_neutral')
+        if all(key in result for result in results)}}

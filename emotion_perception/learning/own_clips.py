@@ -1,0 +1,95 @@
+"""Adapt a trained model to the camera and the people of one robot, from a few labelled clips."""
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from emotion_perception.datasets import load
+from emotion_perception.emotions import EMOTIONS
+from emotion_perception.learning.episodes import grey_variants
+from emotion_perception.learning.export import read_weights, write_model, write_weights
+from emotion_perception.learning.networks import FEATURES, INNER_SIZE, GreyEncoder
+from emotion_perception.learning.targets import EIGHT, SMOOTHING
+from emotion_perception.recognition import load_model
+
+VARIANTS = 6            # augmented variants of each clip
+FRAMES = 40             # frames of a clip that are used, evenly spread
+EPOCHS = 30
+LEARNING_RATE = 3e-4
+
+
+def adapt_to_clips(start, clips, output):
+    """Train the heads of a model anew on clips; measure on clips kept aside, before and after.
+
+    The encoder stays as it is: a handful of people must not make it forget all others. The
+    last clip of each label, in the order of names, is kept aside.
+
+    :param start: the model to begin with (its .json; the .weights.npz lies beside it).
+    :param clips: folder of labelled clips.
+    :param output: path of the adapted model, written only after measuring.
+    :return: (accuracy before, accuracy after) over the frames of the clips kept aside.
+    :raises ValueError: when a label has fewer than two clips.
+    """
+    start, output = Path(start), Path(output)
+    samples = [s for s in load(clips) if s.label in EIGHT]
+    by_label = {}
+    for sample in sorted(samples, key=lambda s: s.name):
+        by_label.setdefault(sample.label, []).append(sample)
+    single = [label for label, group in by_label.items() if len(group) < 2]
+    if single or not by_label:
+        raise ValueError(f'{clips}: each label needs two clips or more, one of them is kept '
+                         f'aside; too few for {", ".join(single) or "any label"}')
+    train = [s for group in by_label.values() for s in group[:-1]]
+    aside = [group[-1] for group in by_label.values()]
+
+    model = load_model(start)
+    stills_model = read_weights(start.with_suffix('.weights.npz'))
+    before = _accuracy(model, aside)
+    _train_heads(stills_model, train)
+    about = {**model.description,
+             'name': output.name,
+             'trained_on': {**model.trained_on, 'clips': sorted({str(s.subject) for s in train})}}
+    for int8, name in ((True, output.name), (False, f'{output.name}_float32')):
+        write_model(output.with_name(name), stills_model, model.description['head'], about, int8)
+    write_weights(output.with_suffix('.weights.npz'), stills_model)
+    after = _accuracy(load_model(output), aside)
+    print(f'{len(train)} clips trained on, {len(aside)} kept aside: '
+          f'{before:.3f} of their frames right before, {after:.3f} after')
+    return before, after
+
+
+def _train_heads(stills_model, samples):
+    encoder = GreyEncoder(stills_model)
+    features, six, eight, known = [], [], [], []
+    for i, sample in enumerate(samples):
+        chosen = np.unique(np.linspace(0, len(sample.frames) - 1, FRAMES).round().astype(int))
+        grey = grey_variants(sample.frames[chosen], INNER_SIZE, VARIANTS, i)
+        encoded = encoder(grey)[1].reshape(-1, FEATURES)
+        features.append(encoded)
+        one_hot = np.equal(EIGHT, sample.label)
+        eight.append(np.tile(one_hot * (1 - SMOOTHING) + SMOOTHING / 8, (len(encoded), 1)))
+        six.append(np.tile(one_hot[:6] * (1 - SMOOTHING) + SMOOTHING / 6, (len(encoded), 1)))
+        known.append(np.full(len(encoded), sample.label in EMOTIONS, np.float32))
+    features, six, eight, known = map(np.concatenate, (features, six, eight, known))
+    inputs = keras.Input(features.shape[1:])
+    heads = keras.Model(inputs, {
+        name: stills_model.get_layer(name)(inputs) for name in ('six', 'eight')})
+    heads.compile(keras.optimizers.AdamW(LEARNING_RATE), {
+        name: keras.losses.CategoricalCrossentropy(from_logits=True) for name in ('six', 'eight')})
+    keras.utils.set_random_seed(1)
+    heads.fit(features, {'six': six, 'eight': eight}, batch_size=64, epochs=EPOCHS, verbose=0,
+              sample_weight={'six': known, 'eight': np.ones_like(known)})
+
+
+def _accuracy(model, samples):
+    """Share of the frames whose label the model gives, clips counting alike; neutral included."""
+    shares = []
+    for sample in samples:
+        kept = model.encode(sample.frames)
+        if sample.label in EMOTIONS:
+            answers = model.classify_all(kept)[0].argmax(1)
+            shares.append(np.mean(answers == EMOTIONS.index(sample.label)))
+        else:
+            answers = model.stills_scores(kept)['eight'].argmax(1)
+            shares.append(np.mean(answers == EIGHT.index(sample.label)))
+    return float(np.mean(shares))

@@ -1,0 +1,44 @@
+"""Train a model, or adapt one: `python -m emotion_perception.train --help`."""
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from emotion_perception.learning.own_clips import adapt_to_clips
+from emotion_perception.learning.recipe import Recipe
+
+
+def main(argv=None):
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog='python -m emotion_perception.train',
+        description='Train a model from a configuration, going on where an earlier run stopped; '
+                    'or adapt a trained one to clips of your own.')
+    parser.add_argument('config', nargs='?', type=Path, metavar='CONFIG.yaml',
+                        help='e.g. config/training/default.yaml; $NAMES of the environment count')
+    parser.add_argument('--folds', action='store_true',
+                        help='train and measure once for each fold of people instead')
+    parser.add_argument('--output', type=Path, metavar='MODEL',
+                        help='where to write the model (default: run_dir/emotion)')
+    parser.add_argument('--from', dest='start', type=Path, metavar='MODEL',
+                        help='with --clips: the model to adapt')
+    parser.add_argument('--clips', type=Path, metavar='FOLDER',
+                        help='labelled clips of your own: FOLDER/<label>/<person>_<any>.mp4')
+    arguments = parser.parse_args(argv)
+    if arguments.clips:
+        if not (arguments.start and arguments.output):
+            parser.error('--clips needs --from MODEL and --output MODEL')
+        adapt_to_clips(arguments.start, arguments.clips, arguments.output)
+    elif arguments.config:
+        recipe = Recipe(yaml.safe_load(os.path.expandvars(arguments.config.read_text())))
+        if arguments.folds:
+            recipe.measure_folds()
+        else:
+            recipe.write(arguments.output or recipe.run_dir / 'emotion')
+    else:
+        parser.error('a CONFIG.yaml or --clips is needed')
+
+
+if __name__ == '__main__':
+    main()
