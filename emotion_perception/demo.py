@@ -50,7 +50,7 @@ class Results(Node):
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
     def connected(self):
-        """Tell whether the node's results find their way here."""
+        """Tell whether messages of the node find their way here."""
         return self.count_publishers('emotion_node/emotions') > 0 and bool(self.diagnostics)
 
     def _on_emotions(self, message):
@@ -125,7 +125,8 @@ def parse_arguments():
 def process(executable, folder, **parameters):
     """Run a node of this package in a process of its own, and end it by SIGINT."""
     command = [sys.executable, '-c',
-               f'from emotion_perception.nodes.{executable} import main; main()', '--ros-args']
+               f'from emotion_perception.nodes.{executable} import main; main()',
+               '--ros-args', '--log-level', 'error']  # more would tear the live table
     for name, value in parameters.items():
         command += ['-p', f'{name}:={json.dumps(value)}']
     # In its own session Ctrl-C reaches only the demo, which ends the others in order. In its own

@@ -10,6 +10,7 @@ from time import monotonic
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
@@ -254,6 +255,12 @@ def test_reports(robot):
     assert len(values(last['processing'])['model SHA-256']) == 64
     stages = {key.removesuffix(' [ms/image]') for key in values(last['processing'])}
     assert {'conversion', 'detection', 'crop', 'encoding', 'head', 'publish'} <= stages
+
+
+def test_parameter_file_has_every_parameter_with_its_default(root):
+    file = yaml.safe_load((root / 'config' / 'emotion.yaml').read_text())
+    assert file['/**']['ros__parameters'] == {
+        option.name: option.default for option in (*NODE_OPTIONS, *OPTIONS)}
 
 
 def test_parameters_are_described(robot):

@@ -13,7 +13,7 @@ from rclpy.clock_type import ClockType
 PERIOD = 1.0
 
 #: Seconds without an image after which a camera is reported as silent.
-SILENCE = 3.0
+SILENCE = 5.0
 
 
 @dataclass
