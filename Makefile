@@ -29,7 +29,8 @@ help:
 	@echo 'make bench            speed, latency and memory'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
-	@echo 'make ... PYTHON=python3.12 takes that Python; any of 3.10 to 3.13 will do.'
+	@echo 'make ... PYTHON=python3.12 takes that Python. ROS 2 from pip exists for 3.10 to 3.13, on'
+	@echo 'Linux and x86-64.'
 	@$(PYTHON) tools/check_machine.py
 
 demo: build
@@ -49,8 +50,8 @@ clean:
 
 $(ENVIRONMENT): requirements.txt requirements/core.txt requirements/ros.txt tools/fix_ros_wheels.py
 	@$(PYTHON) tools/check_machine.py
-	rm -rf .venv build install
-	$(PYTHON) -m venv .venv
+	rm -rf build install
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install -q -r requirements.txt -r requirements/core.txt -r requirements/ros.txt
 	$(BIN)/python tools/fix_ros_wheels.py
 	@touch $@

@@ -3,8 +3,11 @@ from xml.etree import ElementTree
 
 from setuptools import find_packages, setup
 
+package = ElementTree.parse('package.xml')
+
 setup(
-    version=ElementTree.parse('package.xml').findtext('version'),
+    version=package.findtext('version'),
+    description=' '.join(package.findtext('description').split()),
     packages=[*find_packages(include=['emotion_perception', 'emotion_perception.*']),
               'emotion_perception.models'],
     # The models lie beside the code in the repository, and inside the package when installed.
