@@ -20,6 +20,10 @@ UNITS = 6
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
 
+# Input, forget, cell, output: of sigmoid gates half a tanh of half the sum, and a half more.
+_GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
+_GATE_SHIFT = np.repeat(np.float32([0.5, 0.5, 0.0, 0.5]), UNITS)
+
 
 def neutral_evidence(kept):
     """Return the log odds of the neutral class against all others, [..., 1]."""
@@ -40,11 +44,10 @@ class TemporalHead:
     """
 
     def __init__(self, weights):
-        # sigmoid(x) = (1 + tanh(x / 2)) / 2: with the halves in the weights, one tanh does all.
-        half = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
-        self._kernel = np.asarray(weights['kernel'], np.float32) * half
-        self._recurrent = np.asarray(weights['recurrent'], np.float32) * half
-        self._bias = np.asarray(weights['bias'], np.float32) * half
+        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves the sigmoid gates and the cell.
+        self._kernel = np.asarray(weights['kernel'], np.float32) * _GATE_SCALE
+        self._recurrent = np.asarray(weights['recurrent'], np.float32) * _GATE_SCALE
+        self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
         self._pull = np.float32(weights['neutral_pull'])
         self._offset = np.asarray(weights['offset'], np.float32)
@@ -86,9 +89,11 @@ class TemporalHead:
         hidden = cell
         for step in range(steps):
             gate = np.tanh(gates[step] + hidden @ self._recurrent)
+            gate *= _GATE_SCALE
+            gate += _GATE_SHIFT
             take, keep, new, show = (gate[:, i:i + UNITS] for i in range(0, 4 * UNITS, UNITS))
-            cell = ((keep + 1) * cell + (take + 1) * new) * (0.5 * begun[step])
-            hidden = (show + 1) * 0.5 * np.tanh(cell)
+            cell = (keep * cell + take * new) * begun[step]
+            hidden = show * np.tanh(cell)
             values[step] = hidden
         return values
 

@@ -10,8 +10,6 @@ from keras import layers
 from emotion_perception.crops import CROP_SIZE
 
 FEATURES = 512
-#: Rows and columns that the encoders work on; FER2013 holds no more detail than that.
-INNER_SIZE = 48
 #: Luma of ITU-R BT.601 for BGR, what OpenCV's grey conversion uses.
 GREY = (0.114, 0.587, 0.299)
 
@@ -26,7 +24,7 @@ class Standardise(layers.Layer):
     and contrast. A crop without any contrast becomes 0 everywhere.
     """
 
-    def __init__(self, size=INNER_SIZE, **kwargs):
+    def __init__(self, size, **kwargs):
         super().__init__(**kwargs, dtype='float32')
         self.size = size
 
@@ -61,7 +59,7 @@ def _residual_block(x, filters, strides):
 
 
 def residual(x, dropout):
-    """The default: six residual blocks, halved four times, averaged over the face."""
+    """The default: six residual blocks, four halvings, the mean over the face."""
     x = _conv(x, 32)
     for filters, strides in ((32, 2), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2)):
         x = _residual_block(x, filters, strides)
@@ -71,8 +69,66 @@ def residual(x, dropout):
     return layers.ReLU()(x)
 
 
-#: Encoders by name: a function from standardised grey [n,h,w,1] to [n,512] (before any head).
-BACKBONES = {'residual': residual}
+def seed(x, dropout):
+    """The network that the project began with; it takes three channels and 64 pixels."""
+    x = layers.Concatenate()([x, x, x])
+    x = layers.Conv2D(64, 5, activation='relu')(x)
+    x = layers.Conv2D(64, 4, activation='relu')(x)
+    x = layers.Dropout(0.5)(layers.MaxPooling2D()(x))
+    x = layers.Conv2D(32, 3, activation='relu')(x)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(32, 3)(x)))
+    x = layers.Dropout(0.5)(layers.MaxPooling2D()(x))
+    return layers.Dense(FEATURES)(layers.Flatten()(x))
+
+
+def _pyramid(x, dropout, stages):
+    """Stages of 3x3 convolutions with a maximum over 2x2 after each, then the mean."""
+    for stage in stages:
+        for filters in stage:
+            x = _conv(x, filters)
+        x = layers.MaxPooling2D()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dense(FEATURES, activation='relu')(layers.Dropout(dropout)(x))
+
+
+def vgg(x, dropout):
+    """Like VGG-face in small: two convolutions a stage, twice the filters after each."""
+    return _pyramid(x, dropout, ((32, 32), (64, 64), (128, 128), (128, 128)))
+
+
+def high_low(x, dropout):
+    """Subsample late: many convolutions on the large maps, few on the small ones."""
+    return _pyramid(x, dropout, ((24, 24, 24), (48, 48), (96,), (192,)))
+
+
+def low_high(x, dropout):
+    """Subsample early: few convolutions on the large maps, many on the small ones."""
+    return _pyramid(x, dropout, ((24,), (48,), (96, 96), (192, 192, 192)))
+
+
+def inception(x, dropout):
+    """Convolutions of several widths side by side (Szegedy et al., CVPR 2015, figure 2b)."""
+    x = _conv(x, 32, strides=2)
+    for filters in (32, 64, 128):
+        x = layers.Concatenate()([
+            _conv(x, filters, 1), _conv(_conv(x, filters // 2, 1), filters),
+            _conv(_conv(x, filters // 4, 1), filters // 2, 5),
+            _conv(layers.MaxPooling2D(3, 1, 'same')(x), filters // 2, 1)])
+        x = layers.MaxPooling2D()(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dense(FEATURES, activation='relu')(layers.Dropout(dropout)(x))
+
+
+def fused(x, dropout):
+    """Several networks side by side, their features averaged."""
+    return layers.Average()([high_low(x, dropout), low_high(x, dropout)])
+
+
+#: Encoders by name: a function from standardised grey [n,h,w,1] to [n,512], before any head,
+#: and the rows and columns that it works on.
+BACKBONES = {'residual': (residual, 48), 'seed': (seed, 64), 'vgg': (vgg, 48),
+             'high_low': (high_low, 48), 'low_high': (low_high, 48),
+             'inception': (inception, 48), 'fused': (fused, 48)}
 
 
 def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
@@ -84,9 +140,10 @@ def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
     """
     if backbone not in BACKBONES:
         raise ValueError(f'no backbone {backbone!r}; there are {", ".join(BACKBONES)}')
+    network, size = BACKBONES[backbone]
     shape = (CROP_SIZE, CROP_SIZE, 3) if grey_size == 0 else (grey_size, grey_size, 1)
     crops = keras.Input(shape, name='crops')
-    features = BACKBONES[backbone](Standardise(name='standardise')(crops), dropout)
+    features = network(Standardise(size, name='standardise')(crops), dropout)
     features = layers.Activation('linear', dtype='float32', name='features')(features)
     return keras.Model(crops, features, name=backbone)
 
@@ -104,18 +161,20 @@ def build_stills_model(encoder, dropout=0.3):
 
 
 class GreyEncoder:
-    """A stills model's outputs for many grey crops of INNER_SIZE, as training augments them."""
+    """A stills model's outputs for many grey crops at once, as training augments them."""
 
     def __init__(self, stills_model):
-        grey = build_stills_model(build_encoder(stills_model.name.removesuffix('_stills'),
-                                                INNER_SIZE))
+        backbone = stills_model.name.removesuffix('_stills')
+        #: Rows and columns of the grey crops.
+        self.size = BACKBONES[backbone][1]
+        grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
         self._network = keras.Model(grey.input, [
             layers.Concatenate()([grey.output[head] for head in ('six', 'eight', 'seven')]),
             grey.get_layer('features').output])
 
     def __call__(self, grey):
-        """Encode float32 [...,48,48] in 0..255; return kept [...,21] and features [...,512]."""
+        """Encode float32 [...,size,size] in 0..255; return kept [...,21] and features [...,512]."""
         outputs = self._network.predict(
-            grey.reshape(-1, INNER_SIZE, INNER_SIZE, 1), batch_size=256, verbose=0)
+            grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]

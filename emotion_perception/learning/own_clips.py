@@ -8,7 +8,7 @@ from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.episodes import grey_variants
 from emotion_perception.learning.export import read_weights, write_model, write_weights
-from emotion_perception.learning.networks import FEATURES, INNER_SIZE, GreyEncoder
+from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.recognition import load_model
 
@@ -63,7 +63,7 @@ def _train_heads(stills_model, samples):
     features, six, eight, known = [], [], [], []
     for i, sample in enumerate(samples):
         chosen = np.unique(np.linspace(0, len(sample.frames) - 1, FRAMES).round().astype(int))
-        grey = grey_variants(sample.frames[chosen], INNER_SIZE, VARIANTS, i)
+        grey = grey_variants(sample.frames[chosen], encoder.size, VARIANTS, i)
         encoded = encoder(grey)[1].reshape(-1, FEATURES)
         features.append(encoded)
         one_hot = np.equal(EIGHT, sample.label)

@@ -17,7 +17,7 @@ from emotion_perception.evaluation.sequences import evaluate_sequences
 from emotion_perception.evaluation.stills import evaluate_stills
 from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_model, write_weights)
-from emotion_perception.learning.networks import INNER_SIZE, GreyEncoder
+from emotion_perception.learning.networks import GreyEncoder
 from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.temporal import train_head
@@ -105,7 +105,7 @@ def head_episodes(stills_model, web, lab, config):
     rng = np.random.default_rng(config['seed'])
     onsets = {}
     for i, (subject, label, frames) in enumerate(_onsets(lab, rng)):
-        kept, features = encode(grey_variants(frames, INNER_SIZE, VARIANTS, i))
+        kept, features = encode(grey_variants(frames, encode.size, VARIANTS, i))
         onsets.setdefault(subject, []).append(
             [onset_episode(*variant, label) for variant in zip(kept, features)])
     people = sorted(onsets)
@@ -115,7 +115,7 @@ def head_episodes(stills_model, web, lab, config):
                ] * config['lab_repeats']
     stills, intensity = stills_from(chosen), vote_intensity(chosen)
     # Augmented, since the encoder knows its own training images too well.
-    kept, _ = encode(np.stack([augment(image, INNER_SIZE, rng) for image in stills.images]))
+    kept, _ = encode(np.stack([augment(image, encode.size, rng) for image in stills.images]))
     six, six_weight = stills.targets['six'], stills.weights['six']
 
     def draw(rng):
