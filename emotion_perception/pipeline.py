@@ -83,23 +83,24 @@ class EmotionPipeline:
         self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
 
         start = perf_counter()
-        tracks = [self._tracks(*item) for item in batch]
+        tracks = [self._follow(*item) for item in batch]
         start = self._clock('detection', start)
+        # A face that is only guessed at must not enter its sequence; its last result stands.
+        seen = [(state.sequences[track.track_id], track, image, stamp_ns)
+                for (_, image, stamp_ns), (state, found) in zip(batch, tracks)
+                for track in found if track.misses == 0]
         crops = [crop_face(image, track.box.roi(image.shape[1], image.shape[0]))
-                 for (_, image, _), found in zip(batch, tracks) for track in found]
+                 for _, track, image, _ in seen]
         start = self._clock('crop', start)
-        if not crops:
-            return [[] for _ in batch]
-        kept = iter(self._model.encode(np.stack(crops)))
+        if seen:
+            for (sequence, _, _, stamp_ns), kept in zip(seen, self._model.encode(np.stack(crops))):
+                sequence.append(kept, stamp_ns)
         start = self._clock('encoding', start)
         faces, shown = [[] for _ in batch], []
-        for (camera, image, stamp_ns), found, out in zip(batch, tracks, faces):
-            sequences = self._cameras[camera].sequences
+        for (_, image, _), (state, found), out in zip(batch, tracks, faces):
             for track in found:
-                sequence = sequences[track.track_id]
-                sequence.append(next(kept), stamp_ns)
                 if track.state != TrackState.NEW or self._options['publish_new_tracks']:
-                    shown.append((out, track, image.shape, sequence))
+                    shown.append((out, track, image.shape, state.sequences[track.track_id]))
         if shown:
             results = self._model.classify([sequence.array() for *_, sequence in shown])
             for (out, track, shape, sequence), scores, intensities in zip(shown, *results):
@@ -129,7 +130,8 @@ class EmotionPipeline:
         for camera in self._cameras.values():
             camera.finder.configure(**self._chosen('max_coast_frames', 'track_mode'))
 
-    def _tracks(self, camera, image, stamp_ns):
+    def _follow(self, camera, image, stamp_ns):
+        """Return what is known of the camera, and its tracks after this image."""
         state = self._cameras.get(camera)
         if state is None or stamp_ns < state.last_stamp:
             finder = FaceFinder(self._detector, **self._chosen(
@@ -141,7 +143,7 @@ class EmotionPipeline:
         state.sequences = {
             track.track_id: state.sequences.get(track.track_id) or FaceSequence(limit)
             for track in tracks}
-        return tracks
+        return state, tracks
 
     def _face(self, track, shape, sequence, scores, intensities):
         strongest = int(scores.argmax())
