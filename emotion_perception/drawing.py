@@ -3,9 +3,9 @@ import cv2
 
 from emotion_perception.emotions import EMOTIONS, NEUTRAL, TrackState
 
-# BGR, well apart for people who see red and green alike (after Okabe and Ito).
+# BGR, well apart also for the colour-blind (Okabe and Ito).
 COLOURS = dict(zip((*EMOTIONS, NEUTRAL), (
-    (0, 94, 213), (115, 158, 0), (167, 121, 204), (66, 228, 240), (178, 114, 0), (233, 180, 86),
+    (0, 94, 213), (115, 158, 0), (167, 121, 204), (66, 228, 240), (178, 114, 0), (0, 159, 230),
     (200, 200, 200))))
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX

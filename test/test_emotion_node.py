@@ -352,13 +352,14 @@ def test_compressed_images(tmp_path):
     def message(data):
         return CompressedImage(format='jpeg', data=array.array('B', data))
     with emotion_node(tmp_path, 'compressed_node', '-p', 'image_transport:=compressed',
-                      image_type=CompressedImage, topics=['image/compressed']) as robot:
+                      '-r', 'image:=/eye/image', image_type=CompressedImage,
+                      topics=['/eye/image/compressed']) as robot:
         robot.warm_up(message(jpeg))
-        robot.send(message(jpeg[:len(jpeg) // 2]), 'image/compressed')
+        robot.send(message(jpeg[:len(jpeg) // 2]), '/eye/image/compressed')
         status = robot.next_report(
             lambda all: count(all['camera camera'], 'images unusable') == 1)
         assert 'do not decode' in status['camera camera'].message
-        sent, result = robot.process_image(message(jpeg), 'image/compressed')
+        sent, result = robot.process_image(message(jpeg), '/eye/image/compressed')
         assert result.header == sent.header
         assert (result.image_width, result.image_height) == (160, 120)
 

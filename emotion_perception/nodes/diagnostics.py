@@ -8,6 +8,7 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.qos import qos_policy_name_from_kind
 
 #: Seconds between two reports.
 PERIOD = 1.0
@@ -35,15 +36,16 @@ class CameraCounts:
 class Diagnostics:
     """Counts, times and their publisher; for use from two threads."""
 
-    def __init__(self, node, topics, image_type, model_sha256):
+    def __init__(self, node, topics, image_type, model):
         """Begin to publish.
 
         :param topics: dict of each camera's name -> resolved topic.
         :param image_type: the type expected there, like 'sensor_msgs/msg/Image'.
+        :param model: dict of what is to be told of the model.
         """
         self._node = node
         self._image_type = image_type
-        self._model_sha256 = model_sha256
+        self._model = model
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: CameraCounts(topic) for name, topic in topics.items()}
@@ -92,7 +94,8 @@ class Diagnostics:
     def incompatible_qos(self, camera, event):
         """Take note of a publisher that the middleware does not connect."""
         with self._lock:
-            self._cameras[camera].incompatible_qos = event.last_policy_kind.name
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            self._cameras[camera].incompatible_qos = policy
 
     def _report(self):
         with self._lock:
@@ -135,7 +138,7 @@ class Diagnostics:
         return self._status(f'camera {name}', warning, f'{received / elapsed:.1f} images/s', values)
 
     def _processing_status(self):
-        values = {'model SHA-256': self._model_sha256, 'faces': sum(self._faces.values())}
+        values = {**self._model, 'faces': sum(self._faces.values())}
         for stage, seconds in self._seconds.items():
             values[f'{stage} [ms/image]'] = f'{seconds / max(self._frames, 1) * 1e3:.2f}'
         total = sum(self._seconds.values()) / max(self._frames, 1) * 1e3

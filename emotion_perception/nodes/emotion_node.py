@@ -55,19 +55,21 @@ class EmotionNode(Node):
         self.finished = Future()
 
         self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
+        # Resolved first, so that a remapping of image holds for image/compressed too.
         resolved = {name: self.resolve_topic_name(topic) + suffix
                     for name, topic in zip(names, topics)}
-        self._diagnostics = Diagnostics(self, resolved, type_name, self._pipeline.model_sha256)
+        self._diagnostics = Diagnostics(self, resolved, type_name, {
+            'model': self._pipeline.model_name, 'model SHA-256': self._pipeline.model_sha256})
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # Best effort receives from every publisher. Depth 1: the newest image, never a queue.
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        for name, topic in zip(names, topics):
+        for name, topic in resolved.items():
             events = SubscriptionEventCallbacks(
                 message_lost=partial(self._diagnostics.lost, name),
                 incompatible_qos=partial(self._diagnostics.incompatible_qos, name))
-            self.create_subscription(image_type, topic + suffix, partial(self._on_image, name),
-                                     qos, event_callbacks=events)
-            self.get_logger().info(f'Camera {name}: waits for {type_name} on {resolved[name]}')
+            self.create_subscription(image_type, topic, partial(self._on_image, name), qos,
+                                     event_callbacks=events)
+            self.get_logger().info(f'Camera {name}: waits for {type_name} on {topic}')
 
     @contextmanager
     def running(self):
