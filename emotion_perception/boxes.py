@@ -35,14 +35,11 @@ class Detection(NamedTuple):
     patch: np.ndarray | None = None  #: uint8 [n,n] small picture of it, to tell faces apart
 
 
-def iou(a, b):
-    """Return the intersection over union of two boxes, 0 .. 1."""
+def overlap(a, b):
+    """Return the shared area of two boxes over the smaller one's area, 0 .. 1."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+    return max(width, 0) * max(height, 0) / min(a[2] * a[3], b[2] * b[3])
 
 
 def similarity(a, b):

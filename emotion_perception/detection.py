@@ -8,16 +8,17 @@ A full search of a camera image costs more than a frame's time, so there are thr
   returns are raw hits, many of them false;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
 """
+import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from emotion_perception.boxes import Box, Detection, iou
+from emotion_perception.boxes import Box, Detection, overlap
 
 CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
-FACE = 31               # [pixels] size that a face is scaled to for a close search
+FACE = 32               # [pixels] size that a face is scaled to for a close search
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
 RAW = 0                 # neighbours: every window that the cascade accepts
 
@@ -83,7 +84,7 @@ class FaceDetector:
     detection_interval: frames over which ``propose`` spreads one search of the whole image.
     """
 
-    def __init__(self, *, cascade='', scale_factor=1.2, min_neighbors=5, min_face_size=48,
+    def __init__(self, *, cascade='', scale_factor=1.25, min_neighbors=4, min_face_size=48,
                  detection_interval=4):
         self._cascade = load_cascade(cascade)
         self.scale_factor = scale_factor
@@ -98,63 +99,69 @@ class FaceDetector:
         rois = [detection.box.roi(width, height) for detection in detections]
         return sorted(rois, key=lambda roi: (-roi.width, roi))
 
-    def propose(self, gray, share=0, shares=1):
+    def propose(self, gray, share=0, shares=1, known=()):
         """Return raw hits (Box) in one of several equal shares of all windows, best first.
 
         Level by level the image is made smaller, and the cascade's window of 24 pixels runs
         over it in steps of 2. The smallest face asked for stands in the first level. A share is
-        a range of rows, counted through all levels.
+        a band of rows in every level. known: boxes inside which nothing is looked for.
         """
-        scales = []
-        scale = min(WINDOW / self.min_face_size, 1.0)
-        while min(gray.shape) * scale > WINDOW:
-            scales.append(scale)
-            scale /= self.scale_factor
-        rows = [int(gray.shape[0] * s) - WINDOW for s in scales]
-        costs = [int(gray.shape[1] * s) - WINDOW for s in scales]
-        total = sum(r * c for r, c in zip(rows, costs))
-        first, last = total * share / shares, total * (share + 1) / shares
-
         boxes = []
-        done = 0
-        for scale, count, cost in zip(scales, rows, costs):
-            begin = min(max(int((first - done) / cost), 0), count) // 2 * 2
-            end = min(max(int((last - done) / cost), 0), count)
-            if end < count:
-                end = end // 2 * 2
-            done += count * cost
-            if begin < end:
-                level = shrink(gray, scale)
-                strip = level[begin:end + WINDOW]
-                hits = self._cascade.detectMultiScale(
-                    strip, 1.1, RAW, 0, (WINDOW, WINDOW), (WINDOW, WINDOW))
-                fx, fy = gray.shape[1] / level.shape[1], gray.shape[0] / level.shape[0]
-                boxes += [[round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy)]
-                          for x, y, w, h in sorted(map(tuple, hits))]
-        if not boxes:
-            return []
-        # Twice each: a group of one is kept, too.
-        groups, weights = cv2.groupRectangles(boxes * 2, 1, 0.3)
-        order = sorted(zip((-np.ravel(weights)).tolist(), map(tuple, groups.tolist())))
+        scale = min(WINDOW / self.min_face_size, 1.0)
+        octave, number = gray, 0
+        while min(gray.shape) * scale > WINDOW:
+            while scale * gray.shape[0] <= octave.shape[0] / 2:
+                octave = shrink(octave, 0.5)
+            level = shrink(octave, scale * gray.shape[0] / octave.shape[0])
+            fx, fy = gray.shape[1] / level.shape[1], gray.shape[0] / level.shape[0]
+            # A face costs the cascade more than a wall: hide what is known.
+            for x, y, width, height in known:
+                level[max(round((y + 0.2 * height) / fy), 0):round((y + 0.8 * height) / fy),
+                      max(round((x + 0.2 * width) / fx), 0):round((x + 0.8 * width) / fx)] = 128
+            rows = level.shape[0] - WINDOW
+            # Another band in each level: faces stand side by side, and cost more than walls.
+            band = (share + number) % shares
+            begin, end = (rows * edge // shares // 2 * 2 for edge in (band, band + 1))
+            hits = self._cascade.detectMultiScale(
+                level[begin:(end if band + 1 < shares else rows) + WINDOW],
+                1.1, RAW, 0, (WINDOW, WINDOW), (WINDOW, WINDOW))
+            boxes += [[round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy)]
+                      for x, y, w, h in hits]
+            scale /= self.scale_factor
+            number += 1
+        groups, counts = self._group(boxes, 1)
+        order = sorted(zip([-count for count in counts], groups))
         return [Box(*map(float, box)) for _, box in order]
+
+    @staticmethod
+    def _group(hits, min_neighbors):
+        """Merge hits that overlap; return the merged ones and how many hits each stands for."""
+        # Sorted, as OpenCV's threads give them in any order. Each twice, as OpenCV drops
+        # a group whose count is not above the threshold.
+        hits = sorted(tuple(map(int, hit)) for hit in hits) * 2
+        groups, counts = cv2.groupRectangles(hits, max(2 * min_neighbors - 1, 1), 0.2)
+        if not len(groups):
+            return [], []
+        return [tuple(group) for group in groups.tolist()], (np.ravel(counts) // 2).tolist()
 
     def verify(self, gray, boxes):
         """Return Detections, each once, for those of the boxes that hold a face."""
         found = []
         for box in boxes:
-            if all(iou(box, detection.box) < 0.3 for detection in found):
+            if all(overlap(box, detection.box) < 0.4 for detection in found):
                 detection, _ = self.search(gray, box, self.min_neighbors, growth=1.35)
-                if detection and all(iou(detection.box, d.box) < 0.3 for d in found):
+                if detection and all(overlap(detection.box, d.box) < 0.4 for d in found):
                     found.append(detection)
         return found
 
-    def search(self, gray, box, min_neighbors, growth=1.2, patch=None, reach=0.35):
+    def search(self, gray, box, min_neighbors, growth=1.12, patch=None, reach=0.35):
         """Look for one face near a box.
 
         growth: factor by which its size may differ from the box's. reach: how far it may be
         off, in sizes. patch: what the face looked like.
         Returns (Detection or None, Box or None): the face that the cascade finds, of several
-        the one nearest to the box; where it finds none, the place that looks like the patch.
+        the one with the most hits, weighed down by its distance; where it finds none, the place
+        that looks like the patch.
         """
         size = box.width
         scale = FACE / size
@@ -172,12 +179,16 @@ class FaceDetector:
             return Box(left + x / scale_x, top + y / scale_y, width / scale_x, height / scale_y)
 
         smallest, largest = int(FACE / growth), round(FACE * growth)
-        hits = self._cascade.detectMultiScale(
-            small, 1.1, min_neighbors, 0, (smallest, smallest), (largest, largest))
-        if len(hits):
+        hits, counts = self._group(self._cascade.detectMultiScale(
+            small, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
+        if hits:
             u, v = (x - left) * scale_x, (y - top) * scale_y
-            hit = min(hits.tolist(), key=lambda h: (
-                (h[0] + h[2] / 2 - u) ** 2 + (h[1] + h[3] / 2 - v) ** 2, h))
+
+            def likely(hit, count):
+                off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / FACE
+                return count / (1 + (off / 0.2) ** 2), hit
+
+            hit = max(likely(*group) for group in zip(hits, counts))[1]
             return Detection(to_image(*hit), self._patch(small, hit)), None
         if patch is None or min(small.shape) < PATCH:
             return None, None

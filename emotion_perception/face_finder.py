@@ -1,5 +1,6 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
-from emotion_perception.boxes import iou
+from emotion_perception.boxes import overlap
+from emotion_perception.emotions import TrackState
 from emotion_perception.tracking import Tracker, nearest
 
 SEARCHES = 8            # known faces that are looked for by the cascade in one frame
@@ -14,7 +15,7 @@ class FaceFinder:
     tracks.
     """
 
-    def __init__(self, detector, *, max_coast_frames=12, max_faces=50, track_mode='all'):
+    def __init__(self, detector, *, max_coast_frames=20, max_faces=50, track_mode='all'):
         self._detector = detector
         self._tracker = Tracker(max_coast_frames, max_faces)
         self._track_mode = track_mode
@@ -41,14 +42,16 @@ class FaceFinder:
         self._searched = {i: self._searched.get(i, -1) for i in expected}
         detections, followed = [], {}
         turn = sorted(self._tracker.tracks, key=lambda t: (
-            t.hits >= 3, self._searched[t.track_id], t.track_id))
+            t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id))
         for track in turn[:SEARCHES]:
             self._searched[track.track_id] = self._frame
+            new, seen = track.state is TrackState.NEW, track.misses == 0
             detection, place = self._detector.search(
-                gray, expected[track.track_id], max(self._detector.min_neighbors // 2, 1),
-                patch=track.patch)
+                gray, expected[track.track_id], self._detector.min_neighbors if new else 2,
+                growth=1.12 if seen and not new else 1.3, patch=track.patch,
+                reach=0.25 if seen else 0.45)
             if detection:
-                if all(iou(detection.box, d.box) < 0.5 for d in detections):
+                if all(overlap(detection.box, d.box) < 0.6 for d in detections):
                     detections.append(detection)
             elif place:
                 followed[track.track_id] = place
@@ -59,8 +62,8 @@ class FaceFinder:
             boxes = self._detector.propose(gray)
             return self._detector.verify(gray, boxes)
         interval = self._detector.detection_interval
-        boxes = self._detector.propose(gray, self._frame % interval, interval)
-        boxes = [box for box in boxes if all(iou(box, other) < 0.2 for other in known)]
+        boxes = self._detector.propose(gray, self._frame % interval, interval, known)
+        boxes = [box for box in boxes if all(overlap(box, other) < 0.4 for other in known)]
         # Begin elsewhere in each round: false hits that always come must not crowd out a face.
         if boxes:
             start = self._frame // interval * VERIFICATIONS % len(boxes)

@@ -7,18 +7,20 @@ from math import exp, hypot, isfinite, log
 
 import numpy as np
 
-from emotion_perception.boxes import Box, iou, similarity
+from emotion_perception.boxes import Box, overlap, similarity
 from emotion_perception.emotions import TrackState
 
-CONFIRM_HITS = 3        # detections after which a new track is believed
+CONFIRM_HITS = 2        # detections after which a new track is believed
 POSITION_GAIN = 0.6     # alpha-beta filter: share of the residual that moves the box
 VELOCITY_GAIN = 0.2     # ... and that changes its velocity
 SIZE_GAIN = 0.25        # sizes jitter more than they change
-VELOCITY_DECAY = 0.4    # [s] an unseen face is expected to come to rest in about this time
+VELOCITY_DECAY = 1.0    # [s] an unseen face is expected to come to rest in about this time
+FOLLOW = 3              # coasting may last so many times longer while its picture is seen
 GATE = 0.6              # [face sizes] how far a detection may be from where it is expected
 GATE_GROWTH = 0.1       # [face sizes] by which each miss widens the gate
 GATE_LIMIT = 1.5        # [face sizes]
 SAME_FACE = 0.35        # patches less alike than this show different faces
+SAME_IN_CROWD = 0.6     # ... where two faces are so near that a detection may be of either
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class Track:
     box: Box                 #: smoothed
     state: TrackState = TrackState.NEW
     hits: int = 1            #: frames with a detection
-    misses: int = 0          #: frames since the last detection
+    misses: int = 0          #: frames since it was last seen, detected or followed
+    undetected: int = 0      #: frames since the last detection
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
     patch: np.ndarray | None = None             #: picture at the last detection
 
@@ -47,7 +50,7 @@ class Tracker:
     An id is given out once, counted up from 1.
     """
 
-    def __init__(self, max_coast_frames=12, max_faces=50):
+    def __init__(self, max_coast_frames=20, max_faces=50):
         self.tracks = []
         self._max_coast_frames = max_coast_frames
         self._max_faces = max_faces
@@ -64,7 +67,7 @@ class Tracker:
 
         detections: of Detection, one a face. stamp_ns: time of the frame [ns], never
         decreasing. followed: {track_id: Box} for faces that were not detected but seen to
-        have moved there; it steers their boxes and counts as a miss all the same.
+        have moved there: it steers their boxes and lets them coast longer.
         ValueError: a stamp that runs backwards, a box that is not finite or has no area.
         """
         for detection in detections:
@@ -74,21 +77,26 @@ class Tracker:
         seconds = self._seconds_until(stamp_ns)
         expected = self.predict(stamp_ns)
         self._stamp_ns = stamp_ns
+        crowded = {i for i, box in expected.items()
+                   if any(overlap(box, other) > 0.1 for j, other in expected.items() if j != i)}
 
-        matches = self._match(detections, expected)
+        matches = self._match(detections, expected, crowded)
         for track in self.tracks:
+            place = expected[track.track_id]
+            alone = track.track_id not in crowded
             if track.track_id in matches:
-                self._hit(track, expected[track.track_id],
-                          detections[matches[track.track_id]], seconds)
+                detection = detections[matches[track.track_id]]
+                self._hit(track, place, detection, seconds if alone else 0.0)
             else:
-                self._miss(track, expected[track.track_id],
-                           (followed or {}).get(track.track_id), seconds)
+                # Half hidden, its picture would stick to the face in front.
+                seen_at = (followed or {}).get(track.track_id) if alone else None
+                self._miss(track, place, seen_at, seconds)
         self.tracks = [track for track in self.tracks if self._lives(track)]
 
         taken = set(matches.values())
         for index, detection in enumerate(detections):
             if (index not in taken and len(self.tracks) < self._max_faces
-                    and all(iou(detection.box, track.box) < 0.3 for track in self.tracks)):
+                    and all(overlap(detection.box, track.box) < 0.4 for track in self.tracks)):
                 self.tracks.append(Track(self._next_id, Box(*detection.box),
                                          patch=detection.patch))
                 self._next_id += 1
@@ -106,7 +114,7 @@ class Tracker:
                              f'after {self._stamp_ns} ns')
         return (stamp_ns - self._stamp_ns) * 1e-9
 
-    def _match(self, detections, expected):
+    def _match(self, detections, expected, crowded):
         """Return {track_id: index of its detection}; the closest pairs choose first."""
         pairs = []
         for track in self.tracks:
@@ -119,7 +127,7 @@ class Tracker:
                 if distance > gate or growth > 0.5:
                     continue
                 alike = similarity(track.patch, detection.patch)
-                if alike >= SAME_FACE:
+                if alike >= (SAME_IN_CROWD if track.track_id in crowded else SAME_FACE):
                     pairs.append((distance + growth + 1 - alike, track.track_id, index))
         matches = {}
         for _, track_id, index in sorted(pairs):
@@ -130,12 +138,8 @@ class Tracker:
     def _hit(self, track, expected, detection, seconds):
         box = Box(*detection.box)
         (x, y), (u, v) = expected.center, box.center
-        if seconds > 0:
-            # Alpha-beta filter; the residual is taken after the prediction.
-            gain = VELOCITY_GAIN / seconds
-            decay = exp(-seconds / VELOCITY_DECAY) if track.misses else 1.0
-            track.velocity = (track.velocity[0] * decay + gain * (u - x),
-                              track.velocity[1] * decay + gain * (v - y))
+        if seconds > 0:     # not in a crowd: half a hidden face gives a wrong velocity
+            self._accelerate(track, expected, box, seconds)
         width = expected.width + SIZE_GAIN * (box.width - expected.width)
         height = expected.height + SIZE_GAIN * (box.height - expected.height)
         x += POSITION_GAIN * (u - x)
@@ -143,27 +147,34 @@ class Tracker:
         track.box = Box(x - width / 2, y - height / 2, width, height)
         track.patch = detection.patch
         track.hits += 1
-        track.misses = 0
+        track.misses = track.undetected = 0
         if track.hits >= CONFIRM_HITS:
             track.state = TrackState.CONFIRMED
 
     def _miss(self, track, expected, followed, seconds):
-        track.misses += 1
+        track.undetected += 1
+        track.misses = track.misses + 1 if followed is None else 0
         if track.state is TrackState.CONFIRMED:
             track.state = TrackState.COASTING
-        decay = exp(-seconds / VELOCITY_DECAY)
-        velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
-        if followed is not None and seconds > 0:
-            gain = VELOCITY_GAIN / seconds
-            velocity = (track.velocity[0] + gain * (followed.x - expected.x),
-                        track.velocity[1] + gain * (followed.y - expected.y))
-        track.velocity = velocity
+        if followed is None:
+            decay = exp(-seconds / VELOCITY_DECAY)
+            track.velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
+        elif seconds > 0:
+            self._accelerate(track, expected, followed, seconds)
         track.box = followed or expected
+
+    @staticmethod
+    def _accelerate(track, expected, seen, seconds):
+        gain = VELOCITY_GAIN / seconds
+        (x, y), (u, v) = expected.center, seen.center
+        track.velocity = (track.velocity[0] + gain * (u - x), track.velocity[1] + gain * (v - y))
 
     def _lives(self, track):
         if track.state is TrackState.NEW:
-            return track.misses <= 1
-        return track.misses <= self._max_coast_frames
+            return track.undetected <= 1
+        # What was seen less often than missed is more likely no face.
+        return (track.misses <= min(self._max_coast_frames, track.hits)
+                and track.undetected <= min(FOLLOW * self._max_coast_frames, track.hits))
 
 
 def nearest(tracks, previous_id=None):
