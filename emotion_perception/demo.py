@@ -157,7 +157,8 @@ def run(arguments, results, recording):
     if arguments.camera is not None:
         source['device'] = arguments.camera
     with process('emotion_node', recording.parent) as node:
-        wait_until(results.connected, results, node, START_LIMIT)
+        if not wait_until(results.connected, results, node, START_LIMIT):
+            raise RuntimeError(f'nothing heard of the emotion node within {START_LIMIT:g} s')
         with process('video_publisher', recording.parent, rate=float(RATE), record=recording.name,
                      wait_for_subscriber=True, **source) as publisher:
             display = Display(sys.stdout)
@@ -173,6 +174,9 @@ def run(arguments, results, recording):
         wait_until(lambda: len(results.messages) >= published, results, node, END_LIMIT)
     if node.returncode:
         raise RuntimeError(f'the emotion node ended with exit code {node.returncode}')
+    if not results.messages:
+        raise RuntimeError(f'no result for {published} images; '
+                           f'the node counted {results.diagnostics}')
 
 
 def spin(results, node):
@@ -183,10 +187,11 @@ def spin(results, node):
 
 
 def wait_until(condition, results, node, limit):
-    """Spin until the condition holds, at most limit seconds."""
+    """Spin until the condition holds, at most limit seconds; tell whether it does."""
     end = monotonic() + limit
     while not condition() and monotonic() < end:
         spin(results, node)
+    return condition()
 
 
 def read_stamps(recording):
@@ -196,7 +201,6 @@ def read_stamps(recording):
 
 def summarise(results, published):
     """Sum a run up in a dict that goes to summary.json."""
-    latencies = sorted(results.latencies) or [float('nan')]
     confirmed = {face.track_id for message in results.messages for face in message.faces
                  if face.state != TrackState.NEW}
     return {
@@ -204,8 +208,9 @@ def summarise(results, published):
         'messages_received': len(results.messages),
         'tracks': len(confirmed),
         'latency_ms': {
-            'median': round(median(latencies) * 1e3, 2),
-            'p95': round(quantiles(latencies * 2, n=20)[-1] * 1e3, 2)},
+            'median': round(median(results.latencies) * 1e3, 2),
+            # Twice each, because quantiles() takes two values at least.
+            'p95': round(quantiles(results.latencies * 2, n=20)[-1] * 1e3, 2)},
         'model_sha256': results.diagnostics.get('model SHA-256', ''),
     }
 
@@ -254,6 +259,8 @@ def main():
         annotate(recording, results.messages, output)
     except RuntimeError as error:
         sys.exit(f'demo failed: {error}')
+    except KeyboardInterrupt:
+        sys.exit('demo stopped before there was anything to sum up')
     finally:
         recording.unlink(missing_ok=True)
         Path(f'{recording}.stamps').unlink(missing_ok=True)
