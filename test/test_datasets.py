@@ -66,7 +66,7 @@ FERPLUS = [['Usage', 'Image name', *VOTE_NAMES],
 def shows_the_face(sample, photo):
     """Tell whether every crop is the photograph's face, upright and in its place."""
     face = cv2.resize(photo[66:166, 74:174], (64, 64), interpolation=cv2.INTER_AREA)
-    return all(np.corrcoef(frame.ravel(), face.ravel())[0, 1] > .9 for frame in sample.frames)
+    return all(np.corrcoef(frame.ravel(), face.ravel())[0, 1] > .7 for frame in sample.frames)
 
 
 def test_fer2013(tree):

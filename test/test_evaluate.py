@@ -218,4 +218,3 @@ def test_command_names_a_missing_model(tmp_path, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(['stills', str(tmp_path), '--model', str(tmp_path / 'none.json')])
     assert 'none.json is missing' in capsys.readouterr().err
-

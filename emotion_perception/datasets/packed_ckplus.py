@@ -40,22 +40,23 @@ def _sequences(table):
             raise DatasetError(f'{folder} holds {len(images)} images, {table} says '
                                f'{row["n_frames"]}; expected {LAYOUT}')
         listed.append(Recording(
-            name=row['sequence'], source=images, label=label_of(row['label'], table, LAYOUT),
-            subject=row['subject'], rate=RATE,
+            name=row['sequence'], source=images, subject=row['subject'], rate=RATE,
+            label=label_of(row['label'], table, LAYOUT),
             neutral_to_apex=row['complete_neutral_to_apex'] == '1'))
     return listed
 
 
 def _apexes(table):
     return [Recording(name=row['file'], source=[table.parent / 'apex' / row['file']],
-                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'], intensity=1.0)
+                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'],
+                      intensity=1.0)
             for row in rows(table, ('file', 'subject', 'label'), LAYOUT)]
 
 
 def _crops(path):
     data = arrays(path, ('images', 'label', 'subject', 'sequence', 'frame'), LAYOUT)
-    return [Recording(name=f'{sequence}_{frame:08}', source=image, label=label_of(label, path, LAYOUT),
-                      subject=subject)
+    return [Recording(name=f'{sequence}_{frame:08}', source=image,
+                      label=label_of(label, path, LAYOUT), subject=subject)
             for sequence, frame, image, label, subject in zip(
                 data['sequence'].tolist(), data['frame'].tolist(), data['images'],
                 data['label'].tolist(), data['subject'].tolist())]
