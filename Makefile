@@ -1,6 +1,6 @@
 # Everything from nothing with the ROS 2 of pip, into .venv and install. An installed ROS 2 needs
 # none of this: see README.md.
-PYTHON ?= python3
+PYTHON ?= $(or $(wildcard .venv/bin/python),python3)
 VIDEO ?=
 CAMERA ?=
 
