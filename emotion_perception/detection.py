@@ -4,9 +4,10 @@ A full search of a camera image costs more than a frame's time, so there are thr
 
 - ``detect`` searches a whole image at once (photographs, the first frame of a stream);
 - ``propose`` searches one share of it: called once a frame with the shares in turn, it has
-  looked everywhere after ``detection_interval`` frames, at the same cost in each. What it
-  returns are raw hits, many of them false;
+  looked everywhere after so many frames, at the same cost in each. What it returns are raw
+  hits, many of them false;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
+  It scales the face to one size first, so that a large one costs no more than a small one.
 """
 import math
 from pathlib import Path
@@ -20,6 +21,7 @@ CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
 FACE = 32               # [pixels] size that a face is scaled to for a close search
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
+ALIKE = 0.8             # correlation at which a place looks like a face's patch
 RAW = 0                 # neighbours: every window that the cascade accepts
 
 
@@ -81,11 +83,15 @@ class FaceDetector:
     scale_factor: step between the sizes that are looked for, > 1.
     min_neighbors: overlapping hits that make a face; more: fewer false and fewer true ones.
     min_face_size: smallest face that is found, edge of its box [pixels], >= 24.
-    detection_interval: frames over which ``propose`` spreads one search of the whole image.
+    detection_interval: frames over which one search of the whole image is spread.
     """
 
     def __init__(self, *, cascade='', scale_factor=1.25, min_neighbors=4, min_face_size=48,
                  detection_interval=4):
+        if not (scale_factor > 1 and min_face_size >= WINDOW and detection_interval >= 1):
+            raise ValueError(f'need scale_factor > 1, min_face_size >= {WINDOW} and '
+                             f'detection_interval >= 1, got {scale_factor}, {min_face_size}, '
+                             f'{detection_interval}')
         self._cascade = load_cascade(cascade)
         self.scale_factor = scale_factor
         self.min_neighbors = min_neighbors
@@ -194,7 +200,7 @@ class FaceDetector:
             return None, None
         match = cv2.matchTemplate(small, patch, cv2.TM_CCOEFF_NORMED)
         _, score, _, (u, v) = cv2.minMaxLoc(match)
-        if score < 0.7:
+        if score < ALIKE:
             return None, None
         rim = (FACE - PATCH) / 2
         return None, to_image(u - rim, v - rim, FACE, FACE)

@@ -3,7 +3,7 @@ from emotion_perception.boxes import overlap
 from emotion_perception.emotions import TrackState
 from emotion_perception.tracking import Tracker, nearest
 
-SEARCHES = 8            # known faces that are looked for by the cascade in one frame
+SEARCHES = 12           # known faces that are looked for by the cascade in one frame
 VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
 
 
@@ -11,23 +11,35 @@ class FaceFinder:
     """Find and follow the faces of one camera at a bounded, even cost.
 
     Every frame a share of the image is searched for new faces, and each known face is looked for
-    near the place where it is expected. Deterministic: the same frames and stamps give the same
-    tracks.
+    near the place where it is expected; where there are more than can be afforded, they take
+    turns. Deterministic: the same frames and stamps give the same tracks. Several cameras may
+    share one detector in one thread.
+
+    max_coast_frames: frames after which a face that is not seen is given up. max_faces: tracks
+    at a time. track_mode: 'all', or 'nearest' for the largest face alone.
     """
 
-    def __init__(self, detector, *, max_coast_frames=20, max_faces=50, track_mode='all'):
+    def __init__(self, detector, *, max_coast_frames=24, max_faces=50, track_mode='all'):
+        if track_mode not in ('all', 'nearest'):
+            raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
         self._detector = detector
         self._tracker = Tracker(max_coast_frames, max_faces)
         self._track_mode = track_mode
+        self._max_faces = max_faces
         self._nearest_id = None
         self._frame = 0
         self._searched = {}     # track_id -> frame in which the cascade last looked for it
 
     def update(self, gray, stamp_ns):
-        """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns]."""
-        detections, followed = self._known(gray, stamp_ns)
-        detections += self._new(gray, [d.box for d in detections] + list(followed.values()))
-        tracks = self._tracker.update(detections, stamp_ns, followed)
+        """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].
+
+        ValueError: a stamp earlier than the last one.
+        """
+        expected = self._tracker.predict(stamp_ns)
+        detections, followed, waiting = self._known(gray, expected)
+        known = [d.box for d in detections] + list(followed.values()) + [expected[i] for i in waiting]
+        detections += self._new(gray, known)
+        tracks = self._tracker.update(detections, stamp_ns, followed, waiting)
         tracks = self._inside(tracks, gray.shape)
         self._frame += 1
         if self._track_mode == 'all':
@@ -36,9 +48,12 @@ class FaceFinder:
         self._nearest_id = track and track.track_id
         return [track] if track else []
 
-    def _known(self, gray, stamp_ns):
-        """Return the Detections of known faces, and {track_id: Box} of those only followed."""
-        expected = self._tracker.predict(stamp_ns)
+    def _known(self, gray, expected):
+        """Look for the known faces, {track_id: Box}, where they are expected.
+
+        Return their Detections, {track_id: Box} of those that were only followed, and the
+        track_ids of those whose turn it was not.
+        """
         self._searched = {i: self._searched.get(i, -1) for i in expected}
         detections, followed = [], {}
         turn = sorted(self._tracker.tracks, key=lambda t: (
@@ -55,12 +70,14 @@ class FaceFinder:
                     detections.append(detection)
             elif place:
                 followed[track.track_id] = place
-        return detections, followed
+        waiting = [track.track_id for track in turn[SEARCHES:]]
+        return detections, followed, waiting
 
     def _new(self, gray, known):
+        """Return Detections of faces that are none of the known boxes."""
         if self._frame == 0:
-            boxes = self._detector.propose(gray)
-            return self._detector.verify(gray, boxes)
+            # Nothing is known yet: look everywhere at once.
+            return self._detector.verify(gray, self._detector.propose(gray)[:self._max_faces])
         interval = self._detector.detection_interval
         boxes = self._detector.propose(gray, self._frame % interval, interval, known)
         boxes = [box for box in boxes if all(overlap(box, other) < 0.4 for other in known)]

@@ -16,6 +16,7 @@ VELOCITY_GAIN = 0.2     # ... and that changes its velocity
 SIZE_GAIN = 0.25        # sizes jitter more than they change
 VELOCITY_DECAY = 1.0    # [s] an unseen face is expected to come to rest in about this time
 FOLLOW = 3              # coasting may last so many times longer while its picture is seen
+DOUBT = 3               # a track coasts at most so many times the frames that it was detected
 GATE = 0.6              # [face sizes] how far a detection may be from where it is expected
 GATE_GROWTH = 0.1       # [face sizes] by which each miss widens the gate
 GATE_LIMIT = 1.5        # [face sizes]
@@ -50,7 +51,7 @@ class Tracker:
     An id is given out once, counted up from 1.
     """
 
-    def __init__(self, max_coast_frames=20, max_faces=50):
+    def __init__(self, max_coast_frames=24, max_faces=50):
         self.tracks = []
         self._max_coast_frames = max_coast_frames
         self._max_faces = max_faces
@@ -62,12 +63,13 @@ class Tracker:
         seconds = self._seconds_until(stamp_ns)
         return {track.track_id: track.predict(seconds) for track in self.tracks}
 
-    def update(self, detections, stamp_ns, followed=None):
+    def update(self, detections, stamp_ns, followed=None, waiting=()):
         """Advance by one frame and return the living tracks, oldest first.
 
         detections: of Detection, one a face. stamp_ns: time of the frame [ns], never
         decreasing. followed: {track_id: Box} for faces that were not detected but seen to
-        have moved there: it steers their boxes and lets them coast longer.
+        have moved there: it steers their boxes and lets them coast longer. waiting: track_ids
+        that were not looked for in this frame; they do not age.
         ValueError: a stamp that runs backwards, a box that is not finite or has no area.
         """
         for detection in detections:
@@ -87,6 +89,8 @@ class Tracker:
             if track.track_id in matches:
                 detection = detections[matches[track.track_id]]
                 self._hit(track, place, detection, seconds if alone else 0.0)
+            elif track.track_id in waiting:
+                self._coast(track, place)
             else:
                 # Half hidden, its picture would stick to the face in front.
                 seen_at = (followed or {}).get(track.track_id) if alone else None
@@ -154,14 +158,18 @@ class Tracker:
     def _miss(self, track, expected, followed, seconds):
         track.undetected += 1
         track.misses = track.misses + 1 if followed is None else 0
-        if track.state is TrackState.CONFIRMED:
-            track.state = TrackState.COASTING
         if followed is None:
             decay = exp(-seconds / VELOCITY_DECAY)
             track.velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
         elif seconds > 0:
             self._accelerate(track, expected, followed, seconds)
-        track.box = followed or expected
+        self._coast(track, followed or expected)
+
+    @staticmethod
+    def _coast(track, box):
+        track.box = box
+        if track.state is TrackState.CONFIRMED:
+            track.state = TrackState.COASTING
 
     @staticmethod
     def _accelerate(track, expected, seen, seconds):
@@ -172,9 +180,8 @@ class Tracker:
     def _lives(self, track):
         if track.state is TrackState.NEW:
             return track.undetected <= 1
-        # What was seen less often than missed is more likely no face.
-        return (track.misses <= min(self._max_coast_frames, track.hits)
-                and track.undetected <= min(FOLLOW * self._max_coast_frames, track.hits))
+        return (track.misses <= min(self._max_coast_frames, DOUBT * track.hits)
+                and track.undetected <= min(FOLLOW * self._max_coast_frames, DOUBT * track.hits))
 
 
 def nearest(tracks, previous_id=None):

@@ -1,0 +1,194 @@
+"""Detection, and detection with tracking, on real pictures."""
+import cv2
+from emotion_perception.boxes import Box, overlap
+from emotion_perception.detection import FaceDetector, find_cascade
+from emotion_perception.emotions import TrackState
+from emotion_perception.face_finder import FaceFinder
+import numpy as np
+import pytest
+
+FRAME_NS = 33_000_000
+FACE = Box(174.0, 67.0, 101.0, 101.0)   # in the photograph
+
+
+@pytest.fixture(scope='module')
+def photograph():
+    """Return the portrait of Eileen Collins (NASA, public domain), gray, uint8 [512,512]."""
+    data = pytest.importorskip('skimage.data')
+    return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+
+
+@pytest.fixture(scope='module')
+def head(photograph):
+    """Return a square cut-out with the face in its middle, two thirds as large."""
+    return photograph[42:194, 148:300]
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return FaceDetector()
+
+
+def picture(head, faces, width=640, height=480):
+    """Return a gray image with heads at (x, y) of their face's left top, size of the face."""
+    image = np.full((height, width), 90, np.uint8)
+    image += (np.arange(width) // 8 % 2 * 12).astype(np.uint8)     # a striped wall
+    for x, y, size in faces:
+        edge = round(1.5 * size)
+        left, top = round(x - size / 4), round(y - size / 4)
+        small = cv2.resize(head, (edge, edge), interpolation=cv2.INTER_AREA)
+        small = small[max(-top, 0):max(height - top, 0), max(-left, 0):max(width - left, 0)]
+        image[max(top, 0):max(top, 0) + small.shape[0],
+              max(left, 0):max(left, 0) + small.shape[1]] = small
+    return image
+
+
+def watch(finder, images):
+    """Return [(track_id, state, box), ...] for every image."""
+    return [[(t.track_id, t.state, tuple(t.box)) for t in finder.update(image, i * FRAME_NS)]
+            for i, image in enumerate(images)]
+
+
+def test_cascade_is_found():
+    assert find_cascade().endswith('haarcascade_frontalface_default.xml')
+
+
+def test_missing_cascade_names_what_was_tried(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.xml'):
+        FaceDetector(cascade=str(tmp_path / 'nowhere.xml'))
+
+
+@pytest.mark.parametrize('content', ['', 'no xml', '<?xml version="1.0"?><opencv_storage/>'])
+def test_a_file_that_is_no_cascade_is_refused(tmp_path, content):
+    path = tmp_path / 'cascade.xml'
+    path.write_text(content)
+    with pytest.raises(ValueError, match='not a Haar cascade'):
+        FaceDetector(cascade=str(path))
+
+
+def test_opencv_without_cascades_is_named(monkeypatch):
+    monkeypatch.delattr(cv2, 'CascadeClassifier')
+    with pytest.raises(RuntimeError, match='no CascadeClassifier'):
+        FaceDetector()
+
+
+@pytest.mark.parametrize('options', [
+    {'scale_factor': 1.0}, {'min_face_size': 10}, {'detection_interval': 0}])
+def test_options_that_cannot_work_are_refused(options):
+    with pytest.raises(ValueError, match='need'):
+        FaceDetector(**options)
+
+
+def test_a_photograph_gives_its_one_face(detector, photograph):
+    roi, = detector.detect(photograph)
+    assert overlap(roi, FACE) > 0.8
+
+
+@pytest.mark.parametrize('size', [48, 55, 70, 100, 200, 400])
+def test_faces_from_the_smallest_asked_for_are_found(detector, head, size):
+    x, y = 320 - size / 2, 240 - size / 2
+    roi, = detector.detect(picture(head, [(x, y, size)]))
+    assert overlap(roi, (x, y, size, size)) > 0.7
+    assert 0.8 < roi.width / size < 1.25
+
+
+@pytest.mark.parametrize('x, y', [(2, 200), (558, 200), (280, 2), (280, 398), (2, 2)])
+def test_faces_at_the_edge_are_found(detector, head, x, y):
+    roi, = detector.detect(picture(head, [(x, y, 80)]))
+    assert overlap(roi, (x, y, 80, 80)) > 0.7
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (20, 300), (24, 24), (49, 60), (300, 50)])
+def test_small_and_narrow_images_work(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    finder = FaceFinder(FaceDetector(min_face_size=24))
+    for index in range(6):
+        finder.update(image, index * FRAME_NS)
+
+
+def test_the_shares_together_see_what_one_search_sees(detector, head):
+    image = picture(head, [(40, 60, 60), (300, 200, 150)])
+    shares = [box for share in range(4) for box in detector.propose(image, share, 4)]
+    for face in [(40, 60, 60, 60), (300, 200, 150, 150)]:
+        assert any(overlap(box, face) > 0.6 for box in shares)
+
+
+def test_moving_faces_keep_their_ids(detector, head):
+    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 3 * i, 280, 110)])
+              for i in range(60)]
+    frames = watch(FaceFinder(detector), images)
+    for index, frame in enumerate(frames[5:], 5):
+        truth = [(40 + 4 * index, 60 + index, 60, 60), (400 - 3 * index, 280, 110, 110)]
+        assert sorted(track_id for track_id, _, _ in frame) == [1, 2]
+        assert all(max(overlap(box, face) for face in truth) > 0.75 for _, _, box in frame)
+
+
+def test_a_face_is_confirmed_within_five_frames_whenever_it_enters(detector, head):
+    empty, seen = picture(head, []), picture(head, [(300, 200, 70)])
+    for before in range(8):
+        frames = watch(FaceFinder(detector), [empty] * before + [seen] * 5)
+        assert not any(frames[:before])
+        assert [state for _, state, _ in frames[-1]] == [TrackState.CONFIRMED]
+
+
+def test_a_face_that_leaves_ends(detector, head):
+    images = [picture(head, [(300, 200, 80)])] * 10 + [picture(head, [])] * 30
+    assert watch(FaceFinder(detector), images)[-1] == []
+
+
+def test_the_nearest_face_alone(detector, head):
+    image = picture(head, [(40, 60, 60), (300, 200, 110)])
+    frames = watch(FaceFinder(detector, track_mode='nearest'), [image] * 10)
+    for frame in frames:
+        (_, _, box), = frame
+        assert overlap(box, (300, 200, 110, 110)) > 0.7
+    with pytest.raises(ValueError, match='track_mode'):
+        FaceFinder(detector, track_mode='largest')
+
+
+def test_the_work_of_a_frame_is_bounded(detector, head, monkeypatch):
+    """A crowd is looked for in turns, and all of it is found."""
+    faces = [(20 + 90 * column, 20 + 90 * row, 52) for column in range(7) for row in range(5)]
+    image = picture(head, faces)
+    searches = []
+    search = detector.search
+    monkeypatch.setattr(detector, 'search', lambda *a, **k: searches.append(1) or search(*a, **k))
+    finder = FaceFinder(detector)
+    finder.update(image, 0)
+    counts = []
+    for index in range(1, 40):
+        searches.clear()
+        tracks = finder.update(image, index * FRAME_NS)
+        counts.append(len(searches))
+    assert max(counts) <= 15
+    assert len([track for track in tracks if track.state]) == len(faces)
+    assert max(track.track_id for track in tracks) <= len(faces) + 2
+
+
+def test_the_same_frames_give_the_same_tracks(head):
+    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 8 * i, 200, 110)])
+              for i in range(40)]
+    assert watch(FaceFinder(FaceDetector()), images) == watch(FaceFinder(FaceDetector()), images)
+
+
+def clip(data_dir, name):
+    capture = cv2.VideoCapture(str(data_dir / 'clips' / name))
+    while True:
+        grabbed, image = capture.read()
+        if not grabbed:
+            return
+        yield cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+
+
+def test_three_people_are_three_tracks(detector, data_dir):
+    frames = watch(FaceFinder(detector), clip(data_dir, 'diwakar_happy_3persons.mp4'))
+    assert all(sorted(i for i, _, _ in frame) == [1, 2, 3] for frame in frames[5:])
+
+
+def test_a_track_ends_and_begins_with_its_face(detector, data_dir):
+    leaving = watch(FaceFinder(detector), clip(data_dir, 'face_noface.mov'))
+    assert [i for i, _, _ in leaving[30]] == [1]
+    assert leaving[-1] == []
+    entering = watch(FaceFinder(detector), clip(data_dir, 'noface_face.mov'))
+    assert entering[30] == []
+    assert len(entering[-1]) == 1

@@ -1,0 +1,174 @@
+"""The tracker on boxes whose truth is known."""
+from math import nan
+
+from emotion_perception.boxes import Box, Detection, overlap
+from emotion_perception.emotions import Roi, TrackState
+from emotion_perception.tracking import nearest, Tracker
+import numpy as np
+import pytest
+
+FRAME_NS = 33_000_000
+
+
+def face(x, y=100.0, size=80.0, patch=None):
+    return Detection(Box(float(x), float(y), float(size), float(size)), patch)
+
+
+def patch(seed):
+    return np.random.default_rng(seed).integers(0, 256, (24, 24), np.uint8)
+
+
+def run(tracker, frames, start=0):
+    """Feed lists of detections; return [(track_id, state, box), ...] for every frame."""
+    return [[(t.track_id, t.state, t.box)
+             for t in tracker.update(detections, (start + index) * FRAME_NS)]
+            for index, detections in enumerate(frames)]
+
+
+def ids(frame):
+    return [track_id for track_id, _, _ in frame]
+
+
+def test_a_face_is_new_then_confirmed_and_keeps_its_id():
+    frames = run(Tracker(), [[face(100 + 4 * i)] for i in range(30)])
+    assert frames[0][0][:2] == (1, TrackState.NEW)
+    assert all(frame[0][:2] == (1, TrackState.CONFIRMED) for frame in frames[4:])
+    assert overlap(frames[-1][0][2], face(100 + 4 * 29).box) > 0.9
+
+
+def test_ids_count_up_from_one_and_are_not_reused():
+    tracker = Tracker(max_coast_frames=3)
+    first = run(tracker, [[face(0), face(300)]] * 5)
+    assert ids(first[-1]) == [1, 2]
+    assert ids(run(tracker, [[]] * 10, start=5)[-1]) == []
+    assert ids(run(tracker, [[face(0)]], start=15)[-1]) == [3]
+
+
+def test_a_blink_of_detection_leaves_the_track_coasting():
+    tracker = Tracker()
+    run(tracker, [[face(100)]] * 10)
+    blink = run(tracker, [[], []], start=10)
+    assert [frame[0][:2] for frame in blink] == [(1, TrackState.COASTING)] * 2
+    assert run(tracker, [[face(100)]], start=12)[0][0][:2] == (1, TrackState.CONFIRMED)
+
+
+def test_a_moving_face_is_found_again_behind_an_occlusion():
+    tracker = Tracker()
+    frames = [[face(100 + 6 * i)] if not 20 <= i < 32 else [] for i in range(50)]
+    assert {track_id for frame in run(tracker, frames) for track_id in ids(frame)} == {1}
+
+
+def test_a_lost_face_ends_after_max_coast_frames():
+    tracker = Tracker(max_coast_frames=5)
+    run(tracker, [[face(100)]] * 10)
+    assert [len(frame) for frame in run(tracker, [[]] * 7, start=10)] == [1] * 5 + [0] * 2
+
+
+def test_what_was_detected_once_does_not_linger():
+    assert [len(frame) for frame in run(Tracker(), [[face(100)], [], []])] == [1, 1, 0]
+
+
+def test_following_a_picture_moves_the_box_and_lets_it_coast_longer():
+    tracker = Tracker(max_coast_frames=4)
+    run(tracker, [[face(100)]] * 10)
+    for index in range(10):
+        place = face(100 + 3 * index).box
+        track, = tracker.update([], (10 + index) * FRAME_NS, {1: place})
+        assert track.state is TrackState.COASTING
+        assert track.box == place
+    assert [len(frame) for frame in run(tracker, [[]] * 10, start=20)][-1] == 0
+
+
+def test_a_track_that_was_not_looked_for_does_not_age():
+    tracker = Tracker(max_coast_frames=2)
+    run(tracker, [[face(100)]] * 5)
+    for index in range(5, 20):
+        track, = tracker.update([], index * FRAME_NS, waiting=[1])
+    assert (track.state, track.misses) == (TrackState.COASTING, 0)
+
+
+@pytest.mark.parametrize('hidden', [False, True])
+def test_ids_do_not_swap_when_two_people_cross(hidden):
+    """The face behind is not detected while it is covered."""
+    looks = patch(1), patch(2)
+    frames = []
+    for index in range(80):
+        front, back = 20 + 6 * index, 500 - 6 * index
+        detections = [face(front, patch=looks[0])]
+        if not hidden or abs(front - back) > 70:
+            detections.append(face(back, 104, patch=looks[1]))
+        frames.append(detections[::-1] if index % 2 else detections)
+    tracks = run(Tracker(), frames)
+    assert {track_id for frame in tracks for track_id in ids(frame)} == {1, 2}
+    last = {track_id: box for track_id, _, box in tracks[-1]}
+    assert last[1].x > 400
+    assert last[2].x < 100
+
+
+def test_one_detection_feeds_one_track_only():
+    tracker = Tracker()
+    run(tracker, [[face(100), face(190)]] * 10)
+    states = [state for _, state, _ in run(tracker, [[face(145)]], start=10)[0]]
+    assert sorted(states) == [TrackState.CONFIRMED, TrackState.COASTING]
+
+
+def test_a_second_box_on_a_tracked_face_starts_no_track():
+    assert ids(run(Tracker(), [[face(100), face(120, 120, 40)]] * 10)[-1]) == [1]
+
+
+def test_another_face_at_the_same_place_is_another_track():
+    tracker = Tracker()
+    run(tracker, [[face(100, patch=patch(1))]] * 10)
+    after = run(tracker, [[face(100, patch=patch(2))]] * 40, start=10)
+    assert ids(after[-1]) == [2]
+
+
+def test_the_box_is_steadier_than_the_detections():
+    rng = np.random.default_rng(0)
+    jitter = rng.normal(0, 3, (100, 3))
+    boxes = [frame[0][2] for frame in run(
+        Tracker(), [[face(100 + u, 100 + v, 80 + w)] for u, v, w in jitter])[10:]]
+    assert np.std([box.width for box in boxes]) < 0.6 * np.std(jitter[10:, 2])
+    assert np.std([box.center for box in boxes], axis=0).max() < np.std(
+        jitter[10:, :2] + jitter[10:, 2:] / 2, axis=0).min()
+
+
+def test_prediction_follows_the_stamps_not_the_calls():
+    near, far = Tracker(), Tracker()
+    for tracker in (near, far):
+        run(tracker, [[face(100 + 6 * i)] for i in range(20)])
+    step = near.predict(20 * FRAME_NS)[1].x - near.tracks[0].box.x
+    leap = far.predict(22 * FRAME_NS)[1].x - far.tracks[0].box.x
+    assert step == pytest.approx(6, abs=1.5)
+    assert leap == pytest.approx(3 * step, rel=0.1)
+
+
+def test_no_more_tracks_than_max_faces():
+    crowd = [face(100 * i) for i in range(10)]
+    assert len(run(Tracker(max_faces=4), [crowd] * 3)[-1]) == 4
+
+
+def test_nearest_takes_the_largest_and_does_not_flip():
+    tracker = Tracker()
+    run(tracker, [[face(0, size=80), face(300, size=120)]] * 5)
+    small, large = tracker.tracks
+    assert nearest(tracker.tracks) is large
+    run(tracker, [[face(0, size=80), face(300, size=88)]] * 20, start=5)
+    assert nearest(tracker.tracks, previous_id=small.track_id) is small
+    assert nearest(tracker.tracks, previous_id=large.track_id) is large
+    assert nearest([]) is None
+
+
+def test_bad_input_is_refused():
+    tracker = Tracker()
+    tracker.update([], 5)
+    with pytest.raises(ValueError, match='backwards'):
+        tracker.update([], 4)
+    for bad in (face(nan), face(0, size=0), face(0, size=-5)):
+        with pytest.raises(ValueError, match='finite box'):
+            tracker.update([bad], 6)
+
+
+def test_roi_is_clipped_to_the_image():
+    assert Box(-10.4, 5.2, 30, 30).roi(100, 20) == Roi(0, 5, 20, 15)
+    assert Box(200, 200, 30, 30).roi(100, 50) == Roi(99, 49, 1, 1)
