@@ -61,7 +61,7 @@ class HeadNetwork(keras.Model):
         return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
                 'sharpness': float(self.sharpness), 'scale': float(self.inputs_of.scale),
                 'neutral_pull': float(self.inputs_of.pull),
-                'offset': np.array(self.inputs_of.offset)}
+                'offset': self.inputs_of.offset.numpy()}
 
 
 def train_head(draw, config):
