@@ -20,15 +20,20 @@ class FaceFinder:
     """
 
     def __init__(self, detector, *, max_coast_frames=24, max_faces=50, track_mode='all'):
-        if track_mode not in ('all', 'nearest'):
-            raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
         self._detector = detector
         self._tracker = Tracker(max_coast_frames, max_faces)
-        self._track_mode = track_mode
+        self.configure(max_coast_frames=max_coast_frames, track_mode=track_mode)
         self._max_faces = max_faces
         self._nearest_id = None
         self._frame = 0
         self._searched = {}     # track_id -> frame in which the cascade last looked for it
+
+    def configure(self, *, max_coast_frames, track_mode):
+        """Change what may be changed while the tracks go on."""
+        if track_mode not in ('all', 'nearest'):
+            raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
+        self._track_mode = track_mode
+        self._tracker.max_coast_frames = max_coast_frames
 
     def update(self, gray, stamp_ns):
         """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].

@@ -53,7 +53,7 @@ class Tracker:
 
     def __init__(self, max_coast_frames=24, max_faces=50):
         self.tracks = []
-        self._max_coast_frames = max_coast_frames
+        self.max_coast_frames = max_coast_frames
         self._max_faces = max_faces
         self._next_id = 1
         self._stamp_ns = None
@@ -180,8 +180,8 @@ class Tracker:
     def _lives(self, track):
         if track.state is TrackState.NEW:
             return track.undetected <= 1
-        return (track.misses <= min(self._max_coast_frames, DOUBT * track.hits)
-                and track.undetected <= min(FOLLOW * self._max_coast_frames, DOUBT * track.hits))
+        return (track.misses <= min(self.max_coast_frames, DOUBT * track.hits)
+                and track.undetected <= min(FOLLOW * self.max_coast_frames, DOUBT * track.hits))
 
 
 def nearest(tracks, previous_id=None):
