@@ -88,7 +88,8 @@ class EmotionPipeline:
         # A face that is only guessed at must not enter its sequence; its last result stands.
         seen = [(state.sequences[track.track_id], track, image, stamp_ns)
                 for (_, image, stamp_ns), (state, found) in zip(batch, tracks)
-                for track in found if track.misses == 0]
+                for track in found
+                if track.undetected == 0 and track.state != TrackState.COASTING]
         crops = [crop_face(image, track.box.roi(image.shape[1], image.shape[0]))
                  for _, track, image, _ in seen]
         start = self._clock('crop', start)
