@@ -21,7 +21,7 @@ CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
 FACE = 32               # [pixels] size that a face is scaled to for a close search
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
-ALIKE = 0.8             # correlation at which a place looks like a face's patch
+ALIKE = 0.7             # correlation at which a place looks like a face's patch
 RAW = 0                 # neighbours: every window that the cascade accepts
 
 
@@ -86,7 +86,7 @@ class FaceDetector:
     detection_interval: frames over which one search of the whole image is spread.
     """
 
-    def __init__(self, *, cascade='', scale_factor=1.25, min_neighbors=4, min_face_size=48,
+    def __init__(self, *, cascade='', scale_factor=1.25, min_neighbors=3, min_face_size=48,
                  detection_interval=4):
         if not (scale_factor > 1 and min_face_size >= WINDOW and detection_interval >= 1):
             raise ValueError(f'need scale_factor > 1, min_face_size >= {WINDOW} and '
