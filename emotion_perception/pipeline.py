@@ -100,8 +100,11 @@ class EmotionPipeline:
         faces, shown = [[] for _ in batch], []
         for (_, image, _), (state, found), out in zip(batch, tracks, faces):
             for track in found:
-                if track.state != TrackState.NEW or self._options['publish_new_tracks']:
-                    shown.append((out, track, image.shape, state.sequences[track.track_id]))
+                sequence = state.sequences[track.track_id]
+                # A face that became the nearest one while out of sight has no sequence yet.
+                if len(sequence) and (track.state != TrackState.NEW
+                                      or self._options['publish_new_tracks']):
+                    shown.append((out, track, image.shape, sequence))
         if shown:
             results = self._model.classify([sequence.array() for *_, sequence in shown])
             for (out, track, shape, sequence), scores, intensities in zip(shown, *results):

@@ -31,8 +31,9 @@ def load_model(path=None, threads=1):
         model that comes with the package.
     :param threads: threads of the encoder.
     :raises FileNotFoundError: when one of the two files is missing.
-    :raises ValueError: when the encoder is not the one described (SHA-256), or the model was
-        made for other classes or another crop than this version of the package has.
+    :raises ValueError: when the description cannot be read, the encoder is not the one
+        described (SHA-256), or the model was made for other classes or another crop than this
+        version of the package has.
     """
     path = Path(path).with_suffix('.json') if path else shipped_model()
     encoder_path = path.with_suffix('.tflite')
@@ -40,7 +41,7 @@ def load_model(path=None, threads=1):
         if not file.is_file():
             raise FileNotFoundError(
                 f'{file} is missing: a model is a description (.json) and an encoder (.tflite)')
-    description = json.loads(path.read_text())
+    description = _description(path)
     encoder = encoder_path.read_bytes()
     for what, found, expected in (
             ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
@@ -50,6 +51,18 @@ def load_model(path=None, threads=1):
         if found != expected:
             raise ValueError(f'{path}: the {what} is {found}, but should be {expected}')
     return Model(description, encoder, threads)
+
+
+def _description(path):
+    try:
+        description = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is no model description: {error}') from error
+    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'head')
+               if name not in description]
+    if missing:
+        raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')
+    return description
 
 
 class Model:

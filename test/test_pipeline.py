@@ -201,6 +201,20 @@ def test_nearest_mode_follows_the_largest_face(two_faces):
     assert nearest.roi.x_offset < 200
 
 
+def test_a_face_that_becomes_the_nearest_while_unseen_is_not_made_up(two_faces):
+    pipeline = EmotionPipeline(track_mode='nearest', max_coast_frames=3)
+    small, nobody = two_faces.copy(), np.full_like(two_faces, 90)
+    small[:, :230] = 90
+    results = run(pipeline, [two_faces] * 8 + [small] * 2 + [nobody] * 4)
+    assert [len(faces) for faces in results[7:]] == [1, 1, 1, 1, 0, 0, 0]
+
+    pipeline = EmotionPipeline(track_mode='nearest')
+    run(pipeline, [two_faces] * 8)
+    pipeline.set_options(track_mode='all')
+    assert len(pipeline.process(nobody, START + 8 * PERIOD)) == 1
+    assert len(pipeline.process(two_faces, START + 9 * PERIOD)) == 2
+
+
 def test_max_faces(two_faces):
     assert len(run(EmotionPipeline(max_faces=1), [two_faces] * 6)[-1]) == 1
 
