@@ -2,6 +2,7 @@
 import argparse
 import os
 from pathlib import Path
+from string import Template
 
 import yaml
 
@@ -26,18 +27,33 @@ def main(argv=None):
     parser.add_argument('--clips', type=Path, metavar='FOLDER',
                         help='labelled clips of your own: FOLDER/<label>/<person>_<any>.mp4')
     arguments = parser.parse_args(argv)
+    if bool(arguments.config) == bool(arguments.clips):
+        parser.error('either a CONFIG.yaml or --clips FOLDER is needed')
+    if arguments.start and not arguments.clips:
+        parser.error('--from MODEL goes with --clips FOLDER')
     if arguments.clips:
         if not (arguments.start and arguments.output):
             parser.error('--clips needs --from MODEL and --output MODEL')
-        adapt_to_clips(arguments.start, arguments.clips, arguments.output)
-    elif arguments.config:
-        recipe = Recipe(yaml.safe_load(os.path.expandvars(arguments.config.read_text())))
+        try:
+            adapt_to_clips(arguments.start, arguments.clips, arguments.output)
+        except (FileNotFoundError, ValueError) as error:
+            parser.error(str(error))
+    else:
+        try:
+            recipe = Recipe(_read(arguments.config))
+        except (OSError, yaml.YAMLError, ValueError) as error:
+            parser.error(f'{arguments.config}: {error}')
         if arguments.folds:
             recipe.measure_folds()
         else:
             recipe.write(arguments.output or recipe.run_dir / 'emotion')
-    else:
-        parser.error('a CONFIG.yaml or --clips is needed')
+
+
+def _read(config):
+    try:
+        return yaml.safe_load(Template(config.read_text()).substitute(os.environ))
+    except KeyError as error:
+        raise ValueError(f'${error.args[0]} is not set in the environment') from error
 
 
 if __name__ == '__main__':

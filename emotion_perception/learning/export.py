@@ -1,6 +1,7 @@
 """Write a trained network as LiteRT files with their descriptions."""
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -63,11 +64,26 @@ def write_model(path, stills_model, head, about, int8):
         json.dumps(describe(encoder, head, about, int8), indent=1) + '\n')
 
 
+def write_all(path, stills_model, head, about):
+    """Write a model in int8 as ``<path>``, in float32 as ``<path>_float32``, and its weights.
+
+    :param path: with or without the suffix of one of the files.
+    """
+    path = Path(path).with_suffix('')
+    write_weights(path.with_suffix('.weights.npz'), stills_model)
+    write_model(path, stills_model, head, about, int8=True)
+    write_model(path.with_name(f'{path.name}_float32'), stills_model, head, about, int8=False)
+
+
 def write_weights(path, stills_model):
-    """Write a stills model's weights in half precision, from which training can go on."""
-    np.savez(path, backbone=stills_model.name.removesuffix('_stills'),
+    """Write a stills model's weights in half precision, all or nothing; training goes on there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.stem}.partial.npz')
+    np.savez(partial, backbone=stills_model.name.removesuffix('_stills'),
              **{f'weight_{i:03d}': weight.astype(np.float16)
                 for i, weight in enumerate(stills_model.get_weights())})
+    os.replace(partial, path)
 
 
 def read_weights(path):

@@ -7,7 +7,7 @@ import numpy as np
 from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.episodes import grey_variants
-from emotion_perception.learning.export import read_weights, write_model, write_weights
+from emotion_perception.learning.export import read_weights, write_all
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.recognition import load_model
@@ -26,7 +26,7 @@ def adapt_to_clips(start, clips, output):
 
     :param start: the model to begin with (its .json; the .weights.npz lies beside it).
     :param clips: folder of labelled clips.
-    :param output: path of the adapted model, written only after measuring.
+    :param output: path of the adapted model.
     :return: (accuracy before, accuracy after) over the frames of the clips kept aside.
     :raises ValueError: when a label has fewer than two clips.
     """
@@ -47,11 +47,10 @@ def adapt_to_clips(start, clips, output):
     before = _accuracy(model, aside)
     _train_heads(stills_model, train)
     about = {**model.description,
-             'name': output.name,
-             'trained_on': {**model.trained_on, 'clips': sorted({str(s.subject) for s in train})}}
-    for int8, name in ((True, output.name), (False, f'{output.name}_float32')):
-        write_model(output.with_name(name), stills_model, model.description['head'], about, int8)
-    write_weights(output.with_suffix('.weights.npz'), stills_model)
+             'name': output.stem,
+             'trained_on': {**model.trained_on, 'clips': sorted(
+                 {s.subject for s in train}.union(model.trained_on.get('clips', ())))}}
+    write_all(output, stills_model, model.description['head'], about)
     after = _accuracy(load_model(output), aside)
     print(f'{len(train)} clips trained on, {len(aside)} kept aside: '
           f'{before:.3f} of their frames right before, {after:.3f} after')

@@ -16,12 +16,13 @@ from emotion_perception.learning.episodes import (
 from emotion_perception.evaluation.sequences import evaluate_sequences
 from emotion_perception.evaluation.stills import evaluate_stills
 from emotion_perception.learning.export import (
-    describe, encoder_bytes, read_weights, write_model, write_weights)
+    describe, encoder_bytes, read_weights, write_all, write_weights)
 from emotion_perception.learning.networks import GreyEncoder
 from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.temporal import train_head
 from emotion_perception.recognition import Model
+from emotion_perception.temporal import SIX
 
 #: Augmented variants of every sequence that the head is trained on.
 VARIANTS = 8
@@ -177,6 +178,22 @@ def in_memory(stills_model, head, int8=True):
     return Model(describe(encoder, head, {'name': stills_model.name}, int8), encoder, threads=2)
 
 
+class CnnAlone:
+    """A model without its temporal head: the encoder's six logits, frame by frame."""
+
+    def __init__(self, model):
+        self.encode, self.features = model.encode, model.features
+        self.stills_scores = model.stills_scores
+
+    def classify(self, sequences):
+        return self.classify_all(np.stack([sequence[-1] for sequence in sequences]))
+
+    def classify_all(self, kept):
+        powers = np.exp(kept[:, SIX] - kept[:, SIX].max(1, keepdims=True))
+        scores = powers / powers.sum(1, keepdims=True)
+        return scores, scores
+
+
 class Recipe:
     """A configuration's run. Each step is left out when an earlier run has its result."""
 
@@ -190,38 +207,46 @@ class Recipe:
 
     def write(self, output):
         """Train on everybody; write the model in int8 and float32, and its weights."""
-        stills_model, head = self._trained(None)
+        stills_model, draw = self._encoder(None)
         about = {'name': self._config['name'],
                  'trained_on': {'fer2013': ['train'], **self._lab.people()}}
-        write_weights(output.with_suffix('.weights.npz'), stills_model)
-        write_model(output, stills_model, head, about, int8=True)
-        write_model(output.with_name(f'{output.name}_float32'), stills_model, head, about,
-                    int8=False)
+        write_all(output, stills_model, self._head(stills_model, draw, self._config['head']),
+                  about)
 
     def measure_folds(self):
         """Train without each fold's people, measure on them; print and write the figures.
 
-        Figures are means over the folds, each counting as often as it has samples.
+        Beside the configured head stand those of ``compare`` and the CNN alone, all over the
+        same encoders. Figures are means over the folds, each counting as often as it has
+        samples.
         """
+        heads = {'default': {}, **self._config['compare']}
         found = {}
         for fold in range(self._config['folds']):
-            model = in_memory(*self._trained(fold))
+            stills_model, draw = self._encoder(fold)
+            models = {name: in_memory(stills_model, self._head(
+                stills_model, draw, {**self._config['head'], **changed}))
+                for name, changed in heads.items()}
+            models['CNN alone'] = CnnAlone(models['default'])
             for samples in self._lab.sets:
                 held_out = [s for s in samples if self._lab.fold_of(s) == fold]
                 stills = [s for s in held_out if len(s.frames) == 1]
                 sequences = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
-                if any(s.label in EMOTIONS for s in stills):
-                    found.setdefault(f'{samples.set_name} stills', []).append(
-                        evaluate_stills(model, stills))
-                if sequences:
-                    found.setdefault(f'{samples.set_name} sequences', []).append(
-                        evaluate_sequences(model, sequences))
-        figures = {name: _pooled(results) for name, results in found.items()}
+                for name, model in models.items():
+                    rows = found.setdefault(name, {})
+                    if any(s.label in EMOTIONS for s in stills):
+                        rows.setdefault(f'{samples.set_name} stills', []).append(
+                            evaluate_stills(model, stills))
+                    if sequences:
+                        rows.setdefault(f'{samples.set_name} sequences', []).append(
+                            evaluate_sequences(model, sequences))
+        figures = {name: {what: _pooled(results) for what, results in rows.items()}
+                   for name, rows in found.items()}
         (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
         print(json.dumps(figures, indent=1))
 
-    def _trained(self, fold):
-        """Return (stills model, head weights), trained without the people of a fold."""
+    def _encoder(self, fold):
+        """Return (stills model, draw of episodes), trained without the people of a fold."""
         web, valid = stills_from(self._web), stills_from(self._valid)
         base = self._step('stills', lambda: train_stills(
             self._config['stills'], web, valid, self.run_dir / 'stills'))
@@ -229,9 +254,11 @@ class Recipe:
         name = 'adapt' if fold is None else f'adapt_without_{fold}'
         stills_model = self._step(name, lambda: adapt(
             base, self._config['adapt'], web, whole + crops, valid, self.run_dir / name))
-        head = train_head(head_episodes(stills_model, self._web, whole, self._config['head']),
-                          self._config['head']).weights_for_numpy()
-        return stills_model, calibrated(stills_model, head, self._valid)
+        return stills_model, head_episodes(stills_model, self._web, whole, self._config['head'])
+
+    def _head(self, stills_model, draw, config):
+        return calibrated(stills_model, train_head(draw, config).weights_for_numpy(),
+                          self._valid)
 
     def _step(self, name, train):
         path = self.run_dir / f'{name}.npz'
