@@ -42,7 +42,8 @@ class FaceFinder:
         """
         expected = self._tracker.predict(stamp_ns)
         detections, followed, waiting = self._known(gray, expected)
-        known = [d.box for d in detections] + list(followed.values()) + [expected[i] for i in waiting]
+        known = [d.box for d in detections] + list(followed.values())
+        known += [expected[i] for i in waiting]
         detections += self._new(gray, known)
         tracks = self._tracker.update(detections, stamp_ns, followed, waiting)
         tracks = self._inside(tracks, gray.shape)
