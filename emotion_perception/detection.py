@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from emotion_perception.boxes import Box, Detection, overlap
+from emotion_perception.options import DEFAULTS
 
 CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
@@ -86,8 +87,10 @@ class FaceDetector:
     detection_interval: frames over which one search of the whole image is spread.
     """
 
-    def __init__(self, *, cascade='', scale_factor=1.25, min_neighbors=3, min_face_size=48,
-                 detection_interval=4):
+    def __init__(self, *, cascade=DEFAULTS['cascade'],
+                 scale_factor=DEFAULTS['scale_factor'], min_neighbors=DEFAULTS['min_neighbors'],
+                 min_face_size=DEFAULTS['min_face_size'],
+                 detection_interval=DEFAULTS['detection_interval']):
         if not (scale_factor > 1 and min_face_size >= WINDOW and detection_interval >= 1):
             raise ValueError(f'need scale_factor > 1, min_face_size >= {WINDOW} and '
                              f'detection_interval >= 1, got {scale_factor}, {min_face_size}, '

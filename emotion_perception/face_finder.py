@@ -1,6 +1,7 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
 from emotion_perception.boxes import overlap
 from emotion_perception.emotions import TrackState
+from emotion_perception.options import DEFAULTS
 from emotion_perception.tracking import Tracker, nearest
 
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
@@ -19,7 +20,8 @@ class FaceFinder:
     at a time. track_mode: 'all', or 'nearest' for the largest face alone.
     """
 
-    def __init__(self, detector, *, max_coast_frames=24, max_faces=50, track_mode='all'):
+    def __init__(self, detector, *, max_coast_frames=DEFAULTS['max_coast_frames'],
+                 max_faces=DEFAULTS['max_faces'], track_mode=DEFAULTS['track_mode']):
         self._detector = detector
         self._tracker = Tracker(max_coast_frames, max_faces)
         self.configure(max_coast_frames=max_coast_frames, track_mode=track_mode)

@@ -40,14 +40,14 @@ OPTIONS = (
            'Haar cascade file; empty: haarcascade_frontalface_default.xml of OpenCV'),
     Option('min_face_size', 48, 'Side of the smallest face that is searched for',
            24, 1000, unit='pixels'),
-    Option('scale_factor', 1.2, 'Ratio of neighbouring scales of the face search', 1.05, 1.5),
+    Option('scale_factor', 1.25, 'Ratio of neighbouring scales of the face search', 1.05, 1.5),
     Option('min_neighbors', 3, 'Overlapping hits that make a face', 1, 20),
-    Option('detection_interval', 5,
+    Option('detection_interval', 4,
            'Frames over which one search of the whole image is spread', 1, 60, unit='frames'),
     Option('track_mode', 'all', 'Follow all faces, or only the nearest (largest) one',
            choices=('all', 'nearest'), live=True),
     Option('max_faces', 16, 'Faces that are followed at most, for each camera', 1, 64),
-    Option('max_coast_frames', 15,
+    Option('max_coast_frames', 24,
            'Frames that a track lives on without its face being found', 1, 300, unit='frames',
            live=True),
     Option('publish_new_tracks', False,
@@ -72,3 +72,7 @@ def checked(given):
             raise ValueError(f'no option {name!r}; there are {", ".join(known)}')
     return {name: option.check(given.get(name, option.default))
             for name, option in known.items()}
+
+
+#: Every option's name and default value.
+DEFAULTS = checked({})

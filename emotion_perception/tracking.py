@@ -9,6 +9,7 @@ import numpy as np
 
 from emotion_perception.boxes import Box, overlap, similarity
 from emotion_perception.emotions import TrackState
+from emotion_perception.options import DEFAULTS
 
 CONFIRM_HITS = 2        # detections after which a new track is believed
 POSITION_GAIN = 0.6     # alpha-beta filter: share of the residual that moves the box
@@ -51,7 +52,8 @@ class Tracker:
     An id is given out once, counted up from 1.
     """
 
-    def __init__(self, max_coast_frames=24, max_faces=50):
+    def __init__(self, max_coast_frames=DEFAULTS['max_coast_frames'],
+                 max_faces=DEFAULTS['max_faces']):
         self.tracks = []
         self.max_coast_frames = max_coast_frames
         self._max_faces = max_faces

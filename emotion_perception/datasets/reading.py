@@ -10,12 +10,11 @@ from emotion_perception.datasets.sample import DatasetError, Sample, Samples
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import NEUTRAL
 from emotion_perception.face_finder import FaceFinder
-from emotion_perception.options import checked
+from emotion_perception.options import DEFAULTS
 
 #: Frames per second that the tracker is told where a set does not say.
 _USUAL_RATE = 30.0
 
-_OPTIONS = checked({})
 
 
 def read(set_name, recordings, kind=None):
@@ -132,7 +131,7 @@ def _read_video(path):
 
 def _node_detector():
     """Return a detector with the options that the node has unless told otherwise."""
-    return FaceDetector(**{name: _OPTIONS[name] for name in (
+    return FaceDetector(**{name: DEFAULTS[name] for name in (
         'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval')})
 
 
@@ -141,7 +140,7 @@ def _face_regions(images, rate, detector):
     grays = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
     if len(grays) == 1:
         return [next(iter(detector.detect(grays[0])), None)]
-    finder = FaceFinder(detector, max_coast_frames=_OPTIONS['max_coast_frames'],
+    finder = FaceFinder(detector, max_coast_frames=DEFAULTS['max_coast_frames'],
                         track_mode='nearest')
     regions = []
     for i, gray in enumerate(grays):

@@ -6,10 +6,10 @@ from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.metrics import (
     accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
     recalls, wilson_interval)
-from emotion_perception.options import checked
+from emotion_perception.options import DEFAULTS
 
 #: Intensity below which the node says neutral.
-_NEUTRAL_THRESHOLD = checked({})['neutral_threshold']
+_NEUTRAL_THRESHOLD = DEFAULTS['neutral_threshold']
 
 
 def evaluate_stills(model, samples, labels='ferplus'):
