@@ -10,11 +10,9 @@ from emotion_perception.datasets.sample import DatasetError, Sample, Samples
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import NEUTRAL
 from emotion_perception.face_finder import FaceFinder
-from emotion_perception.options import DEFAULTS
 
 #: Frames per second that the tracker is told where a set does not say.
 _USUAL_RATE = 30.0
-
 
 
 def read(set_name, recordings, kind=None):
@@ -42,7 +40,7 @@ def read(set_name, recordings, kind=None):
         if isinstance(recording.source, np.ndarray):
             frames = fit_crop(recording.source)[np.newaxis]
         else:
-            detector = detector or _node_detector()
+            detector = detector or FaceDetector()
             images, rate = _images(recording)
             frames = _crops(images, _face_regions(images, rate, detector))
             if frames is None:
@@ -129,19 +127,12 @@ def _read_video(path):
     return images, rate if rate > 0 else None
 
 
-def _node_detector():
-    """Return a detector with the options that the node has unless told otherwise."""
-    return FaceDetector(**{name: DEFAULTS[name] for name in (
-        'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval')})
-
-
 def _face_regions(images, rate, detector):
     """Return the region of the largest face in each frame as the node finds it, None without."""
     grays = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
     if len(grays) == 1:
         return [next(iter(detector.detect(grays[0])), None)]
-    finder = FaceFinder(detector, max_coast_frames=DEFAULTS['max_coast_frames'],
-                        track_mode='nearest')
+    finder = FaceFinder(detector, track_mode='nearest')
     regions = []
     for i, gray in enumerate(grays):
         tracks = finder.update(gray, round(i * 1e9 / (rate or _USUAL_RATE)))
