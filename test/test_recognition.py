@@ -194,7 +194,7 @@ def test_the_int8_export_is_small_and_near(exported, crops):
     *_, int8, float32 = exported
     difference = np.abs(int8.classify_all(int8.encode(crops))[0]
                         - float32.classify_all(float32.encode(crops))[0])
-    assert 0 < difference.max() < 0.05
+    assert 0 < difference.mean() < 0.01 and difference.max() < 0.2
     assert int8.description['encoder']['weights'] == 'int8'
     assert float32.description['encoder']['weights'] == 'float32'
 

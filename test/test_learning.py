@@ -1,0 +1,545 @@
+"""Training, in small: objectives, targets, augmentation, networks, and that it can go on."""
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('tensorflow')
+
+import keras  # noqa: E402
+from keras import layers  # noqa: E402
+
+from emotion_perception.datasets import Sample, Samples  # noqa: E402
+from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
+from emotion_perception.emotions import EMOTIONS  # noqa: E402
+from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
+from emotion_perception.learning import networks, recipe, stills  # noqa: E402
+from emotion_perception.learning.augmentation import augment, resize  # noqa: E402
+from emotion_perception.learning.episodes import (  # noqa: E402
+    grey_variants, held_episode, live_episode, LONGEST, onset_episode, onset_frames,
+    vote_intensity)
+from emotion_perception.learning.export import read_weights, write_weights  # noqa: E402
+from emotion_perception.learning.objectives import e1, e2, e3  # noqa: E402
+from emotion_perception.learning.targets import (  # noqa: E402
+    EIGHT, FER2013_VOTES, SEVEN, SMOOTHING, stills_from)
+from emotion_perception.learning.temporal import HeadNetwork, train_head  # noqa: E402
+from emotion_perception.temporal import KEPT  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def faces():
+    """Return real crops of a face, uint8 [128,48,48], at changing place, size and light."""
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    face = cv2.cvtColor(data.astronaut()[60:190, 160:290], cv2.COLOR_RGB2GRAY)
+    rng = np.random.default_rng(0)
+    result = []
+    for _ in range(128):
+        top, left = rng.integers(0, 40, 2)
+        side = rng.integers(60, 90)
+        part = cv2.resize(face[top:top + side, left:left + side], (48, 48)).astype(float)
+        noisy = part * rng.uniform(0.4, 1) + rng.normal(0, 5, part.shape)
+        result.append(noisy.clip(0, 255).astype(np.uint8))
+    return np.stack(result)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Add a backbone that trains in no time."""
+    def network(x, dropout):
+        x = layers.Conv2D(8, 3, strides=2, activation='relu')(x)
+        x = layers.BatchNormalization(momentum=0.8)(layers.GlobalAveragePooling2D()(x))
+        return layers.Dense(networks.FEATURES)(layers.Dropout(dropout)(x))
+    monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+    return 'tiny'
+
+
+def sample(label, frames=None, subject='A', **fields):
+    frames = np.zeros((1, 64, 64, 3), np.uint8) if frames is None else frames
+    return Sample(f'{subject}-{label}', subject, label, frames, **fields)
+
+
+def votes(**counts):
+    return np.array([counts.get(name, 0) for name in VOTE_NAMES], np.uint8)
+
+
+# --- objectives -----------------------------------------------------------------------------
+
+def outputs():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(-1, 1, (2, 3, 6)).astype(np.float32)
+    labels = np.eye(6, dtype=np.float32)[rng.integers(0, 6, (2, 3))]
+    weights = np.float32([[1, 1, 0], [0.5, 0, 1]])
+    return values, labels, weights
+
+
+def test_e1_is_the_weighted_cross_entropy_of_sharpened_values():
+    values, labels, weights = outputs()
+    expected = 0
+    for n in range(2):
+        for t in range(3):
+            powers = [np.exp(6 * value) for value in values[n, t]]
+            expected -= weights[n, t] * np.log(powers[labels[n, t].argmax()] / sum(powers))
+    assert float(e1(values, 6.0, labels, weights)) == pytest.approx(expected / 3.5, rel=1e-5)
+
+
+def test_e2_is_half_the_squared_distance_to_the_intensity_target():
+    values, labels, weights = outputs()
+    strength = np.float32([[0, .4, 1], [0, .7, 1]])
+    expected = 0
+    for n in range(2):
+        for t in range(3):
+            for c in range(6):
+                target = strength[n, t] * labels[n, t, c]
+                expected += weights[n, t] * 0.5 * (values[n, t, c] - target) ** 2
+    assert float(e2(values, strength[..., None] * labels, weights)) == pytest.approx(
+        expected / 3.5, rel=1e-5)
+
+
+def test_e3_pulls_to_the_apex_of_the_labels_class():
+    values, labels, weights = outputs()
+    apex = np.random.default_rng(1).normal(size=(6, 6)).astype(np.float32)
+    expected = sum(
+        weights[n, t] * 0.5 * np.sum((values[n, t] - apex[labels[n, t].argmax()]) ** 2)
+        for n in range(2) for t in range(3))
+    assert float(e3(values, labels, weights, apex)) == pytest.approx(expected / 3.5, rel=1e-5)
+
+
+# --- the temporal head ----------------------------------------------------------------------
+
+HEAD = {'epochs': 1, 'steps': 4, 'learning_rate': 0.01, 'e2': 0.0, 'e3': 0.0, 'seed': 1}
+
+
+def draw(rng):
+    """Return onsets whose class stands in the kept logits, and grows."""
+    episodes = []
+    for _ in range(12):
+        label = rng.integers(6)
+        length = rng.integers(5, 20)
+        kept = rng.normal(0, 0.3, (length, KEPT)).astype(np.float32)
+        strength = np.linspace(0, 1, length, dtype=np.float32)
+        kept[:, label] += 4 * strength
+        kept[:, 12] += 4 * (1 - strength)
+        episodes.append(onset_episode(
+            kept, np.stack([strength, 1 - strength], 1) + 0.01, EMOTIONS[label]))
+    return episodes
+
+
+def e2_of(head):
+    losses = []
+    for episode in draw(np.random.default_rng(99)):
+        losses.append(float(e2(head(episode.kept[None]), episode.intensity[None],
+                               np.ones((1, len(episode.kept)), np.float32))))
+    return np.mean(losses)
+
+
+@pytest.fixture(scope='module')
+def e1_alone():
+    return train_head(draw, HEAD)
+
+
+def test_e2_moves_the_lstms_weights_and_nothing_else(e1_alone):
+    both = train_head(draw, {**HEAD, 'e2': 1.0})
+    lstm = {id(weight) for head in (e1_alone, both) for weight in head.lstm.weights}
+    assert len(e1_alone.trainable_variables) == 7
+    for without, with_e2 in zip(e1_alone.trainable_variables, both.trainable_variables):
+        same = np.array_equal(without.numpy(), with_e2.numpy())
+        assert same != (id(without) in lstm), without.path
+    assert e2_of(both) < e2_of(e1_alone)
+
+
+def test_e1_trains_every_weight(e1_alone):
+    start = HeadNetwork()
+    start.start_as_identity()
+    for before, after in zip(start.trainable_variables, e1_alone.trainable_variables):
+        assert not np.array_equal(before.numpy(), after.numpy()), before.path
+
+
+def test_the_third_term_brings_early_frames_nearer_to_the_apex():
+    def early(head):
+        kept = [episode.kept for episode in draw(np.random.default_rng(99))]
+        return np.mean([np.linalg.norm(values[1] - values[-1]) for values in
+                        (head(k[None]).numpy()[0] for k in kept)])
+    config = {**HEAD, 'steps': 20, 'learning_rate': 0.03}
+    assert early(train_head(draw, {**config, 'e3': 3.0})) < early(train_head(draw, config))
+
+
+def test_training_a_head_is_repeatable(e1_alone):
+    for a, b in zip(e1_alone.get_weights(), train_head(draw, HEAD).get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+# --- episodes -------------------------------------------------------------------------------
+
+def test_an_onsets_intensity_is_the_similarity_to_its_apex():
+    features = np.random.default_rng(0).normal(size=(7, 512)) + np.linspace(0, 5, 7)[:, None]
+    episode = onset_episode(np.zeros((7, KEPT), np.float32), features, 'fear')
+    np.testing.assert_allclose(episode.intensity[:, 2], apex_similarity(features), atol=1e-6)
+    assert episode.intensity[-1, 2] == 1 and episode.intensity[:, 2].min() == 0
+    assert not np.delete(episode.intensity, 2, axis=1).any()
+    np.testing.assert_array_equal(episode.labels, np.tile(np.eye(6)[2], (7, 1)))
+
+
+def test_live_episodes_are_played_from_their_onsets():
+    kept = np.arange(12, dtype=np.float32)[:, None] * np.ones(KEPT, np.float32)
+    onsets = [onset_episode(kept + 100 * i, np.eye(12), label) for i, label in
+              enumerate(('anger', 'surprise'))]
+    rng = np.random.default_rng(0)
+    lengths, starts = set(), set()
+    for _ in range(200):
+        episode = live_episode(onsets, 0.0, rng)
+        assert 2 <= len(episode.kept) <= LONGEST
+        assert len(episode.labels) == len(episode.label_weight) == len(episode.intensity) == \
+            len(episode.kept)
+        number = (episode.kept[:, 0] >= 100).astype(int)
+        np.testing.assert_array_equal(episode.labels.argmax(1), number * 5)
+        assert episode.kept[0, 0] % 100 == 0, 'begins neutral'
+        lengths.add(len(episode.kept))
+        starts.add(number[0])
+    assert starts == {0, 1} and len(lengths) > 20
+
+
+def test_a_held_still_has_its_targets_in_every_frame():
+    six, intensity = np.eye(6)[1], 0.7 * np.eye(6)[1]
+    kept = np.arange(KEPT, dtype=np.float32)
+    episode = held_episode(kept, six, 0.4, intensity, 5, 0.1, np.random.default_rng(0))
+    assert episode.kept.shape == (5, KEPT) and 0 < np.abs(episode.kept - kept).max() < 1
+    np.testing.assert_array_equal(episode.intensity, np.tile(intensity, (5, 1)))
+    np.testing.assert_allclose(episode.label_weight, 0.4)
+
+
+def test_made_onsets_run_from_neutral_to_apex():
+    neutral, apex = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 240, np.uint8)
+    frames = onset_frames(neutral, apex, 9)
+    assert frames.dtype == np.uint8 and frames.shape == (9, 64, 64, 3)
+    np.testing.assert_array_equal(frames[[0, -1]], [neutral, apex])
+    assert (np.diff(frames[:, 0, 0, 0].astype(int)) > 0).all()
+
+
+def test_variants_change_all_frames_of_a_sequence_alike(faces):
+    frames = np.repeat(faces[:1, ..., None], 3, 3)
+    frames = np.stack([cv2.resize(frames[0], (64, 64))] * 3)
+    variants = grey_variants(frames, 48, 4, seed=7)
+    assert variants.shape == (4, 3, 48, 48) and variants.dtype == np.float32
+    np.testing.assert_array_equal(variants[:, 0], variants[:, 2])
+    assert all(np.abs(variants[0] - variants[i]).mean() > 1 for i in (1, 2, 3))
+    np.testing.assert_array_equal(variants[0, 0], resize(frames[0, ..., 0], 48))
+
+
+def test_intensity_of_stills():
+    found = vote_intensity([
+        sample('happiness', votes=votes(happiness=6, surprise=2, neutral=1, NF=1)),
+        sample('fear'), sample('neutral'), sample('contempt')])
+    np.testing.assert_allclose(found, [[0, 0, 0, .6, 0, .2], np.eye(6)[2], [0] * 6, [0] * 6],
+                               atol=1e-6)
+    with pytest.raises(ValueError, match='A-None has neither votes nor a label'):
+        vote_intensity([sample(None)])
+
+
+# --- targets --------------------------------------------------------------------------------
+
+def test_targets_of_votes():
+    made = stills_from([sample(None, votes=votes(neutral=4, happiness=3, surprise=1, NF=2))])
+    np.testing.assert_allclose(made.targets['eight'][0], [0, 0, 0, 3 / 8, 0, 1 / 8, 4 / 8, 0])
+    np.testing.assert_allclose(made.targets['six'][0], [0, 0, 0, 3 / 4, 0, 1 / 4])
+    assert made.weights['six'][0] == pytest.approx(0.4 + 4 / 10)
+    assert (made.weights['eight'][0], made.weights['seven'][0]) == (1, 0)
+
+
+def test_targets_of_votes_and_a_fer2013_label():
+    made = stills_from([
+        sample(None, votes=votes(neutral=5, happiness=5), fer2013_label='surprise'),
+        sample(None, votes=votes(neutral=10), fer2013_label='neutral'),
+        sample(None, votes=votes(NF=10), fer2013_label='anger')])
+    both = 5 + FER2013_VOTES
+    np.testing.assert_allclose(made.targets['six'][0], [0, 0, 0, 5 / both, 0, FER2013_VOTES / both],
+                               rtol=1e-5)
+    np.testing.assert_array_equal(made.targets['seven'], np.eye(7)[[5, 6, 0]])
+    np.testing.assert_allclose(made.weights['six'], [0.9, 0, 0.4], rtol=1e-5)
+    np.testing.assert_array_equal(made.weights['eight'], [1, 1, 0])
+    np.testing.assert_array_equal(made.weights['seven'], [1, 1, 1])
+
+
+def test_targets_of_single_labels():
+    made = stills_from([sample('fear'), sample('neutral'), sample('contempt'), sample(None)])
+    assert made.targets['six'][0, 2] == pytest.approx(1 - SMOOTHING + SMOOTHING / 6)
+    assert made.targets['eight'][1, 6] == pytest.approx(1 - SMOOTHING + SMOOTHING / 8)
+    assert made.targets['eight'][2].argmax() == EIGHT.index('contempt') == 7
+    np.testing.assert_array_equal(made.weights['six'], [1, 0, 0, 0])
+    np.testing.assert_array_equal(made.weights['eight'], [1, 1, 1, 0])
+    np.testing.assert_array_equal(made.weights['seven'], [0, 0, 0, 0])
+    for head, count in (('six', 6), ('eight', 8), ('seven', 7)):
+        assert made.targets[head].shape == (4, count)
+        known = made.weights[head] > 0
+        np.testing.assert_allclose(made.targets[head][known].sum(1), 1, rtol=1e-5)
+    assert SEVEN == EMOTIONS + ('neutral',)
+
+
+def test_stills_can_be_taken_and_joined():
+    made = stills_from([sample(label, np.full((1, 64, 64, 3), i, np.uint8))
+                        for i, label in enumerate(EMOTIONS)])
+    joined = made.take([1, 4]) + made.take([0])
+    assert len(joined) == 3
+    np.testing.assert_array_equal(joined.images[:, 0, 0], [1, 4, 0])
+    np.testing.assert_array_equal(joined.targets['six'].argmax(1), [1, 4, 0])
+    assert joined.weights['six'].shape == (3,)
+
+
+# --- augmentation ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize('size', [32, 48])
+def test_augmented_crops(faces, size):
+    rng, again = np.random.default_rng(1), np.random.default_rng(1)
+    made = [augment(faces[0], size, rng) for _ in range(50)]
+    for image in made:
+        assert image.shape == (size, size) and image.dtype == np.float32
+        assert image.min() >= 0 and image.max() <= 255
+        np.testing.assert_array_equal(image, augment(faces[0], size, again))
+    assert len({image.tobytes() for image in made}) == 50
+    # They are still of the face: on average they look like it and like its mirror image.
+    plain = cv2.GaussianBlur(resize(faces[0], size), (0, 0), size / 16)
+    both_ways = np.ravel(plain + plain[:, ::-1])
+    assert np.corrcoef(np.mean(made, 0).ravel(), both_ways)[0, 1] > 0.8
+
+
+def test_resizing_changes_nothing_else(faces):
+    same = resize(faces[0], 48)
+    assert same.dtype == np.float32
+    np.testing.assert_array_equal(same, faces[0])
+    ramp = np.tile(np.arange(0, 240, 5, dtype=np.uint8), (48, 1))
+    small = resize(ramp, 24)
+    np.testing.assert_allclose(small[:, 1:-1], np.tile(np.arange(2.5, 240, 10), (24, 1))[:, 1:-1],
+                               atol=0.51)
+
+
+# --- networks -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('backbone', networks.BACKBONES)
+def test_a_backbones_weights_do_not_depend_on_how_it_is_fed(backbone):
+    size = networks.BACKBONES[backbone][1]
+    shapes = [[weight.shape for weight in networks.build_encoder(backbone, grey).weights]
+              for grey in (0, size)]
+    assert shapes[0] == shapes[1]
+    encoder = networks.build_encoder(backbone)
+    assert encoder.input_shape == (None, 64, 64, 3) and encoder.output_shape == (None, 512)
+    assert encoder.output.dtype == 'float32'
+
+
+def test_the_default_backbone_takes_any_size():
+    encoder = networks.build_encoder('residual', None)
+    assert encoder.count_params() == networks.build_encoder('residual').count_params()
+    assert [encoder(np.zeros((1, size, size, 1), np.float32)).shape for size in (32, 48)] == \
+        [(1, 512), (1, 512)]
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(ValueError, match="no backbone 'resnet'; there are residual"):
+        networks.build_encoder('resnet')
+
+
+def test_standardise():
+    rng = np.random.default_rng(0)
+    grey = rng.integers(50, 200, (2, 64, 64, 1))
+    layer = networks.Standardise(64)
+    out = np.array(layer(np.repeat(grey, 3, 3).astype(np.uint8)))[..., 0]
+    plain = grey[..., 0]
+    for i in range(2):
+        np.testing.assert_allclose(
+            out[i], (plain[i] - plain[i].mean()) / (plain[i].std() + 1), atol=1e-3)
+    np.testing.assert_array_equal(layer(np.full((1, 64, 64, 3), 7, np.uint8)), 0)
+    # Blue, green, red count as in OpenCV's grey.
+    bgr = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    as_grey = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)[None, ..., None]
+    np.testing.assert_allclose(layer(bgr[None]), layer(as_grey), atol=0.03)
+
+
+def test_the_grey_encoder_reads_weights_of_the_one_for_crops(tiny):
+    model = networks.build_stills_model(networks.build_encoder(tiny))
+    rng = np.random.default_rng(0)
+    crops = np.repeat(cv2.resize(rng.integers(0, 255, (6, 6)).astype(np.uint8), (64, 64),
+                                 interpolation=cv2.INTER_CUBIC)[None, ..., None], 3, 3)
+    kept, features = networks.GreyEncoder(model)(grey_variants(crops, 48, 1, 0))
+    assert kept.shape == (1, 1, KEPT) and features.shape == (1, 1, 512)
+    logits = model.predict(crops.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(
+        kept[0, 0], np.concatenate([logits[name][0] for name in ('six', 'eight', 'seven')]),
+        atol=0.02)
+
+
+# --- training on stills ---------------------------------------------------------------------
+
+@pytest.fixture
+def config(tiny):
+    return {'backbone': tiny, 'phases': [{'size': 32, 'epochs': 2}], 'batch_size': 32,
+            'learning_rate': 0.05, 'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5,
+            'seed': 1, 'precision': 'float32'}
+
+
+@pytest.fixture
+def some_stills(faces):
+    crops = np.repeat(np.stack([cv2.resize(face, (64, 64)) for face in faces])[..., None], 3, 3)
+    return stills_from([sample(EMOTIONS[i % 6], crop[None]) for i, crop in enumerate(crops)])
+
+
+def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
+        config, some_stills, tmp_path, monkeypatch):
+    whole = stills.train_stills(config, some_stills, some_stills, tmp_path / 'whole')
+
+    images = iter(range(128 + 40))  # an epoch, and a part of the second one
+
+    def killed(*arguments):
+        if next(images, None) is None:
+            raise KeyboardInterrupt
+        return augment(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stills, 'augment', killed)
+        with pytest.raises(KeyboardInterrupt):
+            stills.train_stills(config, some_stills, some_stills, tmp_path / 'killed')
+    assert epochs(tmp_path / 'killed') == ['1']
+    resumed = stills.train_stills(config, some_stills, some_stills, tmp_path / 'killed')
+
+    for a, b in zip(whole.get_weights(), resumed.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    for name in ('whole', 'killed'):
+        assert epochs(tmp_path / name) == ['1', '2']
+        assert list((tmp_path / name / 'tensorboard').iterdir())
+    assert whole.input_shape == (None, 64, 64, 3)
+
+    # Once more: nothing is left to do.
+    monkeypatch.setattr(stills, 'augment', None)
+    done = stills.train_stills(config, some_stills, some_stills, tmp_path / 'whole')
+    for a, b in zip(whole.get_weights(), done.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    assert epochs(tmp_path / 'whole') == ['1', '2']
+
+
+def epochs(run_dir):
+    with open(run_dir / 'curve.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert row['size'] == '32' and float(row['loss']) > 0
+        assert 0 <= float(row['six']) <= 1 and 0 <= float(row['eight']) <= 1
+        assert row['seven'] == 'nan', 'nobody gave FER2013 labels'
+    return [row['epoch'] for row in rows]
+
+
+def test_stills_are_learned(config, tmp_path):
+    """Bars in six directions take the place of six expressions."""
+    rows, columns = np.mgrid[:48, :48] - 24
+    rng = np.random.default_rng(0)
+
+    def bars(count):
+        made = []
+        for i in range(count):
+            angle = np.pi * (i % 6) / 6
+            wave = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) / 3)
+            image = 128 + 60 * wave + rng.normal(0, 10, wave.shape)
+            image = cv2.resize(image.clip(0, 255).astype(np.uint8), (64, 64))
+            made.append(sample(EMOTIONS[i % 6], np.repeat(image[None, ..., None], 3, 3)))
+        return stills_from(made)
+
+    train, valid = bars(192), bars(48)
+    config = {**config, 'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
+              'learning_rate': 0.1}
+    with pytest.MonkeyPatch.context() as patch:  # a flip or a turn is another direction
+        patch.setattr(stills, 'augment', lambda image, size, rng: resize(image, size))
+        model = stills.train_stills(config, train, valid, tmp_path)
+    found = stills.stills_accuracy(model_for_grey(model), valid, 48)
+    assert found['six'] > 0.6 and np.isnan(found['seven'])
+
+
+def model_for_grey(model):
+    grey = networks.build_stills_model(networks.build_encoder('tiny', 48))
+    grey.set_weights(model.get_weights())
+    return grey
+
+
+def test_weights_are_kept_in_half_precision(tiny, tmp_path):
+    model = networks.build_stills_model(networks.build_encoder(tiny))
+    path = tmp_path / 'not yet there' / 'model.weights.npz'
+    write_weights(path, model)
+    again = read_weights(path)
+    assert again.name == model.name
+    for a, b in zip(model.get_weights(), again.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+# --- the recipe -----------------------------------------------------------------------------
+
+def test_sharpness_is_calibrated(tiny, faces):
+    keras.utils.set_random_seed(0)
+    model = networks.build_stills_model(networks.build_encoder(tiny))
+    head = HeadNetwork()
+    head.start_as_identity()
+    weights = head.weights_for_numpy()
+    frames = np.repeat(np.stack([cv2.resize(face, (64, 64)) for face in faces])[..., None], 3, 3)
+    running = recipe.in_memory(model, weights, int8=False)
+    kept = running.encode(frames)
+    answers = running.classify([frame[None] for frame in kept])[0].argmax(1)
+    rng = np.random.default_rng(0)
+
+    def sharpness(right):
+        """Calibrate on samples of which such a share is labelled with the model's answer."""
+        chance = rng.integers(0, 6, len(answers))
+        labels = np.where(rng.random(len(answers)) < right, answers, chance)
+        samples = [sample(EMOTIONS[label], frame[None]) for label, frame in zip(labels, frames)]
+        samples += [sample('neutral', frames[:1]), sample(None, frames[:1])]
+        found = recipe.calibrated(model, weights, samples)
+        assert all(np.array_equal(found[k], weights[k]) for k in weights if k != 'sharpness')
+        return found['sharpness']
+
+    assert sharpness(right=1.0) == pytest.approx(4 * weights['sharpness'])
+    assert sharpness(right=0.0) < sharpness(right=1.0)
+
+
+@pytest.fixture
+def lab(monkeypatch):
+    """Return LabFaces of ten people in two sets; seven have complete sequences."""
+    sets = {
+        'a': [sample('fear', np.zeros((5, 64, 64, 3), np.uint8), f'S{i}', neutral_to_apex=True)
+              for i in range(7) for _ in range(2)] + [sample('anger', subject='S8')],
+        'b': [sample('neutral', subject=f'S{i}') for i in range(10)],
+        'crops': [sample('fear', subject=f'S{i}') for i in range(10) for _ in range(3)]}
+    monkeypatch.setattr(recipe, 'load', lambda name: Samples(name, sets[name], []))
+    return recipe.LabFaces(['a', 'b'], ['crops'], folds=7)
+
+
+def test_nobody_is_on_both_sides_of_a_fold(lab):
+    everything = [s for samples in lab.sets for s in samples]
+    held_out_once = []
+    for fold in range(7):
+        whole, crops = lab.without(fold)
+        held_out = [s for s in everything if lab.fold_of(s) == fold]
+        people = {s.subject for s in held_out}
+        assert people and not people & {s.subject for s in whole + crops}
+        assert len(whole) + len(held_out) == len(everything)
+        assert {s.subject for s in crops} == {f'S{i}' for i in range(10)} - people
+        watched = {s.subject for s in held_out if s.neutral_to_apex}
+        assert len(watched) == 1, 'leave one subject out'
+        held_out_once += sorted(people)
+    assert sorted(held_out_once) == [f'S{i}' for i in range(10)]
+    assert [len(part) for part in lab.without(None)] == [len(everything), 30]
+
+
+def test_the_people_of_a_model_are_listed(lab):
+    assert lab.people() == {'a': [f'S{i}' for i in (0, 1, 2, 3, 4, 5, 6, 8)],
+                            'b': [f'S{i}' for i in range(10)]}
+
+
+def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
+    onset = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((64, 64, 3), np.uint8)
+    made = recipe.lab_stills([
+        sample('fear', onset[:1] + 100), sample('anger', onset, neutral_to_apex=True),
+        sample('sadness', onset)])
+    np.testing.assert_array_equal(made.images[:, 0, 0], [100, 0, 4])
+    np.testing.assert_array_equal(made.targets['eight'].argmax(1), [2, 6, 0])
+    np.testing.assert_array_equal(made.weights['six'], [1, 0, 1])
+
+
+def test_figures_of_folds_are_joined_by_their_counts():
+    joined = recipe._pooled([{'n': 1, 'accuracy_6': 1.0, 'accuracy_at': {'20': 0.0}},
+                             {'n': 3, 'accuracy_6': 0.6, 'accuracy_at': {'20': 1.0}}])
+    assert joined == {'n': 4, 'accuracy_6': pytest.approx(0.7),
+                      'accuracy_at': {'20': pytest.approx(0.75)}}
