@@ -131,7 +131,7 @@ class _Trainer:
         """Write the whole state of training at the end of an epoch, all or nothing."""
         partial = path.with_name('state.partial.npz')
         arrays = {f'weight_{i:03d}': w for i, w in enumerate(self.model.get_weights())}
-        arrays |= {f'slot_{i:03d}': np.array(v) for i, v in enumerate(self._optimizer.variables)}
+        arrays |= {f'slot_{i:03d}': v.numpy() for i, v in enumerate(self._optimizer.variables)}
         np.savez(partial, epoch=epoch, **arrays)
         os.replace(partial, path)
 

@@ -128,9 +128,11 @@ def _padded(episodes):
             row[:len(array)] = array
         return result
 
-    return (*(stack([getattr(e, name) for e in episodes])
-              for name in ('kept', 'labels', 'label_weight', 'intensity')),
-            stack([np.ones(len(e.kept), np.float32) for e in episodes]))
+    # Every episode counts alike, or the few long ones would drown the stills.
+    seen = [np.full(len(e.kept), 1 / len(e.kept), np.float32) for e in episodes]
+    return (stack([e.kept for e in episodes]), stack([e.labels for e in episodes]),
+            stack([e.label_weight * share for e, share in zip(episodes, seen)]),
+            stack([e.intensity for e in episodes]), stack(seen))
 
 
 def _constant(value):
