@@ -11,6 +11,7 @@ PREFIX := $(CURDIR)/install/emotion_perception
 # Stamps: what stands already is not made again. Another Python is another environment.
 ENVIRONMENT := .venv/.python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 TEST_ENVIRONMENT := .venv/.test
+BENCH_ENVIRONMENT := .venv/.bench
 BUILD := install/.built
 SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception launch models msg \
                                                 -type f -not -name '*.pyc')
@@ -40,7 +41,7 @@ demo: build
 test: build $(TEST_ENVIRONMENT)
 	$(BIN)/pytest
 
-bench: build
+bench: build $(BENCH_ENVIRONMENT)
 	$(BIN)/python benchmarks/run.py
 
 build: $(BUILD)
@@ -58,6 +59,10 @@ $(ENVIRONMENT): requirements.txt requirements/core.txt requirements/ros.txt tool
 
 $(TEST_ENVIRONMENT): $(ENVIRONMENT) requirements/test.txt requirements/train.txt
 	$(BIN)/pip install -q -r requirements/test.txt -r requirements/train.txt
+	@touch $@
+
+$(BENCH_ENVIRONMENT): $(ENVIRONMENT) requirements/bench.txt
+	$(BIN)/pip install -q -r requirements/bench.txt
 	@touch $@
 
 # Afterwards .venv/bin/python finds what was built without anything being sourced: the libraries in

@@ -1,0 +1,19 @@
+"""PyEmotion."""
+from importlib.metadata import version
+
+from PyEmotion import DetectFace
+import harness
+from mtcnn_boxes import BoxRecorder
+
+frames, threads, _ = harness.arguments()
+system = DetectFace(device='cpu')
+recorder = BoxRecorder(system, threads)
+
+
+def step(image, number):
+    # It draws into the image: not into the one that is kept for others.
+    system.predict_emotion(image.copy())
+    return recorder.faces
+
+
+harness.measure(step, frames, version('PyEmotion'))
