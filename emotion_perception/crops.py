@@ -15,6 +15,9 @@ CROP_SCALE = 1.0
 #: The geometry as it stands in a model's description.
 CROP = {'size': CROP_SIZE, 'scale': CROP_SCALE, 'channels': 'BGR'}
 
+#: What the encoder does with a crop before all else; only the encoder does it.
+NORMALISATION = 'inside the encoder: grey, each crop to mean 0 and deviation 1'
+
 
 def crop_face(image, roi):
     """Cut the square around a face out of an image.

@@ -26,6 +26,7 @@ from emotion_perception.drawing import draw_faces
 from emotion_perception.emotions import TrackState
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
+from emotion_perception.nodes.running import end_in_time
 
 #: Images a second that are published.
 RATE = 30
@@ -250,27 +251,36 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
         (output / name).unlink(missing_ok=True)
+    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO), end_in_time():
+        problem = show(arguments, output)
+        if problem:
+            print(problem, file=sys.stderr)
+            sys.exit(1)
+
+
+def show(arguments, output):
+    """Run the processes and write what came of it; return what went wrong, or ''."""
     recording = output / 'published.avi'
     try:
-        with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
-            results = Results()
-            run(arguments, results, recording)
+        results = Results()
+        run(arguments, results, recording)
         summary = summarise(results, len(read_stamps(recording)))
         annotate(recording, results.messages, output)
     except RuntimeError as error:
-        sys.exit(f'demo failed: {error}')
+        return f'demo failed: {error}'
     except KeyboardInterrupt:
-        sys.exit('demo stopped before there was anything to sum up')
+        return 'demo stopped before there was anything to sum up'
     finally:
         recording.unlink(missing_ok=True)
         Path(f'{recording}.stamps').unlink(missing_ok=True)
     (output / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     print(json.dumps(summary, indent=2))
-    print(f'{output}: summary.json, annotated.mp4, annotated.png')
+    print(f'{output}: summary.json, annotated.mp4, annotated.png', flush=True)
     if summary['messages_received'] <= SHARE * summary['frames_published']:
-        sys.exit(f"demo failed: {summary['messages_received']} results for "
-                 f"{summary['frames_published']} images, more than {SHARE:.0%} expected; "
-                 f'the node counted {results.diagnostics}')
+        return (f"demo failed: {summary['messages_received']} results for "
+                f"{summary['frames_published']} images, more than {SHARE:.0%} expected; "
+                f'the node counted {results.diagnostics}')
+    return ''
 
 
 if __name__ == '__main__':

@@ -24,8 +24,13 @@ class FaceFinder:
                  max_faces=DEFAULTS['max_faces'], track_mode=DEFAULTS['track_mode']):
         self._detector = detector
         self._tracker = Tracker(max_coast_frames, max_faces)
-        self.configure(max_coast_frames=max_coast_frames, track_mode=track_mode)
         self._max_faces = max_faces
+        self.configure(max_coast_frames=max_coast_frames, track_mode=track_mode)
+        self.restart()
+
+    def restart(self):
+        """Begin a new stream: all faces are forgotten, their ids are not given out again."""
+        self._tracker.restart()
         self._nearest_id = None
         self._frame = 0
         self._searched = {}     # track_id -> frame in which the cascade last looked for it

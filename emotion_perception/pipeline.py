@@ -23,8 +23,13 @@ class _Camera:
     """What is remembered of one camera."""
 
     finder: FaceFinder
-    last_stamp: int
+    last_stamp: int = 0
     sequences: dict = field(default_factory=dict)  # track id -> FaceSequence
+
+    def restart(self):
+        self.finder.restart()
+        self.sequences = {}
+        self.last_stamp = 0
 
 
 class EmotionPipeline:
@@ -113,11 +118,10 @@ class EmotionPipeline:
         return faces
 
     def reset(self, camera=None):
-        """Forget the faces of one camera, or of all of them."""
-        if camera is None:
-            self._cameras.clear()
-        else:
-            self._cameras.pop(camera, None)
+        """Forget the faces of one camera, or of all of them; their ids are not given again."""
+        for name, state in self._cameras.items():
+            if camera in (None, name):
+                state.restart()
 
     def set_options(self, **options):
         """Change options that may be changed while running.
@@ -137,10 +141,11 @@ class EmotionPipeline:
     def _follow(self, camera, image, stamp_ns):
         """Return what is known of the camera, and its tracks after this image."""
         state = self._cameras.get(camera)
-        if state is None or stamp_ns < state.last_stamp:
-            finder = FaceFinder(self._detector, **self._chosen(
-                'max_coast_frames', 'max_faces', 'track_mode'))
-            state = self._cameras[camera] = _Camera(finder, stamp_ns)
+        if state is None:
+            state = self._cameras[camera] = _Camera(FaceFinder(self._detector, **self._chosen(
+                'max_coast_frames', 'max_faces', 'track_mode')))
+        elif stamp_ns < state.last_stamp:
+            state.restart()
         state.last_stamp = stamp_ns
         tracks = state.finder.update(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp_ns)
         limit = self._options['sequence_limit']

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from emotion_perception.crops import CROP, CROP_SIZE
+from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.temporal import EIGHT, KEPT, SEVEN, TemporalHead
 
@@ -47,7 +47,8 @@ def load_model(path=None, threads=1):
             ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
              description['encoder']['sha256']),
             ('class order', tuple(description['classes']), EMOTIONS),
-            ('crop geometry', description['crop'], CROP)):
+            ('crop geometry', description['crop'], CROP),
+            ('normalisation', description['normalisation'], NORMALISATION)):
         if found != expected:
             raise ValueError(f'{path}: the {what} is {found}, but should be {expected}')
     return Model(description, encoder, threads)
@@ -58,7 +59,7 @@ def _description(path):
         description = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f'{path} is no model description: {error}') from error
-    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'head')
+    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head')
                if name not in description]
     if missing:
         raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')

@@ -78,12 +78,11 @@ class TemporalHead:
 
     def _run(self, sequences):
         steps = max(len(sequence) for sequence in sequences)
-        # Sequences end together; a shorter one begins later, with a state that is still zero.
+        # Sequences end together; a shorter one begins later. Before that its gates are 0, and so
+        # its state stays 0.
         gates = np.zeros((steps, len(sequences), 4 * UNITS), np.float32)
-        begun = np.zeros((steps, len(sequences), 1), np.float32)
         for i, sequence in enumerate(sequences):
             gates[steps - len(sequence):, i] = self._inputs(sequence) @ self._kernel + self._bias
-            begun[steps - len(sequence):, i] = 1
         values = np.zeros((steps, len(sequences), UNITS), np.float32)
         cell = np.zeros((len(sequences), UNITS), np.float32)
         hidden = cell
@@ -92,7 +91,7 @@ class TemporalHead:
             gate *= _GATE_SCALE
             gate += _GATE_SHIFT
             take, keep, new, show = (gate[:, i:i + UNITS] for i in range(0, 4 * UNITS, UNITS))
-            cell = (keep * cell + take * new) * begun[step]
+            cell = keep * cell + take * new
             hidden = show * np.tanh(cell)
             values[step] = hidden
         return values

@@ -60,6 +60,11 @@ class Tracker:
         self._next_id = 1
         self._stamp_ns = None
 
+    def restart(self):
+        """Forget all tracks and the time, for a stream that begins anew; ids count on."""
+        self.tracks = []
+        self._stamp_ns = None
+
     def predict(self, stamp_ns):
         """Return {track_id: Box}, where each face is expected at that time."""
         seconds = self._seconds_until(stamp_ns)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from emotion_perception.crops import CROP, CROP_SIZE
+from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.networks import build_encoder, build_stills_model
 from emotion_perception.learning.targets import EIGHT, SEVEN
@@ -48,7 +48,7 @@ def describe(encoder, head, about, int8):
         'classes': EMOTIONS,
         'stills_classes': {'eight': EIGHT, 'seven': SEVEN},
         'crop': CROP,
-        'normalisation': 'inside the encoder: grey, each crop to mean 0 and deviation 1',
+        'normalisation': NORMALISATION,
         'head': {name: np.asarray(value, np.float64).round(6).tolist()
                  for name, value in head.items()},
     }

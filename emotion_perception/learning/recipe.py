@@ -203,10 +203,22 @@ class Recipe:
     def __init__(self, config):
         self._config = config
         self.run_dir = Path(config['run_dir'])
+        self._claim_run_dir()
         sets = config['sets']
         self._web = load(sets['web']['train'], 'stills')
         self._valid = load(sets['web']['valid'], 'stills')
         self._lab = LabFaces(sets['lab'], sets['lab_crops'], config['folds'])
+
+    def _claim_run_dir(self):
+        """Refuse results of another configuration; what only concerns heads may differ."""
+        steps = json.dumps({key: self._config[key] for key in (
+            'sets', 'folds', 'stills', 'adapt')}, indent=1)
+        path = self.run_dir / 'steps.json'
+        if path.exists() and path.read_text() != steps:
+            raise ValueError(f'{self.run_dir} holds results of another configuration, see '
+                             f'{path}: take another run_dir, or remove that folder')
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        path.write_text(steps)
 
     def write(self, output):
         """Train on everybody; write the model in int8 and float32, and its weights."""

@@ -1,12 +1,37 @@
 """The life of a node's process, from its parameters to its exit code."""
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+import os
 import sys
+from threading import Timer
 
 import rclpy
 from rclpy.exceptions import NotInitializedException, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
+
+#: Seconds that the middleware gets to take down its connections.
+END_LIMIT = 3.0
+
+
+@contextmanager
+def end_in_time():
+    """End the process soon after this context, whatever the middleware does.
+
+    Fast DDS 3.2 sometimes waits for ever on its own mutex while it takes down the TCP channels
+    that LARGE_DATA brings (TCPChannelResourceBasic::disconnect). No work is left by then.
+    """
+    code = 1
+    try:
+        yield
+        code = 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        code = 0
+        raise
+    finally:
+        timer = Timer(END_LIMIT, os._exit, [code])
+        timer.daemon = True
+        timer.start()
 
 
 def run(name, node_type):
@@ -17,7 +42,7 @@ def run(name, node_type):
     :param node_type: makes the node, which has ``running()``, the context in which it works, and
         ``finished``, a future that is done when there is no more to do.
     """
-    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init():
+    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init(), end_in_time():
         try:
             try:
                 node = node_type()
