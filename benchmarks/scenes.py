@@ -210,7 +210,7 @@ def _boxes(images):
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         scale = min(180 / gray.shape[0], 1)
         small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        found = cascade.detectMultiScale(small, 1.05, 5, minSize=(40, 40))
+        found = cascade.detectMultiScale(small, 1.05, 5, minSize=(30, 30))
         if len(found):
             x, y, size, _ = max(found.tolist(), key=lambda hit: hit[2])
             hits[number] = x / scale, y / scale, size / scale
