@@ -33,6 +33,7 @@ class Detection(NamedTuple):
 
     box: Box
     patch: np.ndarray | None = None  #: uint8 [n,n] small picture of it, to tell faces apart
+    sure: bool = True   #: found with as many neighbours as a new face needs
 
 
 def overlap(a, b):

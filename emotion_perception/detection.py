@@ -195,10 +195,11 @@ class FaceDetector:
 
             def likely(hit, count):
                 off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / FACE
-                return count / (1 + (off / 0.2) ** 2), hit
+                return count / (1 + (off / 0.2) ** 2), hit, count
 
-            hit = max(likely(*group) for group in zip(hits, counts))[1]
-            return Detection(to_image(*hit), self._patch(small, hit)), None
+            _, hit, count = max(likely(*group) for group in zip(hits, counts))
+            return Detection(to_image(*hit), self._patch(small, hit),
+                             count >= self.min_neighbors), None
         if patch is None or min(small.shape) < PATCH:
             return None, None
         match = cv2.matchTemplate(small, patch, cv2.TM_CCOEFF_NORMED)

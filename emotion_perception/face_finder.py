@@ -6,6 +6,7 @@ from emotion_perception.tracking import Tracker, nearest
 
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
 VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
+IDLE_INTERVAL = 4       # frames over which a search is spread at most when no face is known
 
 
 class FaceFinder:
@@ -92,6 +93,8 @@ class FaceFinder:
             # Nothing is known yet: look everywhere at once.
             return self._detector.verify(gray, self._detector.propose(gray)[:self._max_faces])
         interval = self._detector.detection_interval
+        if not known:   # With nobody to follow there is time to look faster.
+            interval = min(interval, IDLE_INTERVAL)
         boxes = self._detector.propose(gray, self._frame % interval, interval, known)
         boxes = [box for box in boxes if all(overlap(box, other) < 0.4 for other in known)]
         # Begin elsewhere in each round: false hits that always come must not crowd out a face.

@@ -42,8 +42,9 @@ OPTIONS = (
            24, 1000, unit='pixels'),
     Option('scale_factor', 1.25, 'Ratio of neighbouring scales of the face search', 1.05, 1.5),
     Option('min_neighbors', 3, 'Overlapping hits that make a face', 1, 20),
-    Option('detection_interval', 4,
-           'Frames over which one search of the whole image is spread', 1, 60, unit='frames'),
+    Option('detection_interval', 8,
+           'Frames over which one search of the whole image is spread while faces are followed; '
+           'at most 4 while there is none', 1, 60, unit='frames'),
     Option('track_mode', 'all', 'Follow all faces, or only the nearest (largest) one',
            choices=('all', 'nearest'), live=True),
     Option('max_faces', 16, 'Faces that are followed at most, for each camera', 1, 64),

@@ -98,22 +98,15 @@ class EmotionPipeline:
         crops = [crop_face(image, track.box.roi(image.shape[1], image.shape[0]))
                  for _, track, image, _ in seen]
         start = self._clock('crop', start)
-        if seen:
-            for (sequence, _, _, stamp_ns), kept in zip(seen, self._model.encode(np.stack(crops))):
-                sequence.append(kept, stamp_ns)
+        kept = self._model.encode(np.stack(crops)) if seen else ()
         start = self._clock('encoding', start)
-        faces, shown = [[] for _ in batch], []
-        for (_, image, _), (state, found), out in zip(batch, tracks, faces):
-            for track in found:
-                sequence = state.sequences[track.track_id]
-                # A face that became the nearest one while out of sight has no sequence yet.
-                if len(sequence) and (track.state != TrackState.NEW
-                                      or self._options['publish_new_tracks']):
-                    shown.append((out, track, image.shape, sequence))
-        if shown:
-            results = self._model.classify([sequence.array() for *_, sequence in shown])
-            for (out, track, shape, sequence), scores, intensities in zip(shown, *results):
-                out.append(self._face(track, shape, sequence, scores, intensities))
+        if seen:
+            results = self._model.advance([sequence.windows for sequence, *_ in seen], kept)
+            for (sequence, _, _, stamp_ns), scores, intensities in zip(seen, *results):
+                sequence.append(stamp_ns, scores, intensities)
+        faces = [[self._face(track, image.shape, state.sequences[track.track_id])
+                  for track in found if self._shows(track, state)]
+                 for (_, image, _), (state, found) in zip(batch, tracks)]
         self._clock('head', start)
         return faces
 
@@ -154,9 +147,15 @@ class EmotionPipeline:
             for track in tracks}
         return state, tracks
 
-    def _face(self, track, shape, sequence, scores, intensities):
+    def _shows(self, track, state):
+        # A face that became the nearest one while out of sight has no sequence yet.
+        return len(state.sequences[track.track_id]) and (
+            track.state != TrackState.NEW or self._options['publish_new_tracks'])
+
+    def _face(self, track, shape, sequence):
+        scores = sequence.scores
         strongest = int(scores.argmax())
-        intensity = float(intensities[strongest])
+        intensity = float(sequence.intensities[strongest])
         if intensity < self._options['neutral_threshold']:
             label, confidence = NEUTRAL, 1.0 - intensity
         else:

@@ -90,14 +90,20 @@ class Model:
         """Return the spatial intensity vectors of crops, uint8 [n,64,64,3] -> float32 [n,512]."""
         return self._run(crops, self._features)
 
-    def classify(self, sequences):
-        """Classify the newest frame of each sequence.
+    def advance(self, windows, kept):
+        """Classify the next frame of several faces.
 
-        :param sequences: list of float32 [frames,21], what ``encode`` gave, 1 to 100 frames.
+        :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
+        :param kept: float32 [n,21], what ``encode`` gave.
         :return: scores float32 [n,6] that sum to 1, and intensities float32 [n,6], 0..1.
         """
-        scores, values = self._head.newest(sequences)
+        scores, values = self._head.advance(windows, kept)
         return scores, values.clip(0, 1)
+
+    def classify(self, sequences):
+        """Classify the newest frame of whole sequences, list of float32 [frames,21]."""
+        results = [self.classify_all(kept) for kept in sequences]
+        return tuple(np.stack([part[-1] for part in parts]) for parts in zip(*results))
 
     def classify_all(self, kept, window=100):
         """Classify every frame of one sequence, as if it had been watched live.
@@ -105,12 +111,7 @@ class Model:
         :param kept: float32 [frames,21].
         :return: scores and intensities, float32 [frames,6] each.
         """
-        scores, values = self._head.every(kept[:window])
-        if len(kept) > window:
-            later = [self._head.newest([kept[end - window:end]])
-                     for end in range(window + 1, len(kept) + 1)]
-            scores = np.concatenate([scores, *(s for s, _ in later)])
-            values = np.concatenate([values, *(v for _, v in later)])
+        scores, values = self._head.every(kept, window)
         return scores, values.clip(0, 1)
 
     def stills_scores(self, kept):

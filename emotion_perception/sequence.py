@@ -1,33 +1,31 @@
-"""What is kept of one face: the newest frames, encoded once each, with their stamps."""
+"""What is kept of one face: its newest frames, as far as the next result needs them."""
 from collections import deque
 
-import numpy as np
+from emotion_perception.temporal import Windows
 
 
 class FaceSequence:
-    """The last frames of a face, at most ``limit`` of them.
+    """The last frames of a face, at most ``limit`` of them, and what they say.
 
-    What is kept of a frame is what the temporal head reads of it, so a frame is encoded once
-    however long the sequence is.
+    A frame is encoded once and moves the state of the temporal head by one step, however long
+    the sequence is.
     """
 
     def __init__(self, limit):
-        self._kept = deque(maxlen=limit)
         self._stamps = deque(maxlen=limit)
+        self.windows = Windows(limit)   #: the temporal head's state
+        self.scores = None              #: float32 [6], after the newest frame
+        self.intensities = None         #: float32 [6], after the newest frame
 
-    def append(self, kept, stamp_ns):
-        """Add the newest frame: float32 [K] of the encoder, and its stamp in nanoseconds."""
-        self._kept.append(kept)
+    def append(self, stamp_ns, scores, intensities):
+        """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on."""
         self._stamps.append(stamp_ns)
+        self.scores, self.intensities = scores, intensities
 
     def __len__(self):
-        return len(self._kept)
+        return len(self._stamps)
 
     @property
     def duration(self):
-        """Seconds from the oldest kept frame to the newest."""
+        """Seconds from the oldest frame to the newest."""
         return (self._stamps[-1] - self._stamps[0]) / 1e9
-
-    def array(self):
-        """Return what is kept, oldest first: float32 [frames,K]."""
-        return np.array(self._kept)

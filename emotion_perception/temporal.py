@@ -4,9 +4,11 @@ The head is an LSTM with one unit a class (six), small enough that plain numpy r
 a frame together faster than any runtime is called. ``learning/temporal.py`` trains the same
 head with Keras; a test holds both against each other.
 
-A window of at most 100 frames is always run from its first frame with a fresh state. Keeping
-the state for ever would be cheaper but would make the output depend on all that was ever seen;
-so the result equals that of the whole-window network at every length.
+A result rests on a window of at most 100 frames, which the LSTM runs through from a fresh state.
+Keeping one state for ever would be cheaper still, but the result would then depend on all that
+was ever seen. Nor is the window run again for each frame: the state of every window that began in
+one of the last 100 frames is kept, and a new frame moves all of them by one step at once. The
+oldest window's state is the result, and equals that of the whole-window network at every length.
 """
 import numpy as np
 
@@ -34,6 +36,32 @@ def neutral_evidence(kept):
     return eight[..., _NEUTRAL:_NEUTRAL + 1] - rest
 
 
+class Windows:
+    """The states of the windows of one face: one for each of its last ``limit`` frames.
+
+    Row by row: hidden state (6), cell (6), weighted sum of logits (6), sum of weights (1).
+    """
+
+    def __init__(self, limit):
+        self._states = np.zeros((limit, 3 * UNITS + 1), np.float32)
+        self._frames = 0
+
+    def __len__(self):
+        """Return the frames in the longest window."""
+        return min(self._frames, len(self._states))
+
+    def begin(self):
+        """Begin a window with a new frame, in place of one that is full; return all states."""
+        self._states[self._frames % len(self._states)] = 0
+        self._frames += 1
+        return self._states[:len(self)]
+
+    @property
+    def oldest(self):
+        """Row of the window that began first."""
+        return self._frames % len(self._states) if self._frames > len(self._states) else 0
+
+
 class TemporalHead:
     """The trained head.
 
@@ -53,48 +81,47 @@ class TemporalHead:
         self._offset = np.asarray(weights['offset'], np.float32)
         self._scale = np.float32(weights['scale'])
 
-    def newest(self, sequences):
-        """Run each sequence to its newest frame.
+    def advance(self, windows, kept):
+        """Move faces on by one frame.
 
-        :param sequences: list of float32 [frames,21], each of one frame or more.
+        :param windows: list of :class:`Windows`, one a face; they are changed.
+        :param kept: float32 [n,21], the new frame of each.
         :return: scores float32 [n,6] that sum to 1, and the LSTM's values float32 [n,6], -1..1.
         """
-        values = self._run(sequences)[-1]
-        return self._scores(values), values
-
-    def every(self, sequence):
-        """Run one sequence; return scores and values, float32 [frames,6], of each frame."""
-        values = self._run([sequence])[:, 0]
-        return self._scores(values), values
-
-    def _inputs(self, kept):
-        logits = (kept[..., SIX] + self._offset) * self._scale
+        logits = (kept[:, SIX] + self._offset) * self._scale
         neutral = neutral_evidence(kept)
-        # The face's own neutral look: the mean of the frames so far, the more neutral ones
-        # counting more. Subtracting it leaves what has changed in the face.
         weight = np.exp(self._pull * neutral.clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
-        reference = np.cumsum(weight * logits, 0) / np.cumsum(weight, 0)
-        return np.concatenate([logits, logits - reference, neutral], -1)
+        # All windows of a face see the same frame; only the reference differs between them.
+        gates = np.concatenate([logits, logits, neutral], -1) @ self._kernel + self._bias
 
-    def _run(self, sequences):
-        steps = max(len(sequence) for sequence in sequences)
-        # Sequences end together; a shorter one begins later. Before that its gates are 0, and so
-        # its state stays 0.
-        gates = np.zeros((steps, len(sequences), 4 * UNITS), np.float32)
-        for i, sequence in enumerate(sequences):
-            gates[steps - len(sequence):, i] = self._inputs(sequence) @ self._kernel + self._bias
-        values = np.zeros((steps, len(sequences), UNITS), np.float32)
-        cell = np.zeros((len(sequences), UNITS), np.float32)
-        hidden = cell
-        for step in range(steps):
-            gate = np.tanh(gates[step] + hidden @ self._recurrent)
-            gate *= _GATE_SCALE
-            gate += _GATE_SHIFT
-            take, keep, new, show = (gate[:, i:i + UNITS] for i in range(0, 4 * UNITS, UNITS))
-            cell = keep * cell + take * new
-            hidden = show * np.tanh(cell)
-            values[step] = hidden
-        return values
+        parts = [face.begin() for face in windows]
+        face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
+        hidden, cell, sums = np.split(np.concatenate(parts), (UNITS, 2 * UNITS), axis=1)
+        # The face's own neutral look: the mean of the window's frames, the more neutral ones
+        # counting more. Subtracting it leaves what has changed in the face.
+        sums = sums + np.concatenate([weight * logits, weight], -1)[face_of]
+        reference = sums[:, :UNITS] / sums[:, UNITS:]
+        gate = np.tanh(gates[face_of] - reference @ self._kernel[UNITS:2 * UNITS]
+                       + hidden @ self._recurrent)
+        gate *= _GATE_SCALE
+        gate += _GATE_SHIFT
+        take, keep, new, show = np.split(gate, 4, axis=1)
+        cell = keep * cell + take * new
+        hidden = show * np.tanh(cell)
+
+        values, end = np.empty((len(windows), UNITS), np.float32), 0
+        states = np.concatenate([hidden, cell, sums], 1)
+        for i, (face, part) in enumerate(zip(windows, parts)):
+            start, end = end, end + len(part)
+            part[:] = states[start:end]
+            values[i] = part[face.oldest, :UNITS]
+        return self._scores(values), values
+
+    def every(self, kept, limit):
+        """Run one sequence, float32 [t,21]; return scores and values, [t,6], of each frame."""
+        windows = Windows(min(limit, len(kept)))
+        outputs = [self.advance([windows], kept[i:i + 1]) for i in range(len(kept))]
+        return tuple(np.concatenate(parts) for parts in zip(*outputs))
 
     def _scores(self, values):
         powers = np.exp(self._sharpness * (values - values.max(-1, keepdims=True)))

@@ -21,6 +21,8 @@ DOUBT = 3               # a track coasts at most so many times the frames that i
 GATE = 0.6              # [face sizes] how far a detection may be from where it is expected
 GATE_GROWTH = 0.1       # [face sizes] by which each miss widens the gate
 GATE_LIMIT = 1.5        # [face sizes]
+FORGET_SURE = 0.05      # weight of the newest detection in the share of sure ones
+LEAST_SURE = 0.2        # share of sure detections below which a track is no face
 SAME_FACE = 0.35        # patches less alike than this show different faces
 SAME_IN_CROWD = 0.6     # ... where two faces are so near that a detection may be of either
 
@@ -35,6 +37,7 @@ class Track:
     hits: int = 1            #: frames with a detection
     misses: int = 0          #: frames since it was last seen, detected or followed
     undetected: int = 0      #: frames since the last detection
+    sure: float = 1.0        #: share of the late detections that were sure, 0 .. 1
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
     patch: np.ndarray | None = None             #: picture at the last detection
 
@@ -157,6 +160,7 @@ class Tracker:
         y += POSITION_GAIN * (v - y)
         track.box = Box(x - width / 2, y - height / 2, width, height)
         track.patch = detection.patch
+        track.sure += FORGET_SURE * (detection.sure - track.sure)
         track.hits += 1
         track.misses = track.undetected = 0
         if track.hits >= CONFIRM_HITS:
@@ -187,7 +191,9 @@ class Tracker:
     def _lives(self, track):
         if track.state is TrackState.NEW:
             return track.undetected <= 1
-        return (track.misses <= min(self.max_coast_frames, DOUBT * track.hits)
+        # What only just looks like a face, a pattern say, does so again and again.
+        return (track.sure >= LEAST_SURE
+                and track.misses <= min(self.max_coast_frames, DOUBT * track.hits)
                 and track.undetected <= min(FOLLOW * self.max_coast_frames, DOUBT * track.hits))
 
 

@@ -153,7 +153,7 @@ def test_the_work_of_a_frame_is_bounded(detector, head, monkeypatch):
     searches = []
     search = detector.search
     monkeypatch.setattr(detector, 'search', lambda *a, **k: searches.append(1) or search(*a, **k))
-    finder = FaceFinder(detector)
+    finder = FaceFinder(detector, max_faces=50)
     finder.update(image, 0)
     counts = []
     for index in range(1, 40):

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.recognition import load_model, shipped_model
-from emotion_perception.sequence import FaceSequence
-from emotion_perception.temporal import EIGHT, KEPT, neutral_evidence, TemporalHead
+from emotion_perception.temporal import EIGHT, KEPT, neutral_evidence, TemporalHead, Windows
 
 LENGTHS = (1, 2, 99, 100, 101, 300)
 
@@ -58,42 +57,47 @@ def keras_head():
 def test_equals_the_keras_network_over_the_whole_window(keras_head, length):
     import keras
     kept = random_kept(length)
-    sequence = FaceSequence(100)
-    for i, frame in enumerate(kept):
-        sequence.append(frame, i)
+    head, windows = TemporalHead(keras_head.weights_for_numpy()), Windows(100)
+    for frame in kept:
+        scores, values = head.advance([windows], frame[np.newaxis])
+    assert len(windows) == min(length, 100)
     expected_values = np.array(keras_head(kept[np.newaxis, -100:]))[0]
     expected = np.array(keras.ops.softmax(keras_head.sharpness * expected_values))
-    scores, values = TemporalHead(keras_head.weights_for_numpy()).newest([sequence.array()])
     np.testing.assert_allclose(scores[0], expected[-1], atol=1e-4)
     np.testing.assert_allclose(values[0], expected_values[-1], atol=1e-4)
-    all_scores, all_values = TemporalHead(keras_head.weights_for_numpy()).every(kept[-100:])
+    all_scores, all_values = head.every(kept[-100:], 100)
     np.testing.assert_allclose(all_scores, expected, atol=1e-4)
     np.testing.assert_allclose(all_values, expected_values, atol=1e-4)
 
 
-def test_sequences_of_different_lengths_do_not_touch_each_other():
+def test_faces_of_different_lengths_do_not_touch_each_other():
     head = TemporalHead(random_weights())
-    sequences = [random_kept(length, 1) for length in (40, 1, 100, 2, 99, 40)]
-    scores, values = head.newest(sequences)
-    assert scores.shape == values.shape == (6, 6)
-    for i, sequence in enumerate(sequences):
-        single_scores, single_values = head.newest([sequence])
-        np.testing.assert_allclose(scores[i], single_scores[0], atol=1e-6)
-        np.testing.assert_allclose(values[i], single_values[0], atol=1e-6)
+    sequences = [random_kept(length, 1) for length in (40, 1, 100, 2, 99, 150)]
+    together = [Windows(100) for _ in sequences]
+    alone = [Windows(100) for _ in sequences]
+    for step in range(150):
+        # Each begins when there are as many steps left as it has frames.
+        now = [i for i, s in enumerate(sequences) if step >= 150 - len(s)]
+        kept = np.stack([sequences[i][step - 150 + len(sequences[i])] for i in now])
+        scores, values = head.advance([together[i] for i in now], kept)
+        for row, i in enumerate(now):
+            single_scores, single_values = head.advance([alone[i]], kept[row:row + 1])
+            np.testing.assert_allclose(scores[row], single_scores[0], atol=1e-6)
+            np.testing.assert_allclose(values[row], single_values[0], atol=1e-6)
 
 
-def test_every_frame_is_what_the_newest_was():
+def test_every_frame_is_the_last_of_the_sequence_up_to_it():
     head = TemporalHead(random_weights())
     kept = random_kept(30)
-    scores, values = head.every(kept)
+    scores, values = head.every(kept, 100)
     for i in range(30):
-        newest = head.newest([kept[:i + 1]])
-        np.testing.assert_allclose(scores[i], newest[0][0], atol=1e-6)
-        np.testing.assert_allclose(values[i], newest[1][0], atol=1e-6)
+        up_to = head.every(kept[:i + 1], 100)
+        np.testing.assert_allclose(scores[i], up_to[0][-1], atol=1e-6)
+        np.testing.assert_allclose(values[i], up_to[1][-1], atol=1e-6)
 
 
 def test_scores_are_probabilities_of_the_values_and_values_an_lstms():
-    scores, values = TemporalHead(random_weights()).every(random_kept(100))
+    scores, values = TemporalHead(random_weights()).every(random_kept(100), 100)
     assert scores.dtype == values.dtype == np.float32
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
     assert (scores >= 0).all() and (np.abs(values) <= 1).all()
@@ -113,7 +117,7 @@ def test_extreme_logits_stay_finite():
     kept = np.zeros((100, KEPT), np.float32)
     kept[::2, 6 + 6] = 200
     kept[1::2, 0] = kept[1::2, 6] = 200
-    for output in TemporalHead(random_weights()).every(kept):
+    for output in TemporalHead(random_weights()).every(kept, 100):
         assert np.isfinite(output).all()
 
 
@@ -122,10 +126,9 @@ def test_classify_all_equals_watching_live(model, length):
     kept = random_kept(length)
     all_scores, all_intensities = model.classify_all(kept)
     assert all_scores.shape == all_intensities.shape == (length, 6)
-    sequence = FaceSequence(100)
-    for i, frame in enumerate(kept):
-        sequence.append(frame, i)
-        scores, intensities = model.classify([sequence.array()])
+    windows = Windows(100)
+    for i in range(length):
+        scores, intensities = model.advance([windows], kept[i:i + 1])
         np.testing.assert_allclose(all_scores[i], scores[0], atol=1e-5)
         np.testing.assert_allclose(all_intensities[i], intensities[0], atol=1e-5)
     assert all_intensities.min() == 0 and all_intensities.max() <= 1

@@ -203,15 +203,15 @@ class Recipe:
     def __init__(self, config):
         self._config = config
         self.run_dir = Path(config['run_dir'])
-        self._claim_run_dir()
         sets = config['sets']
         self._web = load(sets['web']['train'], 'stills')
         self._valid = load(sets['web']['valid'], 'stills')
         self._lab = LabFaces(sets['lab'], sets['lab_crops'], config['folds'])
+        self._claim_run_dir()
 
     def _claim_run_dir(self):
         """Refuse results of another configuration; what only concerns heads may differ."""
-        steps = json.dumps({key: self._config[key] for key in (
+        steps = json.dumps({key: self._config.get(key) for key in (
             'sets', 'folds', 'stills', 'adapt')}, indent=1)
         path = self.run_dir / 'steps.json'
         if path.exists() and path.read_text() != steps:

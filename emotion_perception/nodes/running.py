@@ -6,7 +6,7 @@ from threading import Timer
 
 import rclpy
 from rclpy.exceptions import NotInitializedException, ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 
@@ -44,13 +44,16 @@ def run(name, node_type):
     """
     with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init(), end_in_time():
         try:
+            # Before the node: a signal that meets a half-made executor leaves a traceback.
+            executor = SingleThreadedExecutor()
             try:
                 node = node_type()
             except (ParameterException, ValueError, OSError) as error:
                 get_logger(name).fatal(str(error))
                 sys.exit(1)
             with node.running():
-                rclpy.spin_until_future_complete(node, node.finished)
+                executor.add_node(node)
+                executor.spin_until_future_complete(node.finished)
         except (NotInitializedException, rclpy_implementation.RCLError):
             # A signal shuts ROS down at once, also while a callback is about to publish.
             if rclpy.ok():
