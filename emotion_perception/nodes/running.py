@@ -1,8 +1,7 @@
 """The life of a node's process, from its parameters to its exit code."""
 from contextlib import contextmanager, suppress
-import os
+import signal
 import sys
-from threading import Timer
 
 import rclpy
 from rclpy.exceptions import NotInitializedException, ParameterException
@@ -11,27 +10,25 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 
 #: Seconds that the middleware gets to take down its connections.
-END_LIMIT = 3.0
+END_LIMIT = 3
+
+#: Exit codes of a process that has done its work.
+ENDED_WELL = (0, -signal.SIGALRM)
 
 
 @contextmanager
 def end_in_time():
-    """End the process soon after this context, whatever the middleware does.
+    """See to it that the process ends soon after this context, by SIGALRM if need be.
 
     Fast DDS 3.2 sometimes waits for ever on its own mutex while it takes down the TCP channels
-    that LARGE_DATA brings (TCPChannelResourceBasic::disconnect). No work is left by then.
+    that LARGE_DATA brings (TCPChannelResourceBasic::disconnect), and Python waits with it, so
+    that only the kernel can end that. No work is left by then.
     """
-    code = 1
     try:
         yield
-        code = 0
-    except (KeyboardInterrupt, ExternalShutdownException):
-        code = 0
-        raise
     finally:
-        timer = Timer(END_LIMIT, os._exit, [code])
-        timer.daemon = True
-        timer.start()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(END_LIMIT)
 
 
 def run(name, node_type):
