@@ -55,3 +55,5 @@ def run(name, node_type):
             # A signal shuts ROS down at once, also while a callback is about to publish.
             if rclpy.ok():
                 raise
+    # Ctrl-C comes twice under ros2 launch, from the terminal and from launch.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
