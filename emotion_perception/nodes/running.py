@@ -2,15 +2,18 @@
 from contextlib import contextmanager, suppress
 import signal
 import sys
+from time import sleep
 
 import rclpy
 from rclpy.exceptions import NotInitializedException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 
 #: Seconds that the middleware gets to take down its connections.
 END_LIMIT = 3
+
+#: Seconds after a signal within which ROS counts as shut down.
+SHUTDOWN_LIMIT = 0.2
 
 #: Exit codes of a process that has done its work.
 ENDED_WELL = (0, -signal.SIGALRM)
@@ -51,8 +54,10 @@ def run(name, node_type):
             with node.running():
                 executor.add_node(node)
                 executor.spin_until_future_complete(node.finished)
-        except (NotInitializedException, rclpy_implementation.RCLError):
-            # A signal shuts ROS down at once, also while a callback is about to publish.
+        except (NotInitializedException, RuntimeError):
+            # A signal shuts ROS down at once, also while a callback is about to publish, and
+            # breaks calls into rclpy, whose errors (RCLError, pybind11's) are RuntimeErrors.
+            sleep(SHUTDOWN_LIMIT)
             if rclpy.ok():
                 raise
     # Ctrl-C comes twice under ros2 launch, from the terminal and from launch.
