@@ -15,6 +15,7 @@ import tempfile
 from time import monotonic, sleep, time_ns
 
 import emotion_perception
+from emotion_perception.nodes.transport import fast_dds_settings
 from scenes import RATE, compose
 
 CAMERAS = (1, 4)
@@ -31,7 +32,7 @@ _STAYING = []
 def node_rows(actors, seconds, model):
     """Measure each number of cameras with each number of faces for so many seconds."""
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    os.environ['FASTDDS_BUILTIN_TRANSPORTS'] = 'LARGE_DATA'
+    os.environ.update(fast_dds_settings())
     import rclpy    # reads the environment
     rclpy.init()
     _STAYING.append(rclpy.create_node('benchmark'))

@@ -33,7 +33,9 @@ class Detection(NamedTuple):
 
     box: Box
     patch: np.ndarray | None = None  #: uint8 [n,n] small picture of it, to tell faces apart
-    sure: bool = True   #: found with as many neighbours as a new face needs
+    #: Found with as many neighbours as a new face needs, or not; the track's own share of such
+    #: detections where its picture was found without them.
+    sure: float = True
 
 
 def overlap(a, b):

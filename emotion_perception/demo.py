@@ -27,6 +27,7 @@ from emotion_perception.emotions import TrackState
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
 from emotion_perception.nodes.running import ENDED_WELL
+from emotion_perception.nodes.transport import fast_dds_settings
 
 #: Images a second that are published.
 RATE = 30
@@ -244,8 +245,7 @@ def annotate(recording, messages, output):
 def main():
     """Run the demo; the exit code is 1 when too few results came or a process failed."""
     arguments = parse_arguments()
-    # Large images do not fit through the default transports.
-    os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+    os.environ.update(fast_dds_settings())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     output = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)

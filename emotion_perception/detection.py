@@ -1,6 +1,6 @@
 """Image to boxes: frontal faces by a Haar cascade (Viola and Jones, CVPR 2001).
 
-A full search of a camera image costs more than a frame's time, so there are three ways to look:
+A full search of a camera image costs more than a frame's time, so there are three ways to search:
 
 - ``detect`` searches a whole image at once (photographs, the first frame of a stream);
 - ``propose`` searches one share of it: called once a frame with the shares in turn, it has
@@ -8,6 +8,8 @@ A full search of a camera image costs more than a frame's time, so there are thr
   hits, many of them false;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
   It scales the face to one size first, so that a large one costs no more than a small one.
+
+``follow`` finds a face by what it looked like a moment ago, at a fraction of a search's cost.
 """
 import math
 from pathlib import Path
@@ -22,7 +24,7 @@ CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
 FACE = 32               # [pixels] size that a face is scaled to for a close search
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
-ALIKE = 0.7             # correlation at which a place looks like a face's patch
+LEAST = 0.8             # of the smallest size asked for: sizes are only found to about so much
 RAW = 0                 # neighbours: every window that the cascade accepts
 
 
@@ -76,6 +78,30 @@ def shrink(image, scale):
                            interpolation=cv2.INTER_AREA)
     size = [max(round(length * scale * whole), 1) for length in image.shape[::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+
+
+class _View:
+    """The surroundings of a box, scaled so that the box is FACE pixels wide; may be empty."""
+
+    def __init__(self, gray, box, reach):
+        scale = FACE / box.width
+        x, y = box.center
+        half = box.width * (0.5 + reach)
+        self._left, self._top = max(round(x - half), 0), max(round(y - half), 0)
+        region = gray[self._top:max(round(y + half), 0), self._left:max(round(x + half), 0)]
+        if min(region.shape) == 0:
+            self.pixels = region
+            return
+        self.pixels = (shrink(region, scale) if scale < 1 else
+                       cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+        self._scale_x = self.pixels.shape[1] / region.shape[1]
+        self._scale_y = self.pixels.shape[0] / region.shape[0]
+        #: Where the middle of the box lies in it.
+        self.middle = (x - self._left) * self._scale_x, (y - self._top) * self._scale_y
+
+    def to_image(self, x, y, width, height):
+        return Box(self._left + x / self._scale_x, self._top + y / self._scale_y,
+                   width / self._scale_x, height / self._scale_y)
 
 
 class FaceDetector:
@@ -158,56 +184,52 @@ class FaceDetector:
         found = []
         for box in boxes:
             if all(overlap(box, detection.box) < 0.4 for detection in found):
-                detection, _ = self.search(gray, box, self.min_neighbors, growth=1.35)
+                detection = self.search(gray, box, self.min_neighbors, growth=1.35)
                 if detection and all(overlap(detection.box, d.box) < 0.4 for d in found):
                     found.append(detection)
         return found
 
-    def search(self, gray, box, min_neighbors, growth=1.12, patch=None, reach=0.35):
-        """Look for one face near a box.
+    def search(self, gray, box, min_neighbors, growth=1.12, reach=0.35):
+        """Return the Detection of one face near a box, or None.
 
+        Of several faces it is the one with the most hits, weighed down by its distance.
         growth: factor by which its size may differ from the box's. reach: how far it may be
-        off, in sizes. patch: what the face looked like.
-        Returns (Detection or None, Box or None): the face that the cascade finds, of several
-        the one with the most hits, weighed down by its distance; where it finds none, the place
-        that looks like the patch.
+        off, in sizes.
         """
-        size = box.width
-        scale = FACE / size
-        x, y = box.center
-        half = size * (0.5 + reach)
-        left, top = max(round(x - half), 0), max(round(y - half), 0)
-        region = gray[top:max(round(y + half), 0), left:max(round(x + half), 0)]
-        if min(region.shape) * scale <= WINDOW:
-            return None, None
-        small = (shrink(region, scale) if scale < 1 else
-                 cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
-        scale_x, scale_y = small.shape[1] / region.shape[1], small.shape[0] / region.shape[0]
-
-        def to_image(x, y, width, height):
-            return Box(left + x / scale_x, top + y / scale_y, width / scale_x, height / scale_y)
-
+        view = _View(gray, box, reach)
+        if min(view.pixels.shape) <= WINDOW:
+            return None
         smallest, largest = int(FACE / growth), round(FACE * growth)
         hits, counts = self._group(self._cascade.detectMultiScale(
-            small, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
-        if hits:
-            u, v = (x - left) * scale_x, (y - top) * scale_y
+            view.pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
+        if not hits:
+            return None
+        u, v = view.middle
 
-            def likely(hit, count):
-                off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / FACE
-                return count / (1 + (off / 0.2) ** 2), hit, count
+        def likely(hit, count):
+            off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / FACE
+            return count / (1 + (off / 0.2) ** 2), hit, count
 
-            _, hit, count = max(likely(*group) for group in zip(hits, counts))
-            return Detection(to_image(*hit), self._patch(small, hit),
-                             count >= self.min_neighbors), None
-        if patch is None or min(small.shape) < PATCH:
-            return None, None
-        match = cv2.matchTemplate(small, patch, cv2.TM_CCOEFF_NORMED)
-        _, score, _, (u, v) = cv2.minMaxLoc(match)
-        if score < ALIKE:
-            return None, None
+        _, hit, count = max(likely(*group) for group in zip(hits, counts))
+        found = view.to_image(*hit)
+        if found.width < LEAST * self.min_face_size:
+            return None
+        return Detection(found, self._patch(view.pixels, hit), count >= self.min_neighbors)
+
+    @staticmethod
+    def follow(gray, box, patch, reach):
+        """Return the place near a box that looks most like a face's patch, and how much.
+
+        :return: Box of the box's size, and the correlation, -1 .. 1; (None, -1) where the image
+            has no room for the patch.
+        """
+        view = _View(gray, box, reach)
+        if patch is None or min(view.pixels.shape) < PATCH:
+            return None, -1.0
+        match = cv2.matchTemplate(view.pixels, patch, cv2.TM_CCOEFF_NORMED)
+        _, score, _, (x, y) = cv2.minMaxLoc(match)
         rim = (FACE - PATCH) / 2
-        return None, to_image(u - rim, v - rim, FACE, FACE)
+        return view.to_image(x - rim, y - rim, FACE, FACE), score
 
     @staticmethod
     def _patch(small, hit):

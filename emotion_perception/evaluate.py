@@ -26,6 +26,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
 
+    if arguments.json and not arguments.json.parent.is_dir():
+        parser.error(f'--json: there is no folder {arguments.json.parent}')
     try:
         model = load_model(arguments.model)
     except (FileNotFoundError, ValueError) as error:
@@ -36,7 +38,11 @@ def main(argv=None):
         parser.error(str(error))
     without_face, set_name = samples.without_face, samples.set_name
     if arguments.part:
+        parts = {sample.part for sample in samples} - {None}
         samples = [sample for sample in samples if sample.part == arguments.part]
+        if not samples:
+            parser.error(f'{arguments.path} has no part {arguments.part}; it has '
+                         f'{", ".join(sorted(parts)) or "no parts"}')
     known = trained_on(model.trained_on.get(set_name, ()), samples)
     if known:
         warnings.warn(f'the model was trained on {known} of {set_name}: these figures say '
@@ -80,22 +86,28 @@ def report(result):
         if result.get(name) is not None:
             lines.append(f'{meaning:46}{result[name]:6.3f}{_interval(result, name, 3)}')
     if 'accuracy_at' in result:
-        lines += ['', 'accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)
-                  + '    lag [frames]  [s]   changes (missed)']
-        lines.append(_sequence_row('as recorded', result))
-        low, high = zip(*result['intervals']['accuracy_at'].values())
-        lines += [f'{name:24}' + ''.join(f'{100 * v:8.1f}' for v in values)
-                  for name, values in (('  95 % interval, from', low), ('  to', high))]
-        lines += [_sequence_row(f'{rate} frames/s', row)
-                  for rate, row in result['rates'].items()]
+        lines += ['', *_sequences_report(result)]
     if 'other' in result:
         other = result['other']
-        lines += ['', f'{other["n"]} sequences that do not run from neutral to apex: '
-                  f'{100 * other["accuracy_frames"]:.1f} % of the frames right, '
-                  f'{100 * other["accuracy_last"]:.1f} % at the last frame']
+        lines += ['', f'{other["n"]} sequences that do not run from neutral to apex',
+                  *_sequences_report(other)]
     if result['without_face']:
         lines += ['', f'not counted, no face found: {len(result["without_face"])}']
     return '\n'.join(lines)
+
+
+def _sequences_report(result):
+    lines = ['accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)
+             + '    lag [frames]  [s]   changes (missed)',
+             _sequence_row('as recorded', result)]
+    low, high = zip(*result['intervals']['accuracy_at'].values())
+    lines += [f'{name:24}' + ''.join(f'{100 * v:8.1f}' for v in values)
+              for name, values in (('  95 % interval, from', low), ('  to', high))]
+    lines += [_sequence_row(f'{rate} frames/s', row) for rate, row in result['rates'].items()]
+    if 'accuracy_frames' in result:
+        lines.append('frames with the right label as the node publishes it, neutral included: '
+                     f'{100 * result["accuracy_frames"]:.1f} %')
+    return lines
 
 
 def _classes_report(result, classes):

@@ -1,5 +1,5 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
-from emotion_perception.boxes import overlap
+from emotion_perception.boxes import Detection, overlap
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
 from emotion_perception.tracking import Tracker, nearest
@@ -7,6 +7,14 @@ from emotion_perception.tracking import Tracker, nearest
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
 VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
 IDLE_INTERVAL = 4       # frames over which a search is spread at most when no face is known
+ALIKE = 0.7             # correlation at which a place looks like a face's picture
+CERTAIN = 0.7           # share of sure detections of a face beyond doubt
+SAME = 0.9              # ... at which it shows the same face, a frame after it was found
+
+
+def _certain(track):
+    return (track.state is TrackState.CONFIRMED and track.undetected == 0
+            and track.sure >= CERTAIN)
 
 
 class FaceFinder:
@@ -70,20 +78,32 @@ class FaceFinder:
         """
         self._searched = {i: self._searched.get(i, -1) for i in expected}
         detections, followed = [], {}
+        position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(self._tracker.tracks, key=lambda t: (
             t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id))
         for track in turn[:SEARCHES]:
+            place = expected[track.track_id]
+            # The cascade looks at a face that it finds without doubt in every second frame, and
+            # at every second such face in a frame. (Ids count on when a stream begins again, and
+            # its results should not depend on that.)
+            if (self._frame + position[track.track_id]) % 2 and _certain(track):
+                there, likeness = self._detector.follow(gray, place, track.patch, 0.2)
+                if likeness >= SAME:
+                    detections.append(Detection(there, track.patch, track.sure))
+                    continue
             self._searched[track.track_id] = self._frame
             new, seen = track.state is TrackState.NEW, track.misses == 0
-            detection, place = self._detector.search(
-                gray, expected[track.track_id], self._detector.min_neighbors if new else 2,
-                growth=1.12 if seen and not new else 1.3, patch=track.patch,
-                reach=0.25 if seen else 0.45)
+            reach = 0.2 if seen else 0.45
+            detection = self._detector.search(
+                gray, place, self._detector.min_neighbors if new else 2,
+                growth=1.12 if seen and not new else 1.3, reach=reach)
             if detection:
                 if all(overlap(detection.box, d.box) < 0.6 for d in detections):
                     detections.append(detection)
-            elif place:
-                followed[track.track_id] = place
+                continue
+            there, likeness = self._detector.follow(gray, place, track.patch, reach)
+            if likeness >= ALIKE:
+                followed[track.track_id] = there
         waiting = [track.track_id for track in turn[SEARCHES:]]
         return detections, followed, waiting
 

@@ -42,7 +42,7 @@ OPTIONS = (
            24, 1000, unit='pixels'),
     Option('scale_factor', 1.25, 'Ratio of neighbouring scales of the face search', 1.05, 1.5),
     Option('min_neighbors', 3, 'Overlapping hits that make a face', 1, 20),
-    Option('detection_interval', 10,
+    Option('detection_interval', 12,
            'Frames over which one search of the whole image is spread while faces are followed; '
            'at most 4 while there is none', 1, 60, unit='frames'),
     Option('track_mode', 'all', 'Follow all faces, or only the nearest (largest) one',

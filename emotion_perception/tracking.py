@@ -12,9 +12,9 @@ from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
 
 CONFIRM_HITS = 2        # detections after which a new track is believed
-POSITION_GAIN = 0.6     # alpha-beta filter: share of the residual that moves the box
+POSITION_GAIN = 0.7     # alpha-beta filter: share of the residual that moves the box
 VELOCITY_GAIN = 0.2     # ... and that changes its velocity
-SIZE_GAIN = 0.25        # sizes jitter more than they change
+SIZE_GAIN = 0.4         # sizes jitter more than they change
 VELOCITY_DECAY = 1.0    # [s] an unseen face is expected to come to rest in about this time
 FOLLOW = 3              # coasting may last so many times longer while its picture is seen
 DOUBT = 3               # a track coasts at most so many times the frames that it was detected

@@ -9,6 +9,9 @@ import yaml
 from emotion_perception.learning.own_clips import adapt_to_clips
 from emotion_perception.learning.recipe import Recipe
 
+#: What a configuration needs; asked for at once, since some of it is used hours later.
+_KEYS = ('name', 'run_dir', 'sets', 'folds', 'stills', 'adapt', 'head')
+
 
 def main(argv=None):
     """Run what the command line asks for."""
@@ -40,7 +43,12 @@ def main(argv=None):
             parser.error(str(error))
     else:
         try:
-            recipe = Recipe(_read(arguments.config))
+            config = read_config(arguments.config)
+            missing = [key for key in _KEYS if key not in config]
+            if missing:
+                raise ValueError(f'{", ".join(missing)} missing; see '
+                                 'config/training/default.yaml')
+            recipe = Recipe(config)
         except (OSError, yaml.YAMLError, ValueError) as error:
             parser.error(f'{arguments.config}: {error}')
         if arguments.folds:
@@ -49,11 +57,18 @@ def main(argv=None):
             recipe.write(arguments.output or recipe.run_dir / 'emotion')
 
 
-def _read(config):
+def read_config(path):
+    """Return a configuration as a dict, its $NAMES replaced from the environment.
+
+    :raises OSError, yaml.YAMLError, ValueError: when it cannot be read, or a name is not set.
+    """
     try:
-        return yaml.safe_load(Template(config.read_text()).substitute(os.environ))
+        read = yaml.safe_load(Template(path.read_text()).substitute(os.environ))
     except KeyError as error:
         raise ValueError(f'${error.args[0]} is not set in the environment') from error
+    if not isinstance(read, dict):
+        raise ValueError('not a configuration, which is a YAML table of keys and values')
+    return read
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """Start emotion_node on one camera, or on the cameras of a parameter file."""
+from emotion_perception.nodes.transport import fast_dds_settings
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -41,10 +42,12 @@ def generate_launch_description():
         DeclareLaunchArgument(
             'large_data', default_value='true', choices=BOOLEAN,
             description='Let Fast DDS carry whole images between processes '
-                        '(FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA). Its default loses most of them. '
-                        'The camera driver has to be started with the same setting.'),
-        SetEnvironmentVariable('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA',
-                               condition=IfCondition(LaunchConfiguration('large_data'))),
+                        '(FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA), of which its default loses most, '
+                        'and connect them sooner (config/fastdds.xml). '
+                        'The camera driver has to be started with the same settings.'),
+        *(SetEnvironmentVariable(name, value,
+                                 condition=IfCondition(LaunchConfiguration('large_data')))
+          for name, value in fast_dds_settings().items()),
         OpaqueFunction(function=emotion_node),
     ])
 

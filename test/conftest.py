@@ -32,7 +32,8 @@ def ros():
     """
     rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    os.environ['FASTDDS_BUILTIN_TRANSPORTS'] = 'LARGE_DATA'
+    from emotion_perception.nodes.transport import fast_dds_settings
+    os.environ.update(fast_dds_settings())
     rclpy.init()
     return rclpy.create_node('tests')
 

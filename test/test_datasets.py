@@ -245,6 +245,12 @@ def test_clips_of_ones_own(tree, photo):
     assert shows_the_face(anna, photo) and shows_the_face(bert, photo)
 
 
+def test_a_table_may_begin_with_a_byte_order_mark(tree):
+    tree('KA.AN1.39.png')
+    sample, = load(tree('labels.csv', '\ufefffile,subject,label\nKA.AN1.39.png,KA,anger\n'))
+    assert sample.label == 'anger'
+
+
 def test_recordings_without_a_face_are_named(tree):
     tree('KA.AN1.39.png')
     folder = tree('KA.AN2.40.png', np.full((200, 200, 3), 90, np.uint8))
@@ -286,15 +292,44 @@ def test_missing_folder(tmp_path):
     ({'fer2013.csv': [['emotion', 'pixels', 'Usage']]}, 'holds no labelled face'),
     ({'apex/a.jpg': None}, 'apex.csv is missing; expected packed CK'),
     ({'apex.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1', 'fear']]},
-     'a.jpg is missing; expected a PNG'),
+     'a.jpg is missing; expected packed CK'),
+    ({'apex.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1']]},
+     'apex.csv, line 2: fewer cells than columns; expected packed CK'),
+    ({'apex.csv': b'file,subject,label\n\xff\xfe'},
+     'apex.csv cannot be read as a table: .*; expected packed CK'),
+    ({'sequences.csv': [['sequence', 'subject', 'label', 'n_frames', 'complete_neutral_to_apex'],
+                        ['S1_001', 'S1', 'fear', 'many', 1]]},
+     'S1_001 holds 0 images, .*sequences.csv says many; expected packed CK'),
+    ({'fer2013new.csv': [FERPLUS[0], votes_row('Training', 'a.png', {'fear': 'x'})]},
+     'fer2013new.csv, line 2: not one of Training, .*; expected FER'),
+    ({'fer2013new.csv': [FERPLUS[0], votes_row('Learning', 'a.png', {})]},
+     'fer2013new.csv, line 2: not one of Training, .*; expected FER'),
+    ({'fer2013new.csv': FERPLUS}, 'FER2013Train/fer0000000.png is missing; expected FER'),
     ({'labels.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1', 'joyful']]},
      "labels.csv: 'joyful' is none of"),
-    ({'KA.AN1.39.tiff': 'no image'}, 'KA.AN1.39.tiff cannot be read as an image'),
+    ({'labels.csv': [['file', 'subject', 'label'], ['a.jpg', 'S1', 'fear']], 'a.jpg': 'x'},
+     'a.jpg cannot be read as an image; expected packed JAFFE'),
+    ({'KA.AN1.39.tiff': 'no image'}, 'KA.AN1.39.tiff cannot be read as an image; expected JAFFE'),
+    ({'cohn-kanade-images/S1/001/a.png': 'x', 'Emotion/S1/001/S1_001_3_emotion.txt': '3'},
+     'a.png cannot be read as an image; expected CK'),
     ({'Sessions/1/S001-001.avi': None}, 'session.xml is missing; expected MMI'),
     ({'VL/Weak/P001/Anger/000.jpeg': None}, 'Strong is missing; expected Oulu'),
     ({'VL/Strong/P001/Angst/000.jpeg': None}, "Angst: 'Angst' is none of"),
     ({'Actor_01/clip.mp4': 'x'}, 'clip.mp4 is not named with seven codes'),
-    ({'Actor_01/01-01-03-02-01-01-01.mp4': 'x'}, 'cannot be read as a video'),
+    ({'Actor_01/01-01-03-02-01-01-01.mp4': 'x'},
+     'cannot be read as a video; expected RAVDESS'),
+    ({'Actor_01/README': 'x'}, 'holds no labelled face; expected RAVDESS'),
+    ({'Sessions/1/session.xml': '<session/>', 'Sessions/1/S001-1.xml': '<MMI'},
+     'S001-1.xml is not XML: .*; expected MMI'),
+    ({'Sessions/1/session.xml': '<session/>', 'Sessions/1/S001-1.xml':
+      '<MMI><Metatag Name="Emotion" Value="4"/></MMI>', 'Sessions/1/S001-1.avi': 'x'},
+     'S001-1.avi cannot be read as a video; expected MMI'),
+    ({'VL/Strong/P001/Anger/000.jpeg': 'x'},
+     '000.jpeg cannot be read as an image; expected Oulu'),
+    ({'happy/anna.mp4': 'x'}, 'anna.mp4 cannot be read as a video; expected clips'),
+    ({'happy/anna/1.jpg': 'x'}, '1.jpg cannot be read as an image; expected clips'),
+    ({'happy/anna/1.txt': 'x'}, 'anna holds no image; expected clips'),
+    ({'happy/.hidden': 'x'}, 'happy holds no clip; expected clips'),
     ({'happy/anna.mp4': 'x', 'merry/a.mp4': 'x'}, "merry: 'merry' is none of"),
     ({'happy/anna.txt': 'x'}, 'anna.txt is no video'),
 ])
@@ -302,7 +337,9 @@ def test_errors_name_the_file_and_the_layout(tmp_path, photo, tree, files, messa
     for name, content in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, str):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif isinstance(content, str):
             path.write_text(content)
         else:
             tree(name, photo if content is None else content)
@@ -314,6 +351,51 @@ def test_archives_that_are_none_are_refused(tmp_path):
     (tmp_path / 'valid.npz').write_bytes(b'PK no archive')
     with pytest.raises(DatasetError, match='valid.npz cannot be read as a NumPy archive'):
         load(tmp_path / 'valid.npz')
+
+
+FACES = {'images': np.zeros((2, 48, 48), np.uint8), 'label': np.array(['fear', 'anger']),
+         'name': np.array(['a', 'b'])}
+
+
+@pytest.mark.parametrize('content, message', [
+    ({**FACES, 'images': np.zeros((2, 48, 48))}, r'images are float64 \[2, 48, 48\], not uint8'),
+    ({**FACES, 'images': np.zeros((2, 9), np.uint8)}, r'images are uint8 \[2, 9\], not uint8'),
+    ({**FACES, 'label': np.array(['fear'])}, r'label is \[1\], but there are 2 images'),
+    ({**FACES, 'label': np.array(['fear', None])}, 'cannot be read: .*pickle'),
+    ({'label': FACES['label'], 'name': FACES['name']}, 'has no array images'),
+    ({**FACES, 'votes': np.zeros((2, 8)), 'fer2013_label': FACES['label']},
+     r'votes are \[2, 8\]'),
+])
+def test_archives_with_wrong_arrays_are_refused(tree, content, message):
+    with pytest.raises(DatasetError, match=f'faces.npz:? {message}.*; expected packed'):
+        load(tree('faces.npz', content) / 'faces.npz')
+
+
+def test_damaged_archives_are_refused(tmp_path):
+    path = tmp_path / 'faces.npz'
+    np.savez_compressed(path, **FACES | {'images': np.random.default_rng(0).integers(
+        0, 255, (2, 48, 48)).astype(np.uint8)})
+    damaged = bytearray(path.read_bytes())
+    damaged[2000:2100] = bytes(100)
+    path.write_bytes(damaged)
+    with pytest.raises(DatasetError, match='faces.npz cannot be read: .*; expected packed faces'):
+        load(path)
+
+
+def test_a_set_without_samples_of_a_kind_is_refused(tree):
+    folder = tree('KA.AN1.39.png')
+    with pytest.raises(DatasetError, match='holds no sequences; it was read as JAFFE'):
+        load(folder, 'sequences')
+    folder = tree('clips/happy/anna_1.mp4') / 'clips'
+    with pytest.raises(DatasetError, match='holds no stills; it was read as clips'):
+        load(folder, 'stills')
+
+
+def test_a_set_without_any_face_is_refused(tree):
+    folder = tree('KA.AN1.39.png', np.full((200, 200, 3), 90, np.uint8))
+    with pytest.warns(UserWarning, match='no face found in 1 of 1'), \
+            pytest.raises(DatasetError, match='shows no face that was found; .* JAFFE'):
+        load(folder)
 
 
 def test_unknown_kind_is_refused(tree):

@@ -92,6 +92,32 @@ def test_faces_from_the_smallest_asked_for_are_found(detector, head, size):
     assert 0.8 < roi.width / size < 1.25
 
 
+def test_faces_far_smaller_than_asked_for_are_not_reported(head):
+    finder = FaceFinder(FaceDetector(min_face_size=100))
+    assert not any(watch(finder, [picture(head, [(300, 200, 60)])] * 12))
+
+
+def test_a_face_is_followed_by_its_picture(detector, head):
+    found = detector.search(picture(head, [(300, 200, 70)]), Box(300.0, 200.0, 70.0, 70.0), 3)
+    place, likeness = detector.follow(
+        picture(head, [(307, 196, 70)]), found.box, found.patch, 0.25)
+    assert likeness > 0.9
+    assert place.x - found.box.x == pytest.approx(7, abs=2.5)
+    assert place.y - found.box.y == pytest.approx(-4, abs=2.5)
+    _, elsewhere = detector.follow(picture(head, []), found.box, found.patch, 0.25)
+    assert elsewhere < 0.7
+
+
+def test_the_cascade_looks_at_a_certain_face_in_every_second_frame(detector, head, monkeypatch):
+    searches, search = [], detector.search
+    monkeypatch.setattr(detector, 'search', lambda *a, **k: searches.append(1) or search(*a, **k))
+    finder = FaceFinder(detector)
+    for i in range(30):
+        faces = finder.update(picture(head, [(200 + 3 * i, 200, 90)]), i * FRAME_NS)
+    assert len(searches) <= 20
+    assert [t.undetected for t in faces] == [0]
+
+
 @pytest.mark.parametrize('x, y', [(2, 200), (558, 200), (280, 2), (280, 398), (2, 2)])
 def test_faces_at_the_edge_are_found(detector, head, x, y):
     roi, = detector.detect(picture(head, [(x, y, 80)]))

@@ -119,14 +119,15 @@ def test_intensity_of_the_true_class_against_the_target():
 
 
 def test_lag_of_joined_sequences_of_one_person():
-    happy, surprise = [(3, 50)] * 4, RISING
+    happy, surprise = [(3, 50)] * 4, [(5, 20)] + RISING
     result = evaluate_sequences(PixelModel(), [
         sequence('a', 'happiness', happy), sequence('b', 'surprise', surprise),
         sequence('c', 'fear', happy), sequence('d', 'happiness', happy),
         sequence('e', 'anger', [(0, 90)] * 3, subject='S2')])
-    # a-b settles after 3 frames, b-c never, c-d at once; e is another person's.
-    assert result['lag'] == {'changes': 3, 'missed': 1, 'frames': 1.5,
-                             'seconds': pytest.approx(.05)}
+    # a-b settles after 4 frames, of which the first is published as neutral; b-c never, c-d at
+    # once; e is another person's.
+    assert result['lag'] == {'changes': 3, 'missed': 1, 'frames': 2,
+                             'seconds': pytest.approx(2 / 30)}
 
 
 def test_only_complete_sequences_of_the_six_make_the_headline():
@@ -135,7 +136,35 @@ def test_only_complete_sequences_of_the_six_make_the_headline():
         sequence('c', 'surprise', RISING[:4], neutral_to_apex=False, rate=None)])
     assert (result['n'], result['other']['n']) == (1, 1)
     assert result['other']['accuracy_frames'] == 1 / 4
-    assert result['other']['accuracy_last'] == 1
+    assert result['other']['accuracy_6'] == 1
+    assert result['other']['rates'] == {} and 'intensity_mae' not in result['other']
+
+
+def clips():
+    return [sequence(name, label, frames, neutral_to_apex=False) for name, label, frames in (
+        ('a', 'happiness', [(3, 50)] * 6), ('b', 'neutral', [(3, 50)] * 2 + [(3, 30)] * 4),
+        ('c', 'surprise', [(3, 30)] * 3 + [(5, 60)] * 3))]
+
+
+def test_clips_are_the_headline_where_no_sequence_is_complete():
+    result = evaluate_sequences(PixelModel(), clips())
+    assert result['n'] == 2 and 'other' not in result
+    assert result['accuracy_at'] == {'20': .5, '40': .5, '60': 1, '80': 1, '100': 1}
+    assert result['accuracy_6'] == 1 and result['macro_recall_6'] == 1
+    # Neutral, as the node says where the expression is weak, is right in b and wrong in c.
+    assert result['accuracy_frames'] == pytest.approx((1 + 4 / 6 + 3 / 6) / 3)
+    assert result['lag'] == {'changes': 2, 'missed': 0, 'frames': 2.5,
+                             'seconds': pytest.approx(2.5 / 30)}
+    assert 'intensity_correlation' not in result
+
+
+def test_clips_at_other_frame_rates():
+    rates = evaluate_sequences(PixelModel(), clips())['rates']
+    assert rates['30']['lag']['frames'] == 2.5
+    # Every second frame backwards from the last: of six the 2nd, 4th, 6th.
+    assert rates['15']['lag'] == {'changes': 2, 'missed': 0, 'frames': 1,
+                                  'seconds': pytest.approx(1 / 15)}
+    assert rates['5']['accuracy_at']['20'] == 1, 'of six frames at 30 a second the last is left'
 
 
 def test_sequences_without_a_label_of_the_six_are_refused():
@@ -181,7 +210,14 @@ def test_command_writes_and_prints_sequences(run):
     figures, out = run('sequences', [sequence('a', 'surprise', RISING),
                                      sequence('b', 'surprise', RISING, neutral_to_apex=False)])
     assert figures['accuracy_at']['100'] == 1
-    assert '15 frames/s' in out and 'do not run from neutral to apex' in out
+    assert out.count('15 frames/s') == 2 and 'do not run from neutral to apex' in out
+    assert 'as the node publishes it, neutral included: 57.1 %' in out
+
+
+def test_command_measures_a_folder_of_clips(run):
+    figures, out = run('sequences', clips(), set_name='clips')
+    assert figures['n'] == 2 and figures['rates']['5']['lag']['changes'] == 2
+    assert '6 classes, n = 2' in out and '30 frames/s' in out and 'intensity' not in out
 
 
 @pytest.mark.parametrize('set_name, sample, said', [
@@ -212,6 +248,20 @@ def test_command_names_what_is_wrong(run, monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(['stills', str(tmp_path)])
     assert 'none of the known layouts' in capsys.readouterr().err
+
+
+def test_command_names_the_parts_that_there_are(run, capsys):
+    for samples, there in (([still('a', 'fear', 2, part='train')], 'train'),
+                           (STILLS, 'no parts')):
+        with pytest.raises(SystemExit):
+            run('stills', samples, '--part', 'valid')
+        assert f'has no part valid; it has {there}' in capsys.readouterr().err
+
+
+def test_command_refuses_a_file_in_no_folder_before_it_measures(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(['stills', str(tmp_path), '--json', str(tmp_path / 'none' / 'out.json')])
+    assert 'there is no folder' in capsys.readouterr().err
 
 
 def test_command_names_a_missing_model(tmp_path, capsys):

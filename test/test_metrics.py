@@ -73,6 +73,13 @@ def test_apex_similarity_of_a_still_face_is_one(frames):
     assert metrics.apex_similarity(np.ones((frames, 3))).tolist() == [1] * frames
 
 
+def test_the_published_label_is_neutral_below_the_threshold():
+    scores = np.eye(6)[[3, 3, 5]] * .9
+    intensities = np.ones((3, 6))
+    intensities[[0, 1, 2], [3, 3, 5]] = .34, .35, 0  # those of the strongest class alone count
+    assert metrics.published_labels(scores, intensities).tolist() == [6, 3, 6]
+
+
 @pytest.mark.parametrize('predictions, lag', [
     ([5, 5, 5], 0), ([1, 1, 5, 5], 2), ([1, 5, 1, 5], 3), ([5, 5, 1], None)])
 def test_lag_is_counted_until_the_label_stays(predictions, lag):

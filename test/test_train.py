@@ -11,11 +11,14 @@ import keras  # noqa: E402
 from keras import layers  # noqa: E402
 
 from emotion_perception import train  # noqa: E402
-from emotion_perception.learning import networks  # noqa: E402
+from emotion_perception.datasets import load  # noqa: E402
+from emotion_perception.emotions import EMOTIONS  # noqa: E402
+from emotion_perception.learning import networks, own_clips  # noqa: E402
 from emotion_perception.learning.export import read_weights, write_all  # noqa: E402
 from emotion_perception.learning.own_clips import adapt_to_clips  # noqa: E402
 from emotion_perception.learning.temporal import HeadNetwork  # noqa: E402
 from emotion_perception.recognition import load_model  # noqa: E402
+from emotion_perception.temporal import Windows  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -98,6 +101,31 @@ def test_adapting_to_clips(start, clips, tmp_path, capsys):
     assert changed == {'six', 'eight'}
 
 
+def published(model, frames):
+    """Return the labels that a node gives frame after frame, each with what it has seen so far."""
+    windows, labels = Windows(100), []
+    for frame in frames:
+        scores, intensities = model.advance([windows], model.encode(frame[None]))
+        top = scores[0].argmax()
+        labels.append(EMOTIONS[top] if intensities[0, top] >= .35 else 'neutral')
+    return labels
+
+
+def test_clips_are_judged_by_what_would_be_published(
+        start, clips, tmp_path, portrait, monkeypatch):
+    monkeypatch.setattr(own_clips, 'EPOCHS', 3)
+    for name, light in (('neutral/ann_1', .3), ('neutral/bob_1', .3), ('contempt/cleo_1', .8)):
+        (clips / name).parent.mkdir(exist_ok=True)
+        write_clip((clips / name).with_suffix('.mp4'), portrait, light)
+    figures = adapt_to_clips(start, clips, tmp_path / 'mine')
+    for path, figure in zip((start, tmp_path / 'mine'), figures):
+        model = load_model(path)
+        shares = [np.mean([label == sample.label for label in published(model, sample.frames)])
+                  for sample in load(clips) if sample.subject == 'bob']
+        assert len(shares) == 3 and figure == pytest.approx(np.mean(shares))
+    assert 'cleo' in load_model(tmp_path / 'mine').trained_on['clips']
+
+
 def test_the_command_adapts(start, clips, tmp_path, capsys):
     train.main(['--from', str(start), '--clips', str(clips), '--output', str(tmp_path / 'mine')])
     assert '2 clips trained on, 2 kept aside' in capsys.readouterr().out
@@ -136,8 +164,12 @@ def test_a_missing_model_is_named(clips, tmp_path, capsys):
 @pytest.mark.parametrize('text, message', [
     ('run_dir: $NOWHERE/x\nsets: {}', '$NOWHERE is not set in the environment'),
     ('run_dir: [', 'while parsing'),
-    ('run_dir: x\nsets: {web: {train: none.npz, valid: none.npz}, lab: [], lab_crops: []}\n'
-     'folds: 7', 'none.npz does not exist'),
+    ('a text', 'config.yaml: not a configuration'),
+    ('{name: x, run_dir: x, sets: {}, folds: 7, stills: {}, adapt: {}}',
+     'config.yaml: head missing; see config/training/default.yaml'),
+    ('{name: x, run_dir: x, sets: {web: {train: none.npz, valid: none.npz}, lab: [], '
+     'lab_crops: []}, folds: 7, stills: {}, adapt: {}, head: {}}',
+     'none.npz does not exist'),
 ])
 def test_wrong_configurations(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
@@ -149,7 +181,7 @@ def test_wrong_configurations(tmp_path, monkeypatch, capsys, text, message):
 def test_the_shipped_configuration_reads(root, monkeypatch):
     monkeypatch.setenv('DATA', '/data')
     monkeypatch.setenv('RUNS', '/runs')
-    config = train._read(root / 'config' / 'training' / 'default.yaml')
+    config = train.read_config(root / 'config' / 'training' / 'default.yaml')
     assert config['run_dir'] == '/runs/default'
     assert config['sets']['web']['train'] == '/data/ferplus/train.npz'
     assert config['stills']['backbone'] in networks.BACKBONES

@@ -106,6 +106,8 @@ def test_signal_ends_it(video, tmp_path, number):
     process.send_signal(number)
     log += process.communicate(timeout=LIMIT)[1]
     assert process.returncode in ENDED_WELL, log
+    # rcl itself says so when the signal meets a line on its way to /rosout.
+    log = log.replace('Failed to publish log message to rosout', '')
     assert 'Traceback' not in log and 'Failed' not in log
 
 

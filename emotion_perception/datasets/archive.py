@@ -1,4 +1,5 @@
 """Read NumPy archives, the packed form of a data set."""
+import zlib
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,9 +17,26 @@ def names_in(path):
 
 
 def arrays(path, names, layout):
-    """Return the named arrays of an ``.npz`` file; DatasetError names those that are missing."""
-    with np.load(path) as data:
-        missing = [name for name in names if name not in data.files]
-        if missing:
-            raise DatasetError(f'{path} has no array {", ".join(missing)}; expected {layout}')
-        return {name: data[name] for name in names}
+    """Return the named arrays of an ``.npz`` file, one row a face in each.
+
+    :raises DatasetError: when one is missing, cannot be read, has rows more or less than the
+        others, or when ``images`` are not uint8 [n,h,w]; names the file and the layout.
+    """
+    missing = set(names) - names_in(path)
+    if missing:
+        raise DatasetError(f'{path} has no array {", ".join(sorted(missing))}; '
+                           f'expected {layout}')
+    try:
+        with np.load(path) as data:
+            found = {name: data[name] for name in names}
+    except (BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        raise DatasetError(f'{path} cannot be read: {error}; expected {layout}') from error
+    images = found['images']
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise DatasetError(f'{path}: images are {images.dtype} {list(images.shape)}, not uint8 '
+                           f'[n,h,w]; expected {layout}')
+    for name, array in found.items():
+        if array.shape[:1] != images.shape[:1]:
+            raise DatasetError(f'{path}: {name} is {list(array.shape)}, but there are '
+                               f'{len(images)} images; expected {layout}')
+    return found

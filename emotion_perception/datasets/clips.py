@@ -21,7 +21,10 @@ def recordings(path):
         if not folder.is_dir():
             continue
         label = label_of(folder.name, folder, LAYOUT)
-        for clip in sorted(folder.glob('[!.]*')):
+        clips = sorted(folder.glob('[!.]*'))
+        if not clips:
+            raise DatasetError(f'{folder} holds no clip; expected {LAYOUT}')
+        for clip in clips:
             if clip.is_dir():
                 source = sorted(f for f in clip.iterdir() if f.suffix.lower() in _IMAGES)
                 if not source:
@@ -30,7 +33,7 @@ def recordings(path):
                 source = clip
             else:
                 raise DatasetError(f'{clip} is no video; expected {LAYOUT}')
-            listed.append(Recording(name=f'{label}/{clip.stem}', source=source, label=label,
+            listed.append(Recording(name=f'{folder.name}/{clip.name}', source=source, label=label,
                                     subject=clip.stem.split('_')[0]))
     return listed
 

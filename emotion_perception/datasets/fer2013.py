@@ -32,7 +32,7 @@ def read_table(path):
     faces = []
     for line, row in enumerate(rows(path, ('emotion', 'pixels', 'Usage'), LAYOUT), start=2):
         # Checked first, because numpy would read what it can and keep quiet about the rest.
-        digits = (row['pixels'] or '').replace(' ', '').isdigit()
+        digits = row['pixels'].replace(' ', '').isdecimal()
         image = np.fromstring(row['pixels'], np.uint8, sep=' ') if digits else np.empty(0)
         if image.size != 48 * 48 or row['emotion'] not in _LABELS or row['Usage'] not in PARTS:
             raise DatasetError(f'{path}, line {line}: not a class 0 to 6, 2304 pixels and one '

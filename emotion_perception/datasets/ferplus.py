@@ -32,11 +32,14 @@ def recordings(path):
         name = row['Image name']
         if not name:  # FER+ took the image out of the set
             continue
+        if row['Usage'] not in _FOLDERS or not all(row[v].isdecimal() for v in VOTE_NAMES):
+            raise DatasetError(f'{table}, line {i + 2}: not one of {", ".join(_FOLDERS)} and '
+                               f'ten numbers of votes; expected {LAYOUT}')
         votes = np.array([int(row[column]) for column in VOTE_NAMES], np.uint8)
         if faces:
             image, label, _ = faces[i]
         else:
-            image, label = read_image(table.parent / _FOLDERS[row['Usage']] / name), None
+            image, label = read_image(table.parent / _FOLDERS[row['Usage']] / name, LAYOUT), None
         found.append(Recording(name=name, source=image, votes=votes, label=majority_label(votes),
                                fer2013_label=label, part=fer2013.PARTS[row['Usage']]))
     return found

@@ -22,7 +22,8 @@ def load(path, kind=None):
     :return: :class:`~emotion_perception.datasets.Samples`, a list of
         :class:`~emotion_perception.datasets.Sample`. What is left out because no face was
         found is warned of and stands in its ``without_face``.
-    :raises DatasetError: when no layout fits, when a file is missing or cannot be read.
+    :raises DatasetError: when no layout fits, when a file is missing or cannot be read, when
+        no sample of that kind or no face is found.
     """
     path = Path(path)
     if not path.exists():
@@ -32,6 +33,11 @@ def load(path, kind=None):
             recordings = layout.recordings(path)
             if not recordings:
                 raise DatasetError(f'{path} holds no labelled face; expected {layout.LAYOUT}')
-            return read(layout.SET, recordings, kind)
+            samples = read(layout, recordings, kind)
+            if not samples:
+                found = ('shows no face that was found' if samples.without_face
+                         else f'holds no {kind}')
+                raise DatasetError(f'{path} {found}; it was read as {layout.LAYOUT}')
+            return samples
     known = '\n'.join(f'  {layout.LAYOUT}' for layout in _LAYOUTS)
     raise DatasetError(f'{path} has none of the known layouts, which are\n{known}')

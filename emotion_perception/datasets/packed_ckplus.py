@@ -36,7 +36,7 @@ def _sequences(table):
                             'complete_neutral_to_apex'), LAYOUT):
         folder = table.parent / 'sequences' / row['sequence']
         images = sorted(folder.glob('*.jpg'))
-        if len(images) != int(row['n_frames']):
+        if str(len(images)) != row['n_frames']:
             raise DatasetError(f'{folder} holds {len(images)} images, {table} says '
                                f'{row["n_frames"]}; expected {LAYOUT}')
         listed.append(Recording(

@@ -15,10 +15,10 @@ from emotion_perception.face_finder import FaceFinder
 _USUAL_RATE = 30.0
 
 
-def read(set_name, recordings, kind=None):
+def read(layout, recordings, kind=None):
     """Read recordings and crop their faces.
 
-    :param set_name: which data set they are of.
+    :param layout: the module of their data set, with ``SET`` and ``LAYOUT``.
     :param recordings: list of :class:`Recording`.
     :param kind: None for all of them; 'stills' for single images, and the last frame of a
         set's neutral-to-apex sequences if it has no single images; 'sequences' for sequences.
@@ -41,7 +41,7 @@ def read(set_name, recordings, kind=None):
             frames = fit_crop(recording.source)[np.newaxis]
         else:
             detector = detector or FaceDetector()
-            images, rate = _images(recording)
+            images, rate = _images(recording, layout.LAYOUT)
             frames = _crops(images, _face_regions(images, rate, detector))
             if frames is None:
                 without_face.append(recording.name)
@@ -54,7 +54,7 @@ def read(set_name, recordings, kind=None):
     if without_face:
         warnings.warn(f'no face found in {len(without_face)} of {len(recordings)}, which are '
                       f'left out: {", ".join(without_face)}', stacklevel=3)
-    return Samples(set_name, samples, without_face)
+    return Samples(layout.SET, samples, without_face)
 
 
 def rows(path, columns, layout):
@@ -64,24 +64,34 @@ def rows(path, columns, layout):
     :param columns: names that its header must have.
     :param layout: the layout's description for the error.
     :return: list of dict, one a row.
-    :raises DatasetError: when the file or a column is missing.
+    :raises DatasetError: when the file, a column or a cell is missing, or it is no table.
     """
     if not path.is_file():
         raise DatasetError(f'{path} is missing; expected {layout}')
-    with path.open(newline='') as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DatasetError(f'{path} has no column {", ".join(missing)}; expected {layout}')
-        return list(reader)
+    try:
+        with path.open(newline='', encoding='utf-8-sig') as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DatasetError(f'{path} has no column {", ".join(missing)}; '
+                                   f'expected {layout}')
+            listed = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f'{path} cannot be read as a table: {error}; '
+                           f'expected {layout}') from error
+    for line, row in enumerate(listed, start=2):
+        if any(row[name] is None for name in columns):
+            raise DatasetError(f'{path}, line {line}: fewer cells than columns; '
+                               f'expected {layout}')
+    return listed
 
 
-def read_image(path):
+def read_image(path, layout):
     """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         found = 'cannot be read as an image' if path.is_file() else 'is missing'
-        raise DatasetError(f'{path} {found}; expected a PNG, JPEG or TIFF file')
+        raise DatasetError(f'{path} {found}; expected {layout}')
     return image
 
 
@@ -99,19 +109,19 @@ def _intensity(recording, count):
     return np.full(count, recording.intensity, np.float32)
 
 
-def _images(recording):
+def _images(recording, layout):
     """Return the whole frames of a recording and their rate."""
     if isinstance(recording.source, list):
-        images, rate = [read_image(path) for path in recording.source], recording.rate
+        images, rate = [read_image(path, layout) for path in recording.source], recording.rate
     else:
-        images, rate = _read_video(recording.source)
+        images, rate = _read_video(recording.source, layout)
     if recording.clockwise_turns:
         images = [np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
                   for image in images]
     return images, rate
 
 
-def _read_video(path):
+def _read_video(path, layout):
     video = cv2.VideoCapture(str(path))
     rate = video.get(cv2.CAP_PROP_FPS)
     images = []
@@ -122,8 +132,7 @@ def _read_video(path):
         images.append(image)
     video.release()
     if not images:
-        raise DatasetError(f'{path} cannot be read as a video; expected a file that OpenCV '
-                           'decodes (MP4, AVI)')
+        raise DatasetError(f'{path} cannot be read as a video; expected {layout}')
     return images, rate if rate > 0 else None
 
 

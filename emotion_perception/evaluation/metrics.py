@@ -3,6 +3,9 @@ import math
 
 import numpy as np
 
+from emotion_perception.emotions import LABELS, NEUTRAL
+from emotion_perception.options import DEFAULTS
+
 #: Resamples of a bootstrap interval.
 _RESAMPLES = 1000
 
@@ -105,6 +108,20 @@ def apex_similarity(features):
     if high - low < 1e-6:
         return np.ones(len(features))
     return (similarity - low) / (high - low)
+
+
+def published_labels(scores, intensities):
+    """Return the label that the node publishes with its default options, an index of LABELS.
+
+    Neutral while the intensity of the strongest class is below the neutral threshold.
+
+    :param scores: float [n,6].
+    :param intensities: float [n,6], 0 .. 1.
+    :return: integers [n].
+    """
+    strongest = scores.argmax(1)
+    weak = intensities[np.arange(len(scores)), strongest] < DEFAULTS['neutral_threshold']
+    return np.where(weak, LABELS.index(NEUTRAL), strongest)
 
 
 def lag_of_change(predictions, label):

@@ -3,11 +3,11 @@ from itertools import groupby
 
 import numpy as np
 
-from emotion_perception.emotions import EMOTIONS
+from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import (
     accuracy, apex_similarity, bootstrap_interval, confusion_matrix, correlation,
-    expected_calibration_error, lag_of_change, macro_recall, mean_absolute_error, recalls,
-    wilson_interval)
+    expected_calibration_error, lag_of_change, macro_recall, mean_absolute_error,
+    published_labels, recalls, wilson_interval)
 
 #: Points of a sequence at which its label is looked at [% of its frames].
 PERCENTS = (20, 40, 60, 80, 100)
@@ -19,43 +19,50 @@ RATES = (5, 15, 30)
 def evaluate_sequences(model, samples):
     """Measure a model on sequences.
 
-    The headline counts the sequences of the six classes that run from neutral to apex:
+    The headline counts the sequences that run from neutral to apex; in a set without such, as
+    clips of one's own are, all others. Of those that are labelled with one of the six classes:
 
-    - ``accuracy_at``: of the label given at frame ceil(p n / 100), counted from 1, of n;
-    - ``accuracy_6``, ``macro_recall_6``, ``ece``: at the last frame;
+    - ``accuracy_at``: of the top score at frame ceil(p n / 100), counted from 1, of n;
+    - ``accuracy_6``, ``macro_recall_6``, ``ece``: at the last frame.
+
+    Of neutral-to-apex sequences alone:
+
     - ``intensity_correlation``, ``intensity_mae``: the intensity of the sequence's class
       against E2's target (:func:`~.metrics.apex_similarity` of the model's own features),
-      over all frames;
-    - ``lag``: the sequences of one person joined end to end in the order of the list, as one
-      stream; after each change of expression, the frames until the label is the new one for
-      good. The new sequence begins neutral, so its own onset is part of the lag.
-      Changes at which that never happens are in ``missed``;
-    - ``rates``: accuracy and lag again, resampled to 5, 15 and 30 frames a second.
+      over all frames.
 
-    Other labelled sequences (partial ones, clips) are in ``other``: share of frames and of last
-    frames with the right label, and their lag.
+    Of the others alone, which show their label from the first frame on:
+
+    - ``accuracy_frames``: share of the frames with the right label as the node publishes it,
+      each sequence counting alike; those of neutral faces count as well.
+
+    Of all:
+
+    - ``lag``: the sequences of one person joined end to end in the order of the list, as one
+      stream; after each change of label, the frames until the published label is the new
+      one for good. An onset begins neutral, so it is itself a part of the lag.
+      Changes at which that never happens are in ``missed``;
+    - ``rates``: accuracy and lag again, resampled to 5, 15 and 30 frames a second; without
+      the sequences whose own rate is not known.
+
+    Where a set has both, the figures of those that do not run from neutral to apex are in
+    ``other``, in the same form.
 
     :param model: what :func:`emotion_perception.recognition.load_model` returns.
     :param samples: list of :class:`~emotion_perception.datasets.Sample`.
-    :return: dict for JSON; fractions 0 .. 1, lags in frames and seconds. ``intervals`` holds
-        95 % intervals: Wilson's for accuracies, bootstrap over the sequences for the rest.
+    :return: dict for JSON; fractions 0 .. 1, lags in frames and seconds. ``n`` counts the
+        sequences of the six classes, ``intervals`` holds 95 % intervals: Wilson's for
+        accuracies, bootstrap over the sequences for the rest.
     :raises ValueError: when no sequence is labelled with one of the six classes.
     """
-    labelled = [_Sequence(model, sample) for sample in samples if sample.label in EMOTIONS]
-    if not labelled:
+    labelled = [_Sequence(model, sample) for sample in samples if sample.label in LABELS]
+    if not any(map(_is_of_six, labelled)):
         raise ValueError(f'no sequence is labelled {", ".join(EMOTIONS)}')
-    complete = [sequence for sequence in labelled if sequence.sample.neutral_to_apex]
-    other = [sequence for sequence in labelled if not sequence.sample.neutral_to_apex]
-    result = {'n': len(complete), 'intervals': {}}
-    if complete:
-        result |= _headline(model, complete, result['intervals'])
-    if other:
-        outputs = [(s.label, model.classify_all(s.kept)[0].argmax(1)) for s in other]
-        result['other'] = {
-            'n': len(other),
-            'accuracy_frames': float(np.mean([np.mean(p == label) for label, p in outputs])),
-            'accuracy_last': float(np.mean([p[-1] == label for label, p in outputs])),
-            'lag': _lag(model, other)}
+    complete = [s for s in labelled if s.sample.neutral_to_apex and _is_of_six(s)]
+    other = [s for s in labelled if not s.sample.neutral_to_apex]
+    result = _onsets(model, complete) if complete else _clips(model, other)
+    if complete and any(map(_is_of_six, other)):
+        result['other'] = _clips(model, other)
     return result
 
 
@@ -64,7 +71,7 @@ class _Sequence:
 
     def __init__(self, model, sample, kept=None):
         self.sample = sample
-        self.label = EMOTIONS.index(sample.label)
+        self.label = LABELS.index(sample.label)
         self.kept = model.encode(sample.frames) if kept is None else kept
 
     def at_rate(self, rate):
@@ -88,29 +95,15 @@ def _subject(sequence):
     return sequence.sample.subject
 
 
-def _headline(model, sequences, intervals):
-    count = len(sequences)
-    truth = np.array([sequence.label for sequence in sequences])
-    outputs = [model.classify_all(sequence.kept) for sequence in sequences]
-    result = {'accuracy_at': _accuracy_at(truth, [scores for scores, _ in outputs])}
-    intervals['accuracy_at'] = {percent: wilson_interval(share, count)
-                                for percent, share in result['accuracy_at'].items()}
+def _is_of_six(sequence):
+    return sequence.sample.label in EMOTIONS
 
-    last = np.stack([scores[-1] for scores, _ in outputs])
-    predictions = last.argmax(1)
-    matrix = confusion_matrix(truth, predictions, 6)
-    result |= {'accuracy_6': accuracy(truth, predictions),
-               'macro_recall_6': macro_recall(truth, predictions, 6),
-               'recalls_6': [None if np.isnan(r) else float(r) for r in recalls(matrix)],
-               'confusion_6': matrix.tolist(),
-               'ece': expected_calibration_error(truth, last)}
-    intervals['accuracy_6'] = wilson_interval(result['accuracy_6'], count)
-    intervals['macro_recall_6'] = bootstrap_interval(
-        lambda t, p: macro_recall(t, p, 6), truth, predictions)
-    intervals['ece'] = bootstrap_interval(expected_calibration_error, truth, last)
 
+def _onsets(model, sequences):
+    """Return the figures of sequences of the six classes that run from neutral to apex."""
+    result = _figures(model, sequences)
     targets = [apex_similarity(model.features(s.sample.frames)) for s in sequences]
-    given = [intensities[:, s.label] for s, (_, intensities) in zip(sequences, outputs)]
+    given = [model.classify_all(s.kept)[1][:, s.label] for s in sequences]
     for name, figure in (('intensity_correlation', correlation),
                          ('intensity_mae', mean_absolute_error)):
         def pooled(a, b, figure=figure):
@@ -118,18 +111,58 @@ def _headline(model, sequences, intervals):
         value = pooled(given, targets)
         defined = not np.isnan(value)  # no correlation where the intensity never changes
         result[name] = value if defined else None
-        intervals[name] = bootstrap_interval(pooled, given, targets) if defined else None
-
-    result['lag'] = _lag(model, sequences)
-    result['rates'] = {}
-    timed = [sequence for sequence in sequences if sequence.sample.rate]
-    for rate in RATES if timed else ():
-        seen = [sequence.at_rate(rate) for sequence in timed]
-        scores = [model.classify_all(sequence.kept)[0] for sequence in seen]
-        labels = np.array([sequence.label for sequence in seen])
-        result['rates'][str(rate)] = {'accuracy_at': _accuracy_at(labels, scores),
-                                      'lag': _lag(model, seen, rate)}
+        result['intervals'][name] = (
+            bootstrap_interval(pooled, given, targets) if defined else None)
     return result
+
+
+def _clips(model, sequences):
+    """Return the figures of sequences that show their label from the first frame on."""
+    shares = [np.mean(_published(model, s.kept) == s.label) for s in sequences]
+    return _figures(model, sequences) | {'accuracy_frames': float(np.mean(shares))}
+
+
+def _published(model, kept):
+    return published_labels(*model.classify_all(kept))
+
+
+def _figures(model, sequences):
+    """Return what all sequences have in common, one of the six classes among them at least."""
+    six = [sequence for sequence in sequences if _is_of_six(sequence)]
+    truth = np.array([sequence.label for sequence in six])
+    scores = [model.classify_all(sequence.kept)[0] for sequence in six]
+    last = np.stack([s[-1] for s in scores])
+    predictions = last.argmax(1)
+    matrix = confusion_matrix(truth, predictions, 6)
+    result = {'n': len(six),
+              'accuracy_at': _accuracy_at(truth, scores),
+              'accuracy_6': accuracy(truth, predictions),
+              'macro_recall_6': macro_recall(truth, predictions, 6),
+              'recalls_6': [None if np.isnan(r) else float(r) for r in recalls(matrix)],
+              'confusion_6': matrix.tolist(),
+              'ece': expected_calibration_error(truth, last)}
+    result['intervals'] = {
+        'accuracy_at': {percent: wilson_interval(share, len(six))
+                        for percent, share in result['accuracy_at'].items()},
+        'accuracy_6': wilson_interval(result['accuracy_6'], len(six)),
+        'macro_recall_6': bootstrap_interval(
+            lambda t, p: macro_recall(t, p, 6), truth, predictions),
+        'ece': bootstrap_interval(expected_calibration_error, truth, last)}
+    result['lag'] = _lag(model, sequences)
+    result['rates'] = {str(rate): figures for rate in RATES
+                       if (figures := _at_rate(model, sequences, rate))}
+    return result
+
+
+def _at_rate(model, sequences, rate):
+    """Return accuracy and lag at another frame rate; None when no sequence's own is known."""
+    seen = [sequence.at_rate(rate) for sequence in sequences if sequence.sample.rate]
+    six = [sequence for sequence in seen if _is_of_six(sequence)]
+    if not six:
+        return None
+    return {'accuracy_at': _accuracy_at(np.array([sequence.label for sequence in six]),
+                                        [model.classify_all(s.kept)[0] for s in six]),
+            'lag': _lag(model, seen, rate)}
 
 
 def _accuracy_at(truth, scores):
@@ -142,13 +175,13 @@ def _accuracy_at(truth, scores):
 
 
 def _lag(model, sequences, rate=None):
-    """Return the lag over all changes of expression in the streams of joined sequences."""
+    """Return the lag over all changes of label in the streams of joined sequences."""
     lags, seconds = [], []
     known = [sequence for sequence in sequences if sequence.sample.subject]
     for _, group in groupby(sorted(known, key=_subject), key=_subject):
         stream = list(group)
-        predictions = model.classify_all(
-            np.concatenate([sequence.kept for sequence in stream]))[0].argmax(1)
+        predictions = _published(
+            model, np.concatenate([sequence.kept for sequence in stream]))
         start = len(stream[0].kept)
         for before, after in zip(stream, stream[1:]):
             end = start + len(after.kept)

@@ -5,11 +5,7 @@ from emotion_perception.datasets.sample import SAMPLE_LABELS
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.metrics import (
     accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
-    recalls, wilson_interval)
-from emotion_perception.options import DEFAULTS
-
-#: Intensity below which the node says neutral.
-_NEUTRAL_THRESHOLD = DEFAULTS['neutral_threshold']
+    published_labels, recalls, wilson_interval)
 
 
 def evaluate_stills(model, samples, labels='ferplus'):
@@ -45,7 +41,7 @@ def evaluate_stills(model, samples, labels='ferplus'):
     result['intervals']['ece'] = bootstrap_interval(
         expected_calibration_error, true_six, scores[six])
 
-    weak = intensities[np.arange(len(samples)), scores.argmax(1)] < _NEUTRAL_THRESHOLD
+    weak = published_labels(scores, intensities) == LABELS.index(NEUTRAL)
     result['below_threshold_six'] = float(weak[six].mean())
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
     if neutral:

@@ -161,20 +161,24 @@ def build_stills_model(encoder, dropout=0.3):
 
 
 class GreyEncoder:
-    """A stills model's outputs for many grey crops at once, as training augments them."""
+    """A stills model's outputs for many grey crops at once, as training augments them.
 
-    def __init__(self, stills_model):
+    :param size: rows and columns of the crops, where they are not what the backbone works on.
+    """
+
+    def __init__(self, stills_model, size=None):
         backbone = stills_model.name.removesuffix('_stills')
         #: Rows and columns of the grey crops.
-        self.size = BACKBONES[backbone][1]
+        self.size = size or BACKBONES[backbone][1]
         grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
-        self._network = keras.Model(grey.input, [
+        #: Grey crops [n,size,size,1] to kept [n,21] and features [n,512].
+        self.network = keras.Model(grey.input, [
             layers.Concatenate()([grey.output[head] for head in ('six', 'eight', 'seven')]),
             grey.get_layer('features').output])
 
     def __call__(self, grey):
         """Encode float32 [...,size,size] in 0..255; return kept [...,21] and features [...,512]."""
-        outputs = self._network.predict(
+        outputs = self.network.predict(
             grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]

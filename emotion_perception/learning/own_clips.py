@@ -5,7 +5,8 @@ import keras
 import numpy as np
 
 from emotion_perception.datasets import load
-from emotion_perception.emotions import EMOTIONS
+from emotion_perception.emotions import EMOTIONS, LABELS
+from emotion_perception.evaluation.metrics import published_labels
 from emotion_perception.learning.episodes import grey_variants
 from emotion_perception.learning.export import read_weights, write_all
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
@@ -22,24 +23,26 @@ def adapt_to_clips(start, clips, output):
     """Train the heads of a model anew on clips; measure on clips kept aside, before and after.
 
     The encoder stays as it is: a handful of people must not make it forget all others. The
-    last clip of each label, in the order of names, is kept aside.
+    last clip of each label, in the order of names, is kept aside. Contempt is only trained on,
+    so that it is not taken for a neutral face; no such label is published.
 
     :param start: the model to begin with (its .json; the .weights.npz lies beside it).
     :param clips: folder of labelled clips.
     :param output: path of the adapted model.
-    :return: (accuracy before, accuracy after) over the frames of the clips kept aside.
+    :return: (accuracy before, accuracy after): share of the frames of the clips kept aside that
+        get the right label as the node would publish it, neutral included; clips count alike.
     :raises ValueError: when a label has fewer than two clips.
     """
     start, output = Path(start), Path(output)
-    samples = [s for s in load(clips) if s.label in EIGHT]
     by_label = {}
-    for sample in sorted(samples, key=lambda s: s.name):
+    for sample in sorted((s for s in load(clips) if s.label), key=lambda s: s.name):
         by_label.setdefault(sample.label, []).append(sample)
+    contempt = by_label.pop('contempt', [])
     single = [label for label, group in by_label.items() if len(group) < 2]
     if single or not by_label:
         raise ValueError(f'{clips}: each label needs two clips or more, one of them is kept '
                          f'aside; too few for {", ".join(single) or "any label"}')
-    train = [s for group in by_label.values() for s in group[:-1]]
+    train = [s for group in by_label.values() for s in group[:-1]] + contempt
     aside = [group[-1] for group in by_label.values()]
 
     model = load_model(start)
@@ -81,14 +84,8 @@ def _train_heads(stills_model, samples):
 
 
 def _accuracy(model, samples):
-    """Share of the frames whose label the model gives, clips counting alike; neutral included."""
     shares = []
     for sample in samples:
-        kept = model.encode(sample.frames)
-        if sample.label in EMOTIONS:
-            answers = model.classify_all(kept)[0].argmax(1)
-            shares.append(np.mean(answers == EMOTIONS.index(sample.label)))
-        else:
-            answers = model.stills_scores(kept)['eight'].argmax(1)
-            shares.append(np.mean(answers == EIGHT.index(sample.label)))
+        published = published_labels(*model.classify_all(model.encode(sample.frames)))
+        shares.append(np.mean(published == LABELS.index(sample.label)))
     return float(np.mean(shares))

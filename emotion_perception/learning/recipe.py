@@ -64,12 +64,17 @@ class LabFaces:
 
 
 def lab_stills(samples):
-    """Return stills of lab samples: stills as they are, onsets as a neutral and an apex."""
-    stills = stills_from([s for s in samples if len(s.frames) == 1])
+    """Return stills of lab samples: stills as they are, onsets as a neutral and an apex.
+
+    :raises ValueError: when there is neither.
+    """
     onsets = [s for s in samples if s.neutral_to_apex]
-    if onsets:
-        neutral = [_Still(s.frames[:1], NEUTRAL) for s in onsets]
-        stills += stills_from(neutral) + stills_from(onsets)
+    chosen = [s for s in samples if len(s.frames) == 1]
+    chosen += [_Still(s.frames[:1], NEUTRAL) for s in onsets] + onsets
+    if not chosen:
+        raise ValueError(f'none of the {len(samples)} lab samples is a still or runs from '
+                         'neutral to apex: the lab sets need one or the other')
+    stills = stills_from(chosen)
     # Lab sets show an expression in nearly every image. The eight-class head, which also tells
     # how neutral a face is, must not learn from them that neutral faces are rare.
     stills.weights['eight'][:] = 0
@@ -108,7 +113,7 @@ def head_episodes(stills_model, web, lab, config):
     encode = GreyEncoder(stills_model)
     rng = np.random.default_rng(config['seed'])
     onsets = {}
-    for i, (subject, label, frames) in enumerate(_onsets(lab, rng)):
+    for i, (subject, label, frames) in enumerate(all_onsets(lab, rng)):
         kept, features = encode(grey_variants(frames, encode.size, VARIANTS, i))
         onsets.setdefault(subject, []).append(
             [onset_episode(*variant, label) for variant in zip(kept, features)])
@@ -138,7 +143,7 @@ def head_episodes(stills_model, web, lab, config):
     return draw
 
 
-def _onsets(lab, rng):
+def all_onsets(lab, rng):
     """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
     neutral = {}
     for sample in lab:
@@ -225,24 +230,19 @@ class Recipe:
         stills_model, draw = self._encoder(None)
         about = {'name': self._config['name'],
                  'trained_on': {'fer2013': ['train'], **self._lab.people()}}
-        write_all(output, stills_model, self._head(stills_model, draw, self._config['head']),
-                  about)
+        write_all(output, stills_model, self._head(stills_model, draw), about)
 
     def measure_folds(self):
         """Train without each fold's people, measure on them; print and write the figures.
 
-        Beside the configured head stand those of ``compare`` and the CNN alone, all over the
-        same encoders. Figures are means over the folds, each counting as often as it has
-        samples.
+        Beside the model stands its CNN alone. Figures are means over the folds, each counting
+        as often as it has samples.
         """
-        heads = {'default': {}, **self._config['compare']}
         found = {}
         for fold in range(self._config['folds']):
             stills_model, draw = self._encoder(fold)
-            models = {name: in_memory(stills_model, self._head(
-                stills_model, draw, {**self._config['head'], **changed}))
-                for name, changed in heads.items()}
-            models['CNN alone'] = CnnAlone(models['default'])
+            model = in_memory(stills_model, self._head(stills_model, draw))
+            models = {'model': model, 'CNN alone': CnnAlone(model)}
             for samples in self._lab.sets:
                 held_out = [s for s in samples if self._lab.fold_of(s) == fold]
                 stills = [s for s in held_out if len(s.frames) == 1]
@@ -271,9 +271,9 @@ class Recipe:
             base, self._config['adapt'], web, whole + crops, valid, self.run_dir / name))
         return stills_model, head_episodes(stills_model, self._web, whole, self._config['head'])
 
-    def _head(self, stills_model, draw, config):
-        return calibrated(stills_model, train_head(draw, config).weights_for_numpy(),
-                          self._valid)
+    def _head(self, stills_model, draw):
+        head = train_head(draw, self._config['head'])
+        return calibrated(stills_model, head.weights_for_numpy(), self._valid)
 
     def _step(self, name, train):
         path = self.run_dir / f'{name}.npz'

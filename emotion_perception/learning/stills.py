@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.augmentation import augment, resize
 from emotion_perception.learning.networks import build_encoder, build_stills_model
 
 #: Weight of each head in the sum of the losses.
-HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 0.5}
+HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 1.0}
 
 
 def train_stills(config, train, valid, run_dir, start=None):
@@ -27,16 +28,20 @@ def train_stills(config, train, valid, run_dir, start=None):
     :param run_dir: folder of the checkpoint and of the curve.
     :param start: a stills model whose weights to begin with; random ones otherwise.
     :return: the trained stills model, float32, with crops [n,64,64,3] as its input.
+    :raises ValueError: when ``train`` does not fill a batch, or lacks one of the six classes.
     """
+    batches = len(train) // config['batch_size']
+    if not batches:
+        raise ValueError(f'{len(train)} stills to train on do not fill one batch: give more of '
+                         f'them, or a batch_size below {config["batch_size"]}')
+    shift = config['prior'] * np.log(_prior(train))
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(config['seed'])
     sizes = [phase['size'] for phase in config['phases'] for _ in range(phase['epochs'])]
-    batches = len(train) // config['batch_size']
     # The losses see logits shifted by the class prior (Menon et al., Long-tail learning via
     # logit adjustment, ICLR 2021), so that what is rare in the set is not rare in the scores.
-    prior = np.average(train.targets['six'], axis=0, weights=train.weights['six'])
-    trainer = _Trainer(config, batches * len(sizes), batches, config['prior'] * np.log(prior))
+    trainer = StillsTrainer(config, batches * len(sizes), batches, shift)
     if start is not None:
         trainer.model.set_weights(start.get_weights())
     checkpoint = run_dir / 'state.npz'
@@ -56,6 +61,16 @@ def train_stills(config, train, valid, run_dir, start=None):
     return trainer.finished()
 
 
+def _prior(train):
+    """Return the share of each of the six classes in what is trained on, float [6]."""
+    sums = train.weights['six'] @ train.targets['six']
+    absent = [name for name, total in zip(EMOTIONS, sums) if total == 0]
+    if absent:
+        raise ValueError(f'no still to train on shows {", ".join(absent)}: each of '
+                         f'{", ".join(EMOTIONS)} is needed')
+    return sums / sums.sum()
+
+
 def stills_accuracy(model, stills, size):
     """Accuracy of each head against the most likely class of its target."""
     inputs = np.stack([resize(image, size) for image in stills.images])
@@ -68,7 +83,7 @@ def stills_accuracy(model, stills, size):
     return result
 
 
-class _Trainer:
+class StillsTrainer:
     """The network in training, its optimizer and its loss."""
 
     def __init__(self, config, steps, warmup, prior_shift):
@@ -82,13 +97,15 @@ class _Trainer:
                           config['dropout']), config['dropout'])
         keras.config.set_dtype_policy(policy)
         variables = self.model.trainable_variables
-        self._optimizer = keras.optimizers.SGD(
+        self.optimizer = keras.optimizers.SGD(
             keras.optimizers.schedules.CosineDecay(
                 0.0, steps, warmup_target=config['learning_rate'], warmup_steps=warmup),
             momentum=0.9, nesterov=True, weight_decay=config['weight_decay'])
-        self._optimizer.exclude_from_weight_decay(
+        self.optimizer.exclude_from_weight_decay(
             [v for v in variables if v.path.split('/')[-1] != 'kernel'])
-        self._optimizer.build(variables)
+        self.optimizer.build(variables)
+        # Not the weights alone: what dropout draws next is a variable of the model, too.
+        self._variables = self.model.variables + self.optimizer.variables
 
     def run_epoch(self, train, size, epoch):
         rng = np.random.default_rng((self._config['seed'], epoch))
@@ -124,25 +141,28 @@ class _Trainer:
                         targets[head], logits[head]))
                 for head, weight in HEAD_WEIGHTS.items())
         gradients = tape.gradient(loss, self.model.trainable_variables)
-        self._optimizer.apply(gradients)
+        self.optimizer.apply(gradients)
         return loss
 
     def save(self, path, epoch):
         """Write the whole state of training at the end of an epoch, all or nothing."""
         partial = path.with_name('state.partial.npz')
-        arrays = {f'weight_{i:03d}': w for i, w in enumerate(self.model.get_weights())}
-        arrays |= {f'slot_{i:03d}': v.numpy() for i, v in enumerate(self._optimizer.variables)}
-        np.savez(partial, epoch=epoch, **arrays)
+        np.savez(partial, epoch=epoch, **{f'variable_{i:03d}': variable.numpy()
+                                          for i, variable in enumerate(self._variables)})
         os.replace(partial, path)
 
     def restore(self, path):
-        """Take up a saved state; return the number of epochs that it has behind it."""
+        """Take up a saved state; return the number of epochs that it has behind it.
+
+        :raises ValueError: when the state is none of this network and its optimizer.
+        """
         with np.load(path) as state:
-            self.model.set_weights(
-                [state[k] for k in sorted(state) if k.startswith('weight_')])
-            for variable, key in zip(self._optimizer.variables,
-                                     sorted(k for k in state if k.startswith('slot_'))):
-                variable.assign(state[key])
+            saved = [state[key] for key in sorted(state) if key.startswith('variable_')]
+            if [array.shape for array in saved] != [tuple(v.shape) for v in self._variables]:
+                raise ValueError(f'{path} is no state of this network and its optimizer: take '
+                                 'another run_dir, or remove that file to begin anew')
+            for variable, array in zip(self._variables, saved):
+                variable.assign(array)
             return int(state['epoch'])
 
     def finished(self):

@@ -14,7 +14,7 @@ EIGHT = SEVEN + ('contempt',)
 _VOTES_OF_EIGHT = [VOTE_NAMES.index(name) for name in EIGHT]
 
 #: FER+ has ten votes an image; its FER2013 label counts as this many more toward the six classes.
-FER2013_VOTES = 2.5
+FER2013_VOTES = 4.0
 
 #: Probability mass that a set with one label an image spreads over all the classes.
 SMOOTHING = 0.06
@@ -48,7 +48,7 @@ def stills_from(samples, frame=-1):
     """Turn one frame of each sample into stills with targets.
 
     The six-class target joins the FER+ votes with the FER2013 label, so that an image which
-    most people call neutral still teaches which expression it leans to, with less weight.
+    most people call neutral still teaches which expression it leans to.
     """
     count = len(samples)
     images = np.empty((count, *samples[0].frames.shape[1:3]), np.uint8)
@@ -59,7 +59,6 @@ def stills_from(samples, frame=-1):
         if sample.votes is not None:
             eight[i] = sample.votes[_VOTES_OF_EIGHT]
             six[i] = eight[i][:6]
-            six_weight[i] = min(1.0, 0.4 + six[i].sum() / 10)
         elif sample.label is not None:
             one_hot = np.equal(EIGHT, sample.label)
             eight[i] = one_hot * (1 - SMOOTHING) + SMOOTHING / 8
@@ -68,6 +67,9 @@ def stills_from(samples, frame=-1):
         if sample.fer2013_label is not None:
             seven[i] = np.equal(SEVEN, sample.fer2013_label)
             six[i] += FER2013_VOTES * seven[i][:6]
+        if sample.votes is not None:
+            # What one tagger of ten saw, and the label does not name, is hardly to be learnt.
+            six_weight[i] = min(1.0, six[i].sum() / FER2013_VOTES)
     targets, weights = {}, {'six': six_weight}
     for head, target in (('six', six), ('eight', eight), ('seven', seven)):
         total = target.sum(1)

@@ -111,7 +111,7 @@ def train_head(draw, config):
         return loss
 
     for _ in range(config['epochs']):
-        batches = [_padded(draw(rng)) for _ in range(config['steps'])]
+        batches = [padded(draw(rng)) for _ in range(config['steps'])]
         for kept, labels, label_weight, intensity, _ in batches:
             classify_step(kept, labels, label_weight, intensity)
         for kept, _, _, intensity, seen in batches[:round(config['e2'] * len(batches))]:
@@ -119,7 +119,8 @@ def train_head(draw, config):
     return head
 
 
-def _padded(episodes):
+def padded(episodes):
+    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,t,...]."""
     longest = 10 * -(-max(len(e.kept) for e in episodes) // 10)  # few lengths, few tracings
 
     def stack(arrays):

@@ -1,0 +1,190 @@
+"""Train and measure networks side by side: `python -m emotion_perception.compare --help`."""
+import argparse
+from pathlib import Path
+
+import yaml
+from matplotlib.figure import Figure
+
+from emotion_perception.datasets import DatasetError
+from emotion_perception.evaluation.sequences import PERCENTS
+from emotion_perception.learning.comparison import Comparison
+from emotion_perception.train import read_config
+
+IMAGE = Path('images/comparison.png')
+
+TEXT = '''# The networks side by side
+
+    python -m emotion_perception.compare config/training/comparison.yaml
+
+trains and measures every row below on the same {folds} folds of people, and writes this document
+and its plot. `DATA` is the folder of the data sets, `RUNS` one for results. A run that was
+stopped goes on with the first row that is not finished; `--rows NAME ...` runs those rows alone,
+and `--rows` without a name only writes the document. A row's figures are in
+`$RUNS/comparison/rows/`.
+
+**What is trained.** Each encoder (backbone) learns from the stills of `$DATA/ferplus/train.npz`
+(FER2013 faces, FER+ votes) once, for {stills_seconds} s; no person of a lab set is among them, so
+it serves every fold. It then stays as it is, and what stands behind it is trained in each fold:
+on CK+ (`$DATA/ckplus`: sequences from neutral to apex, apex stills) and JAFFE (`$DATA/jaffe`:
+stills, onsets cross-faded between a person's neutral and other stills) without the fold's people,
+and on a share of the web faces, {fold_seconds} s for {seeds} seeds together. Networks over pixels
+(3D-CNN, ConvLSTM) have no encoder, see lab faces alone and have more time in each fold. Within a
+budget the learning rate falls to zero, whatever was reached.
+
+**What is measured.** On the people of the fold: the label after 20 to 100 % of the frames of
+CK+'s complete sequences, its mean over the five points; how the intensity of the sequence's class
+follows E2's target (correlation, mean absolute error; the target is made of the row's own
+encoder, so it is not the same for every backbone); the stills of six classes, as sequences of one
+frame. All figures are means over the seeds; ± is the standard deviation over them. In brackets:
+95 % intervals over the {n} sequences, by bootstrap. They are wide: rows whose intervals lie
+within each other are not ranked by this table.
+
+**The budgets are short.** The encoders get a small share of the training of the shipped model,
+and 32 pixels instead of 48; they never see a lab face. What is slow sees little: the seed's
+network needs 64 pixels, four times as many as the others get. These figures compare networks under
+equal time; they are not those of the shipped model. A star marks what ran out of time before the
+configured epochs or steps.
+
+- *CNN alone* is a linear layer over what is kept of a frame, which begins as the six logits; *web
+  faces only* leaves it at that, the others train it on the same episodes as all rows.
+- *LSTM(n) on 512 features* is a plain CNN-LSTM with a dense layer and a softmax behind it.
+- *Seed network* is its CNN, the softmax of each frame's logits, and LSTM(6).
+- Inception-CNN to fused CNNs have the default head, with E1 + E2.
+- Multiply-adds and ms are those of one face and frame, batch of one: encoder and one step behind
+  it in LiteRT, float32, one thread. A 3D-CNN runs over its last 13 frames each time.
+'''
+
+
+def main(argv=None):
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog='python -m emotion_perception.compare',
+        description='Train and measure networks on the same folds of people, going on where an '
+                    'earlier run stopped; write the table and the plot.')
+    parser.add_argument('config', type=Path, metavar='CONFIG.yaml',
+                        help='e.g. config/training/comparison.yaml')
+    parser.add_argument('--rows', nargs='*', metavar='NAME',
+                        help='run these rows alone; none: only write the document')
+    parser.add_argument('--output', type=Path, default=Path('docs/comparison.md'), metavar='FILE',
+                        help='the document (default: %(default)s), its plot in images beside it')
+    arguments = parser.parse_args(argv)
+    try:
+        config = read_config(arguments.config)
+        comparison = Comparison(config)
+        names = list(comparison.rows) if arguments.rows is None else arguments.rows
+        unknown = [name for name in names if name not in comparison.rows]
+        if unknown:
+            raise ValueError(f'there is no row {", ".join(unknown)}; there are: '
+                             f'{"; ".join(comparison.rows)}')
+        results = {name: comparison.result(name) for name in comparison.rows}
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        parser.error(f'{arguments.config}: {error}')
+    for name in names:
+        try:
+            results[name] = comparison.run(name)
+        except (OSError, DatasetError) as error:
+            parser.error(f'{arguments.config}: {error}')
+        write(arguments.output, config, results)
+    write(arguments.output, config, results)
+    print(accuracy_table(results))
+
+
+def write(path, config, results):
+    """Write the document, and the plot beside it.
+
+    :param results: {row: figures, None where it has not been run}.
+    """
+    done = {name: row for name, row in results.items() if row}
+    counts = sorted({row['n'] for row in done.values()})
+    text = TEXT.format(folds=config['folds'], stills_seconds=config['stills_seconds'],
+                       fold_seconds=config['fold_seconds'], seeds=len(config['seeds']),
+                       n=', '.join(map(str, counts)) or 'held-out')
+    if done:
+        image = path.parent / IMAGE
+        image.parent.mkdir(parents=True, exist_ok=True)
+        plot(done).savefig(image, dpi=120)
+        text += (f'\n## Accuracy [%] on people never trained on\n\n{accuracy_table(results)}\n'
+                 f'\n![mean accuracy and time a frame of each row]({IMAGE})\n'
+                 f'\n## Cost and budget\n\n{cost_table(done)}\n')
+    missing = [name for name, row in results.items() if not row]
+    if missing:
+        text += '\n## Not run\n\n' + ''.join(f'- {name}\n' for name in missing)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def accuracy_table(results):
+    """Return the accuracies and intensities of the rows that have been run, as Markdown."""
+    rows = {name: row for name, row in results.items() if row}
+    sets = sorted({name for row in rows.values() for name in row['stills']})
+    head = ['row', *(f'{percent} %' for percent in PERCENTS), 'mean of five',
+            'intensity: correlation', 'error', *(f'{name} stills' for name in sets)]
+    lines = []
+    for name, row in rows.items():
+        low, high = (100 * end for end in row['mean_interval'])
+        lines.append([
+            name, *(f'{100 * share:.0f}' for share in row['accuracy_at'].values()),
+            f'{_with_spread(row["mean"], row["mean_of_seeds"])} ({low:.0f} .. {high:.0f})',
+            *(f'{row[figure]:.3f}' if figure in row else '-'
+              for figure in ('intensity_correlation', 'intensity_mae')),
+            *(_with_spread(row['stills'][name]['accuracy_6'], row['stills'][name]['of_seeds'])
+              if name in row['stills'] else '-' for name in sets)])
+    return _table(head, lines)
+
+
+def cost_table(rows):
+    """Return what the rows cost and which budgets they had, as Markdown."""
+    head = ['row', 'parameters', 'multiply-adds [M]', 'ms', 'stills: budget [s]', 'epochs',
+            'fold: budget [s]', 'steps a seed', 'trained [s]']
+    lines = []
+    for name, row in rows.items():
+        settings, stills = row['settings'], row['settings'].get('encoder')
+        lines.append([
+            name, f'{row["parameters"]:,}', f'{row["multiply_adds"] / 1e6:.1f}',
+            f'{row["ms"]:.2f}', *(
+                [f'{stills["seconds"]}', _reached(row['stills_epochs'], stills['epochs'], 1)]
+                if stills else ['-', '-']),
+            f'{settings["fold_seconds"] if settings["steps"] else 0}',
+            _reached(row['steps'], settings['steps'], 0),
+            f'{row["stills_seconds"]:.0f} + {row["folds_seconds"]:.0f}'])
+    return _table(head, lines)
+
+
+def plot(rows):
+    """Draw the mean accuracy of each row with its interval, beside its time a frame."""
+    figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout='constrained')
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    for place, row in enumerate(rows.values()):
+        low, high = row['mean_interval']
+        left.plot([100 * low, 100 * high], [place, place], color='0.6')
+        left.plot([100 * share for share in row['mean_of_seeds']],
+                  [place] * len(row['mean_of_seeds']), '|', color='tab:blue')
+        left.plot(100 * row['mean'], place, 'o', color='tab:blue')
+        right.barh(place, row['ms'], color='tab:blue')
+    left.set_yticks(range(len(rows)), rows)
+    left.invert_yaxis()
+    left.set_xlabel('mean accuracy at 20 to 100 % of the frames [%]\n'
+                    '(line: 95 % interval, ticks: seeds)')
+    left.grid(axis='x', alpha=0.3)
+    right.set_xlabel('ms a face and frame\n(one thread)')
+    right.grid(axis='x', alpha=0.3)
+    return figure
+
+
+def _with_spread(mean, of_seeds):
+    middle = sum(of_seeds) / len(of_seeds)
+    spread = (sum((value - middle) ** 2 for value in of_seeds) / max(len(of_seeds) - 1, 1)) ** 0.5
+    return f'{100 * mean:.1f} ± {100 * spread:.1f}'
+
+
+def _reached(done, configured, digits):
+    return f'{done:.{digits}f} of {configured}{"*" if done < configured else ""}'
+
+
+def _table(head, rows):
+    lines = [head, ['---'] + ['---:'] * (len(head) - 1), *rows]
+    return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,183 @@
+"""Networks side by side: the same people held out, the same budgets of time.
+
+The encoders see web faces alone, so that one training of each serves every fold; they stay as
+they are while what stands behind them is trained on the people of the other folds. A budget is
+in seconds: a slow network sees less, as it would wherever it is trained.
+"""
+import json
+import os
+from functools import cache, cached_property
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from emotion_perception.datasets import load
+from emotion_perception.learning.budgeted import Budget, SequenceTrainer, train_encoder
+from emotion_perception.learning.export import read_weights, write_weights
+from emotion_perception.learning.held_out import Answers, Crops, Faces, figures
+from emotion_perception.learning.networks import BACKBONES, GreyEncoder
+from emotion_perception.learning.recipe import LabFaces
+from emotion_perception.learning.sequence_networks import (
+    milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
+from emotion_perception.learning.targets import stills_from
+
+
+class Comparison:
+    """A configuration's rows. A row whose result stands in ``run_dir`` is not run again.
+
+    :param config: dict with ``run_dir``; ``sets`` (``web``, and ``lab``, a list); ``folds``;
+        ``seeds``; ``stills`` and ``temporal``, settings of both trainings; ``stills_seconds`` and
+        ``fold_seconds``, their budgets, the latter shared by the seeds of a fold; and ``rows``:
+        {name: {``network``, where it reads an encoder's output ``backbone``, perhaps
+        ``mean_so_far``; further keys replace those of ``temporal`` and ``fold_seconds``}}.
+    :raises ValueError: when a row asks for what there is not.
+    """
+
+    def __init__(self, config):
+        self.rows = config['rows']
+        for name, row in self.rows.items():
+            _check(name, row)
+        self._config = config
+        self._run_dir = Path(config['run_dir'])
+        self._backbone, self._faces = None, {}
+
+    def run(self, name):
+        """Train and measure a row, where that has not been done; return its figures."""
+        if self.result(name) is None:
+            print(name, flush=True)
+            _write(self._path(name), self._measured(name))
+        return self.result(name)
+
+    def result(self, name):
+        """Return the figures of a row, a dict; None while it has not been run.
+
+        :raises ValueError: when they are those of another configuration.
+        """
+        return _read(self._path(name), self._settings(name))
+
+    def _path(self, name):
+        plain = ''.join(c if c.isalnum() else '_' for c in name)
+        return self._run_dir / 'rows' / f'{plain}.json'
+
+    def _settings(self, name):
+        row = self.rows[name]
+        shared = {key: self._config[key] for key in ('folds', 'seeds', 'fold_seconds')}
+        settings = {'lab': self._config['sets']['lab'],
+                    **shared, **self._config['temporal'], **row}
+        if 'backbone' in row:
+            settings['encoder'] = self._encoder_settings(row['backbone'])
+        return settings
+
+    def _encoder_settings(self, backbone):
+        stills = dict(self._config['stills'])
+        changed = stills.pop('changed', {}).get(backbone, {})
+        return {'backbone': backbone, 'web': self._config['sets']['web'],
+                'seconds': self._config['stills_seconds'], **stills, **changed}
+
+    @cached_property
+    def _web(self):
+        return load(self._config['sets']['web'], 'stills')
+
+    @cached_property
+    def _lab(self):
+        return LabFaces(self._config['sets']['lab'], [], self._config['folds'])
+
+    def _measured(self, name):
+        settings = self._settings(name)
+        make, reads = NETWORKS[settings['network']]
+        encoder = self._encoder(settings.get('encoder'))
+        faces, seeds = self._faces[reads], settings['seeds']
+        trainer = SequenceTrainer(make, SHAPES[reads], settings)
+        answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
+        for fold in range(settings['folds']):
+            def draw(rng, fold=fold):
+                return faces.draw(rng, fold, settings)
+            for seed, of_seed in zip(seeds, answers):
+                steps.append(trainer.train(draw, seed, Budget(
+                    settings['steps'], settings['fold_seconds'] / len(seeds))))
+                of_seed.add(faces, fold, trainer.network, settings.get('mean_so_far', False))
+        seconds = perf_counter() - start
+        found = figures(answers, settings['network'] in WITH_INTENSITY)
+        cost = _cost_of_a_frame(settings['network'])
+        print(f'  mean {found["mean"]:.3f}, {np.mean(steps):.0f} steps, {seconds:.0f} s',
+              flush=True)
+        return {'settings': settings, **found,
+                'parameters': encoder['parameters'] + trainer.network.count_params(),
+                'multiply_adds': encoder['multiply_adds'] + cost['multiply_adds'],
+                'ms': encoder['ms'] + cost['ms'],
+                'stills_epochs': encoder['epochs'], 'stills_seconds': encoder['seconds'],
+                'steps': float(np.mean(steps)), 'folds_seconds': seconds}
+
+    def _encoder(self, settings):
+        """Train an encoder, or find it; encode all faces. Return what it is and costs."""
+        if settings is None:
+            if 'grey' not in self._faces:
+                crops = Crops([], self._lab, self._config['temporal'], PIXELS)
+                # E2 is not trained on pixels; the target made of them is never looked at.
+                self._faces['grey'] = Faces(crops, crops.grey,
+                                            crops.grey.reshape(len(crops.grey), -1))
+            return {'parameters': 0, 'multiply_adds': 0, 'ms': 0.0, 'epochs': None,
+                    'seconds': 0.0}
+        path = self._run_dir / 'encoders' / f'{settings["backbone"]}.npz'
+        if _read(path.with_suffix('.json'), settings) is None:
+            print(f'  {settings["backbone"]} on web faces, {settings["seconds"]} s', flush=True)
+            start = perf_counter()
+            model, epochs = train_encoder(settings, stills_from(self._web), settings['seconds'])
+            seconds = perf_counter() - start
+            write_weights(path, model)
+            network = GreyEncoder(model, settings['size']).network
+            _write(path.with_suffix('.json'), {
+                'settings': settings, 'epochs': epochs, 'seconds': seconds,
+                'parameters': network.count_params(), 'multiply_adds': multiply_adds(network),
+                'ms': milliseconds(network)})
+        if self._backbone != settings['backbone']:  # rows of one backbone follow each other
+            encode = GreyEncoder(read_weights(path), settings['size'])
+            crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
+            kept, features = encode(crops.grey)
+            self._faces |= {'kept': Faces(crops, kept, features),
+                            'features': Faces(crops, features, features)}
+            self._backbone = settings['backbone']
+        return _read(path.with_suffix('.json'), settings)
+
+
+def _check(name, row):
+    network = row.get('network')
+    if network not in NETWORKS:
+        raise ValueError(f'row {name!r}: there is no network {network!r}, but '
+                         f'{", ".join(NETWORKS)}')
+    if NETWORKS[network][1] == 'grey':
+        if 'backbone' in row:
+            raise ValueError(f'row {name!r}: {network} reads the crops themselves; leave out '
+                             'the backbone')
+    elif row.get('backbone') not in BACKBONES:
+        raise ValueError(f'row {name!r}: {network} needs a backbone, one of '
+                         f'{", ".join(BACKBONES)}, not {row.get("backbone")!r}')
+    if (row.get('e2') or row.get('e3')) and network not in WITH_INTENSITY:
+        raise ValueError(f'row {name!r}: only {", ".join(WITH_INTENSITY)} can be trained with '
+                         'E2 and the third term')
+
+
+@cache
+def _cost_of_a_frame(network):
+    model = one_frame(network)
+    return {'multiply_adds': multiply_adds(model), 'ms': milliseconds(model)}
+
+
+def _read(path, settings):
+    """Return a result, None where there is none."""
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text())
+    if found['settings'] != settings:
+        raise ValueError(f'{path} is the result of other settings: take another run_dir, or '
+                         'remove that file')
+    return found
+
+
+def _write(path, result):
+    """Write a result, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix('.partial')
+    partial.write_text(json.dumps(result, indent=1) + '\n')
+    os.replace(partial, path)
