@@ -45,7 +45,6 @@ def main():
             publishers[camera].publish(message)
             stamps[camera].append(now.nanoseconds)
             turn += 1
-        # Before Fast DDS takes down its connections, which may never end (see end_in_time).
         with open(sys.argv[5], 'w') as file:
             json.dump(stamps, file)
 

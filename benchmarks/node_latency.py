@@ -15,7 +15,7 @@ import tempfile
 from time import monotonic, sleep, time_ns
 
 import emotion_perception
-from emotion_perception.nodes.transport import fast_dds_settings
+from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 from scenes import RATE, compose
 
 CAMERAS = (1, 4)
@@ -24,18 +24,13 @@ WIDTH, HEIGHT = 640, 480
 SETTLING = 4.0      # [s] after the first result
 PATIENCE = 60.0     # [s] that a first result is waited for
 
-# A node that is never destroyed and so holds the connections of Fast DDS, which may wait for ever
-# when it takes them down (see end_in_time in nodes/running.py).
-_STAYING = []
-
 
 def node_rows(actors, seconds, model):
     """Measure each number of cameras with each number of faces for so many seconds."""
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    os.environ.update(fast_dds_settings())
+    os.environ.update(FAST_DDS_SETTINGS)
     import rclpy    # reads the environment
     rclpy.init()
-    _STAYING.append(rclpy.create_node('benchmark'))
     rows = []
     for faces in FACES:
         scene = compose(actors, faces, WIDTH, HEIGHT, int(5 * RATE))

@@ -26,8 +26,7 @@ from emotion_perception.drawing import draw_faces
 from emotion_perception.emotions import TrackState
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
-from emotion_perception.nodes.running import ENDED_WELL
-from emotion_perception.nodes.transport import fast_dds_settings
+from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 
 #: Images a second that are published.
 RATE = 30
@@ -170,11 +169,11 @@ def run(arguments, results, recording):
                     display.update(results)
             except KeyboardInterrupt:
                 print('stopping')
-        if publisher.returncode not in ENDED_WELL:
+        if publisher.returncode:
             raise RuntimeError('the video publisher has failed, see its message above')
         published = len(read_stamps(recording))
         wait_until(lambda: len(results.messages) >= published, results, node, END_LIMIT)
-    if node.returncode not in ENDED_WELL:
+    if node.returncode:
         raise RuntimeError(f'the emotion node ended with exit code {node.returncode}')
     if not results.messages:
         raise RuntimeError(f'no result for {published} images; '
@@ -245,20 +244,15 @@ def annotate(recording, messages, output):
 def main():
     """Run the demo; the exit code is 1 when too few results came or a process failed."""
     arguments = parse_arguments()
-    os.environ.update(fast_dds_settings())
+    os.environ.update(FAST_DDS_SETTINGS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     output = arguments.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
         (output / name).unlink(missing_ok=True)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    problem = show(arguments, output)
-    if problem:
-        print(problem, file=sys.stderr)
-    sys.stdout.flush()
-    # The other processes have ended. Whether Fast DDS can take down its connections to them
-    # (see end_in_time) must not decide on how the demo ends.
-    os._exit(1 if problem else 0)
+    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
+        problem = show(arguments, output)
+    sys.exit(problem or 0)
 
 
 def show(arguments, output):

@@ -1,5 +1,7 @@
 """Start emotion_node on one camera, or on the cameras of a parameter file."""
-from emotion_perception.nodes.transport import fast_dds_settings
+import os
+
+from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -41,13 +43,12 @@ def generate_launch_description():
             description='Least severity that is logged.'),
         DeclareLaunchArgument(
             'large_data', default_value='true', choices=BOOLEAN,
-            description='Let Fast DDS carry whole images between processes '
-                        '(FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA), of which its default loses most, '
-                        'and connect them sooner (config/fastdds.xml). '
-                        'The camera driver has to be started with the same settings.'),
+            description='Let Fast DDS carry whole images, most of which it loses as it comes: '
+                        'sets FASTDDS_BUILTIN_TRANSPORTS, where it is not set. A camera driver '
+                        'that is started elsewhere needs the same, see the README.'),
         *(SetEnvironmentVariable(name, value,
                                  condition=IfCondition(LaunchConfiguration('large_data')))
-          for name, value in fast_dds_settings().items()),
+          for name, value in FAST_DDS_SETTINGS.items() if name not in os.environ),
         OpaqueFunction(function=emotion_node),
     ])
 

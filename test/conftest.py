@@ -1,7 +1,6 @@
 """What several test files need."""
 import os
 from pathlib import Path
-import sys
 
 import pytest
 
@@ -25,28 +24,10 @@ def data_dir():
 
 @pytest.fixture(scope='session')
 def ros():
-    """Initialise ROS in this process and in those it starts, on a domain of their own.
-
-    A node that stays holds the connections of Fast DDS: it sometimes waits for ever when it takes
-    them down (see ``end_in_time`` in nodes/running.py), so that is left to the process's end.
-    """
+    """Initialise ROS in this process and in those it starts, on a domain of their own."""
     rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
-    from emotion_perception.nodes.transport import fast_dds_settings
-    os.environ.update(fast_dds_settings())
-    rclpy.init()
-    return rclpy.create_node('tests')
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config):
-    """End without the middleware's own end, which may never come."""
-    rclpy = sys.modules.get('rclpy')
-    if rclpy and rclpy.ok():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(config.exit_status)
-
-
-def pytest_sessionfinish(session, exitstatus):
-    session.config.exit_status = int(exitstatus)
+    from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
+    os.environ.update(FAST_DDS_SETTINGS)
+    with rclpy.init():
+        yield

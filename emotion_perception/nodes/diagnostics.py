@@ -10,6 +10,8 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.qos import qos_policy_name_from_kind
 
+from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
+
 #: Seconds between two reports.
 PERIOD = 1.0
 
@@ -166,8 +168,8 @@ class Diagnostics:
         if counts.incompatible_qos:
             return (f'no image on {counts.topic}: the publisher offers incompatible QoS, '
                     f'policy {counts.incompatible_qos}')
-        return (f'no image on {counts.topic} though it is published. Large images over Fast DDS '
-                'need FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA for publisher and node')
+        return (f'no image on {counts.topic} though it is published. Over Fast DDS the publisher of '
+                f'large images needs {" ".join(map("=".join, FAST_DDS_SETTINGS.items()))}')
 
     def _log_silence(self, name, reason):
         """Log once why a camera is silent, and when its images arrive again.

@@ -1,10 +1,8 @@
 """The life of a node's process, from its parameters to its exit code."""
 from contextlib import contextmanager, suppress
-import os
 import signal
 import sys
 from time import sleep
-import traceback
 
 import rclpy
 from rclpy.exceptions import NotInitializedException, ParameterException
@@ -17,27 +15,19 @@ END_LIMIT = 3
 #: Seconds after a signal within which ROS counts as shut down.
 SHUTDOWN_LIMIT = 0.2
 
-#: Exit codes of a process that has done its work.
-ENDED_WELL = (0, -signal.SIGALRM)
-
 
 @contextmanager
 def end_in_time():
     """See to it that the process ends soon after this context, by SIGALRM if need be.
 
-    Fast DDS 3.2 sometimes waits for ever on its own mutex while it takes down the TCP channels
-    that LARGE_DATA brings (TCPChannelResourceBasic::disconnect), and Python waits with it, so
-    that only the kernel can end that. No work is left by then. After an error the process ends
-    here and now with code 1, lest its traceback be lost in that wait.
+    With the transport LARGE_DATA, which is not ours but may be the user's, Fast DDS 3.2 sometimes
+    waits for ever on its own mutex while it takes down its TCP channels
+    (TCPChannelResourceBasic::disconnect), and Python waits with it, so that only the kernel can
+    end that. No work is left by then.
     """
     try:
         yield
     finally:
-        error = sys.exc_info()[1]
-        if isinstance(error, Exception) and not isinstance(error, ExternalShutdownException):
-            traceback.print_exception(error)
-            sys.stderr.flush()
-            os._exit(1)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(END_LIMIT)
 
@@ -58,8 +48,7 @@ def run(name, node_type):
                 node = node_type()
             except (ParameterException, ValueError, OSError) as error:
                 get_logger(name).fatal(str(error))
-                # Not through the middleware's own end (see end_in_time): the code must be 1.
-                os._exit(1)
+                sys.exit(1)
             with node.running():
                 executor.add_node(node)
                 executor.spin_until_future_complete(node.finished)
