@@ -83,7 +83,7 @@ class Model:
         self._batch = None
 
     def encode(self, crops):
-        """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,21]."""
+        """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,27]."""
         return self._run(crops, self._kept)
 
     def features(self, crops):
@@ -94,21 +94,21 @@ class Model:
         """Classify the next frame of several faces.
 
         :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
-        :param kept: float32 [n,21], what ``encode`` gave.
+        :param kept: float32 [n,27], what ``encode`` gave.
         :return: scores float32 [n,6] that sum to 1, and intensities float32 [n,6], 0..1.
         """
         scores, values = self._head.advance(windows, kept)
         return scores, values.clip(0, 1)
 
     def classify(self, sequences):
-        """Classify the newest frame of whole sequences, list of float32 [frames,21]."""
+        """Classify the newest frame of whole sequences, list of float32 [frames,27]."""
         results = [self.classify_all(kept) for kept in sequences]
         return tuple(np.stack([part[-1] for part in parts]) for parts in zip(*results))
 
     def classify_all(self, kept, window=100):
         """Classify every frame of one sequence, as if it had been watched live.
 
-        :param kept: float32 [frames,21].
+        :param kept: float32 [frames,27].
         :return: scores and intensities, float32 [frames,6] each.
         """
         scores, values = self._head.every(kept, window)

@@ -13,11 +13,13 @@ oldest window's state is the result, and equals that of the whole-window network
 import numpy as np
 
 #: What the encoder gives for a frame: logits of the six classes, of the eight (FER+: the six,
-#: neutral, contempt), of the seven (FER2013: the six, neutral).
-SIX, EIGHT, SEVEN = slice(0, 6), slice(6, 14), slice(14, 21)
-KEPT = 21
+#: neutral, contempt), of the seven (FER2013: the six, neutral), and the readout of change: what
+#: tells the six classes by how a face differs from its neutral look.
+SIX, EIGHT, SEVEN, CHANGE = slice(0, 6), slice(6, 14), slice(14, 21), slice(21, 27)
+KEPT = 27
 _NEUTRAL = 6
 UNITS = 6
+_COMPARED = 2 * UNITS   # the six logits and the readout of change
 
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
@@ -39,20 +41,24 @@ def neutral_evidence(kept):
 class Windows:
     """The states of the windows of one face: one for each of its last ``limit`` frames.
 
-    Row by row: hidden state (6), cell (6), weighted sum of logits (6), sum of weights (1).
+    In a row: hidden state (6), cell (6), weighted sum of what a frame is compared in (12), sum of
+    weights (1).
     """
 
     def __init__(self, limit):
-        self._states = np.zeros((limit, 3 * UNITS + 1), np.float32)
+        self._states = np.zeros((limit, 2 * UNITS + _COMPARED + 1), np.float32)
         self._frames = 0
 
     def __len__(self):
         """Return the frames in the longest window."""
         return min(self._frames, len(self._states))
 
-    def begin(self):
-        """Begin a window with a new frame, in place of one that is full; return all states."""
-        self._states[self._frames % len(self._states)] = 0
+    def begin(self, state):
+        """Begin a window with a new frame, in place of one that is full; return all states.
+
+        :param state: what a window begins with, see TemporalHead.
+        """
+        self._states[self._frames % len(self._states)] = state
         self._frames += 1
         return self._states[:len(self)]
 
@@ -65,9 +71,13 @@ class Windows:
 class TemporalHead:
     """The trained head.
 
-    :param weights: dict of arrays: ``kernel`` [inputs,24], ``recurrent`` [6,24], ``bias`` [24]
+    :param weights: dict of arrays: ``kernel`` [19,24] (rows: six logits, their difference to the
+        neutral look, that of the readout of change, neutral evidence), ``recurrent`` [6,24],
+        ``bias`` [24]
         (gates in Keras' order: input, forget, cell, output), ``sharpness`` (scalar k of
         softmax(k h)), ``neutral_pull`` (scalar, how strongly neutral frames make the reference),
+        ``prior`` [12] (the neutral look of people at large: logits, change), ``prior_weight``
+        (scalar, what it weighs in the reference beside the frames),
         ``offset`` [6] and ``scale`` (scalar), which bring the six logits to the head's range.
     """
 
@@ -80,28 +90,31 @@ class TemporalHead:
         self._pull = np.float32(weights['neutral_pull'])
         self._offset = np.asarray(weights['offset'], np.float32)
         self._scale = np.float32(weights['scale'])
+        prior = np.asarray(weights['prior']) * weights['prior_weight']
+        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, weights['prior_weight']])
 
     def advance(self, windows, kept):
         """Move faces on by one frame.
 
         :param windows: list of :class:`Windows`, one a face; they are changed.
-        :param kept: float32 [n,21], the new frame of each.
+        :param kept: float32 [n,27], the new frame of each.
         :return: scores float32 [n,6] that sum to 1, and the LSTM's values float32 [n,6], -1..1.
         """
         logits = (kept[:, SIX] + self._offset) * self._scale
         neutral = neutral_evidence(kept)
         weight = np.exp(self._pull * neutral.clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
+        compared = np.concatenate([logits, kept[:, CHANGE]], -1)
         # All windows of a face see the same frame; only the reference differs between them.
-        gates = np.concatenate([logits, logits, neutral], -1) @ self._kernel + self._bias
+        gates = np.concatenate([logits, compared, neutral], -1) @ self._kernel + self._bias
 
-        parts = [face.begin() for face in windows]
+        parts = [face.begin(self._fresh) for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
         hidden, cell, sums = np.split(np.concatenate(parts), (UNITS, 2 * UNITS), axis=1)
         # The face's own neutral look: the mean of the window's frames, the more neutral ones
-        # counting more. Subtracting it leaves what has changed in the face.
-        sums = sums + np.concatenate([weight * logits, weight], -1)[face_of]
-        reference = sums[:, :UNITS] / sums[:, UNITS:]
-        gate = np.tanh(gates[face_of] - reference @ self._kernel[UNITS:2 * UNITS]
+        # counting more, and of people's look at large. Subtracting it leaves what has changed.
+        sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
+        reference = sums[:, :_COMPARED] / sums[:, _COMPARED:]
+        gate = np.tanh(gates[face_of] - reference @ self._kernel[UNITS:UNITS + _COMPARED]
                        + hidden @ self._recurrent)
         gate *= _GATE_SCALE
         gate += _GATE_SHIFT
@@ -118,7 +131,7 @@ class TemporalHead:
         return self._scores(values), values
 
     def every(self, kept, limit):
-        """Run one sequence, float32 [t,21]; return scores and values, [t,6], of each frame."""
+        """Run one sequence, float32 [t,27]; return scores and values, [t,6], of each frame."""
         windows = Windows(min(limit, len(kept)))
         outputs = [self.advance([windows], kept[i:i + 1]) for i in range(len(kept))]
         return tuple(np.concatenate(parts) for parts in zip(*outputs))

@@ -22,6 +22,7 @@ from emotion_perception.learning.comparison import Comparison  # noqa: E402
 from emotion_perception.learning.episodes import onset_episode  # noqa: E402
 from emotion_perception.learning.sequence_networks import (  # noqa: E402
     multiply_adds, NETWORKS, one_frame, REACH, SHAPES)
+from emotion_perception.temporal import KEPT  # noqa: E402
 
 TEMPORAL = {'steps': 5, 'stills': 3, 'sequences': 3, 'frames': 12, 'web_images': 8,
             'lab_repeats': 1, 'noise': 0.05, 'learning_rate': 0.01, 'e2': 0.0, 'e3': 0.0, 'seed': 1}
@@ -97,9 +98,9 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert rows['default']['steps'] == 5 and rows['CNN alone']['steps'] == 0
     assert rows['default']['stills_epochs'] >= 1 and rows['3D-CNN']['stills_epochs'] is None
     assert rows['CNN alone']['mean_of_seeds'][0] == rows['CNN alone']['mean_of_seeds'][1]
-    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads; then the linear layer over 21.
-    encoder = 9 * 8 * 16 + 8 * 512 + 512 * 21
-    assert rows['CNN alone']['multiply_adds'] == encoder + 21 * 6
+    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads; then the linear layer over what is kept.
+    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT
+    assert rows['CNN alone']['multiply_adds'] == encoder + KEPT * 6
 
     # All is there: nothing is loaded, nothing is trained.
     monkeypatch.setattr(comparison, 'load', None)
@@ -242,12 +243,12 @@ def test_a_network_takes_batches_of_any_shape_once_it_is_traced(name):
 
 def test_the_cnn_alone_begins_as_its_logits():
     network = NETWORKS['each_frame'][0]()
-    kept = np.random.default_rng(0).normal(size=(1, 3, 21)).astype(np.float32)
+    kept = np.random.default_rng(0).normal(size=(1, 3, KEPT)).astype(np.float32)
     np.testing.assert_allclose(np.array(network(kept)), kept[..., :6], atol=1e-6)
 
 
 @pytest.mark.parametrize('name, expected', [
-    ('each_frame', 21 * 6), ('head', (13 + 6) * 24), ('seed_head', (6 + 6) * 24),
+    ('each_frame', KEPT * 6), ('head', (19 + 6) * 24), ('seed_head', (6 + 6) * 24),
     ('lstm_32', (512 + 32) * 128 + 32 * 6),
     # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
     ('cnn_3d', 45 * (16 * (REACH - 4) * 16 ** 2 + 16 * 32 * (REACH - 8) * 8 ** 2
@@ -259,10 +260,10 @@ def test_multiply_adds(name, expected):
 
 def test_each_training_begins_afresh():
     def draw(rng):
-        kept = rng.normal(0, 1, (4, 6, 21)).astype(np.float32)
+        kept = rng.normal(0, 1, (4, 6, KEPT)).astype(np.float32)
         return [onset_episode(k, rng.normal(size=(6, 8)), EMOTIONS[i]) for i, k in enumerate(kept)]
 
-    trainer = SequenceTrainer(NETWORKS['head'][0], (21,), {
+    trainer = SequenceTrainer(NETWORKS['head'][0], (KEPT,), {
         'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2})
     found = []
     for seed in (1, 2, 1):

@@ -16,6 +16,7 @@ from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
 from emotion_perception.learning import networks, recipe, stills  # noqa: E402
 from emotion_perception.learning.augmentation import augment, resize  # noqa: E402
+from emotion_perception.learning.change import change_readout, DEVIATION  # noqa: E402
 from emotion_perception.learning.episodes import (  # noqa: E402
     grey_variants, held_episode, live_episode, LONGEST, onset_episode, onset_frames,
     vote_intensity)
@@ -24,7 +25,7 @@ from emotion_perception.learning.objectives import e1, e2, e3  # noqa: E402
 from emotion_perception.learning.targets import (  # noqa: E402
     EIGHT, FER2013_VOTES, SEVEN, SMOOTHING, stills_from)
 from emotion_perception.learning.temporal import HeadNetwork, train_head  # noqa: E402
-from emotion_perception.temporal import KEPT  # noqa: E402
+from emotion_perception.temporal import CHANGE, KEPT  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -141,7 +142,7 @@ def e1_alone():
 def test_e2_moves_the_lstms_weights_and_nothing_else(e1_alone):
     both = train_head(draw, {**HEAD, 'e2': 1.0})
     lstm = {id(weight) for head in (e1_alone, both) for weight in head.lstm.weights}
-    assert len(e1_alone.trainable_variables) == 7
+    assert len(e1_alone.trainable_variables) == 9
     for without, with_e2 in zip(e1_alone.trainable_variables, both.trainable_variables):
         same = np.array_equal(without.numpy(), with_e2.numpy())
         assert same != (id(without) in lstm), without.path
@@ -365,10 +366,32 @@ def test_the_grey_encoder_reads_weights_of_the_one_for_crops(tiny):
                                  interpolation=cv2.INTER_CUBIC)[None, ..., None], 3, 3)
     kept, features = networks.GreyEncoder(model)(grey_variants(crops, 48, 1, 0))
     assert kept.shape == (1, 1, KEPT) and features.shape == (1, 1, 512)
+    assert not kept[..., CHANGE].any()      # until it is fitted
     logits = model.predict(crops.astype(np.float32), verbose=0)
     np.testing.assert_allclose(
-        kept[0, 0], np.concatenate([logits[name][0] for name in ('six', 'eight', 'seven')]),
-        atol=0.02)
+        kept[0, 0], np.concatenate([logits[name][0] for name in networks.KEPT_HEADS]), atol=0.02)
+
+
+def test_the_readout_of_change_tells_classes_by_changes_alone():
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(6, 20))
+
+    def onset(label):
+        rest, strength = rng.normal(0, 5, 20), np.linspace(0, 1, 8)[None, :, None]
+        features = rest + strength * directions[label] + rng.normal(0, 0.1, (2, 8, 20))
+        return features.astype(np.float32)
+    train = [(onset(label), EMOTIONS[label]) for label in range(6) for _ in range(10)]
+    readout, offset = change_readout(train)
+    assert readout.shape == (20, 6) and readout.dtype == np.float32
+    changes = np.concatenate([f - f[:, :1] for f, _ in train])
+    assert (changes @ readout).std() == pytest.approx(DEVIATION, abs=1e-3)
+    neutral = np.concatenate([f[:, 0] for f, _ in train])
+    np.testing.assert_allclose((neutral @ readout + offset).mean(0), 0, atol=1e-3)
+    for label in range(6):      # another person, another look at rest
+        other = onset(label)
+        assert ((other - other[:, :1])[:, -1] @ readout).argmax(-1).tolist() == [label] * 2
+    with pytest.raises(ValueError, match='no onset shows anger: the readout'):
+        change_readout(train[10:])
 
 
 # --- training on stills ---------------------------------------------------------------------

@@ -12,7 +12,7 @@ LENGTHS = (1, 2, 99, 100, 101, 300)
 
 
 def random_kept(length, seed=0):
-    """Return float32 [length,21]: logits that wander, as those of a face do."""
+    """Return float32 [length,27]: logits that wander, as those of a face do."""
     rng = np.random.default_rng((seed, length))
     steps = rng.normal(0, 0.8, (length, KEPT))
     steps[0] = rng.normal(0, 3, KEPT)
@@ -22,9 +22,10 @@ def random_kept(length, seed=0):
 def random_weights(seed=0):
     """Return the weights of a head that remembers long, none of them 0."""
     rng = np.random.default_rng(seed)
-    return {'kernel': rng.normal(0, 0.5, (13, 24)), 'recurrent': rng.normal(0, 0.8, (6, 24)),
+    return {'kernel': rng.normal(0, 0.5, (19, 24)), 'recurrent': rng.normal(0, 0.8, (6, 24)),
             'bias': rng.normal(0, 1, 24) + np.repeat([0, 4, 0, 0], 6), 'sharpness': 7.0,
-            'scale': 0.6, 'neutral_pull': 0.2, 'offset': rng.normal(0, 1, 6)}
+            'scale': 0.6, 'neutral_pull': 0.2, 'offset': rng.normal(0, 1, 6),
+            'prior': rng.normal(0, 1, 12), 'prior_weight': 1.7}
 
 
 @pytest.fixture(scope='module')
@@ -50,6 +51,8 @@ def keras_head():
     head.inputs_of.scale.assign(weights['scale'])
     head.inputs_of.pull.assign(weights['neutral_pull'])
     head.inputs_of.offset.assign(weights['offset'])
+    head.inputs_of.prior.assign(weights['prior'])
+    head.inputs_of.log_prior_weight.assign(np.log(weights['prior_weight']))
     return head
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.learning.networks import build_encoder, build_stills_model
+from emotion_perception.learning.networks import KEPT_HEADS, build_encoder, build_stills_model
 from emotion_perception.learning.targets import EIGHT, SEVEN
 
 
@@ -19,12 +19,12 @@ def encoder_bytes(stills_model, int8):
 
     :param stills_model: as ``learning.networks.build_stills_model`` makes it.
     :param int8: store the weights in eight bits (activations are quantised as they come).
-    :return: bytes of a model from ``crops`` uint8 [n,64,64,3] to ``kept`` float32 [n,21]
-        (logits: six, eight, seven) and ``features`` float32 [n,512].
+    :return: bytes of a model from ``crops`` uint8 [n,64,64,3] to ``kept`` float32 [n,27]
+        (logits: six, eight, seven; change) and ``features`` float32 [n,512].
     """
     crops = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype='uint8', name='crops')
     encoder = keras.Model(stills_model.input, [
-        *(stills_model.output[head] for head in ('six', 'eight', 'seven')),
+        *(stills_model.output[head] for head in KEPT_HEADS),
         stills_model.get_layer('features').output])
     *heads, features = encoder(crops)
     converter = tf.lite.TFLiteConverter.from_keras_model(

@@ -10,6 +10,8 @@ from keras import layers
 from emotion_perception.crops import CROP_SIZE
 
 FEATURES = 512
+#: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
+KEPT_HEADS = ('six', 'eight', 'seven', 'change')
 #: Luma of ITU-R BT.601 for BGR, what OpenCV's grey conversion uses.
 GREY = (0.114, 0.587, 0.299)
 
@@ -152,11 +154,14 @@ def build_stills_model(encoder, dropout=0.3):
     """Put the heads for stills on an encoder; all outputs are logits.
 
     ``six`` (the method's classes, what the temporal head reads), ``eight`` (six + neutral +
-    contempt, FER+ votes), ``seven`` (six + neutral, FER2013 labels).
+    contempt, FER+ votes), ``seven`` (six + neutral, FER2013 labels). Beside them ``change``, which
+    is no head for stills and is not trained with them: ``learning/change.py`` sets it.
     """
     features = layers.Dropout(dropout)(encoder.output)
     heads = {name: layers.Dense(count, dtype='float32', name=name)(features)
              for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
+    heads['change'] = layers.Dense(6, kernel_initializer='zeros', trainable=False, dtype='float32',
+                                   name='change')(features)
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
 
 
@@ -172,13 +177,13 @@ class GreyEncoder:
         self.size = size or BACKBONES[backbone][1]
         grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
-        #: Grey crops [n,size,size,1] to kept [n,21] and features [n,512].
+        #: Grey crops [n,size,size,1] to kept [n,27] and features [n,512].
         self.network = keras.Model(grey.input, [
-            layers.Concatenate()([grey.output[head] for head in ('six', 'eight', 'seven')]),
+            layers.Concatenate()([grey.output[head] for head in KEPT_HEADS]),
             grey.get_layer('features').output])
 
     def __call__(self, grey):
-        """Encode float32 [...,size,size] in 0..255; return kept [...,21] and features [...,512]."""
+        """Encode float32 [...,size,size] in 0..255; return kept [...,27] and features [...,512]."""
         outputs = self.network.predict(
             grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]

@@ -11,6 +11,7 @@ import numpy as np
 from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.learning.augmentation import augment
+from emotion_perception.learning.change import change_readout
 from emotion_perception.learning.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, onset_frames, vote_intensity)
 from emotion_perception.evaluation.sequences import evaluate_sequences
@@ -22,7 +23,7 @@ from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.temporal import train_head
 from emotion_perception.recognition import Model
-from emotion_perception.temporal import SIX
+from emotion_perception.temporal import CHANGE, SIX
 
 #: Augmented variants of every sequence that the head is trained on.
 VARIANTS = 8
@@ -105,16 +106,23 @@ def adapt(base, config, web, lab, valid, run_dir):
 
 
 def head_episodes(stills_model, web, lab, config):
-    """Encode what the head is trained on; return the function that draws a batch of episodes.
+    """Set the readout of change, and encode what the head is trained on.
 
+    :param stills_model: its ``change`` is fitted to the onsets.
     :param web: samples of stills with votes.
     :param lab: samples with people: onsets, and stills from which onsets are made.
+    :return: the function that draws a batch of episodes.
     """
     encode = GreyEncoder(stills_model)
     rng = np.random.default_rng(config['seed'])
+    encoded = [(subject, label, *encode(grey_variants(frames, encode.size, VARIANTS, i)))
+               for i, (subject, label, frames) in enumerate(all_onsets(lab, rng))]
+    readout, offset = change_readout([(features, label) for _, label, _, features in encoded])
+    stills_model.get_layer('change').set_weights([readout, offset])
+    encode = GreyEncoder(stills_model)
     onsets = {}
-    for i, (subject, label, frames) in enumerate(all_onsets(lab, rng)):
-        kept, features = encode(grey_variants(frames, encode.size, VARIANTS, i))
+    for subject, label, kept, features in encoded:
+        kept[..., CHANGE] = features @ readout + offset
         onsets.setdefault(subject, []).append(
             [onset_episode(*variant, label) for variant in zip(kept, features)])
     people = sorted(onsets)
@@ -122,10 +130,13 @@ def head_episodes(stills_model, web, lab, config):
     chosen = [web[i] for i in rng.choice(len(web), config['web_images'], replace=False)]
     chosen += [s for s in lab if len(s.frames) == 1 and s.label != 'contempt'
                ] * config['lab_repeats']
-    stills, intensity = stills_from(chosen), vote_intensity(chosen)
+    stills = stills_from(chosen)
     # Augmented, since the encoder knows its own training images too well.
     kept, _ = encode(np.stack([augment(image, encode.size, rng) for image in stills.images]))
     six, six_weight = stills.targets['six'], stills.weights['six']
+    # As strong as people see an expression, divided among the classes as E1 has it: otherwise the
+    # two would pull an image on which taggers and FER2013 disagree to different classes.
+    intensity = vote_intensity(chosen).sum(1, keepdims=True) * six
 
     def draw(rng):
         episodes = []

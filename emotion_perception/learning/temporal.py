@@ -9,16 +9,24 @@ from keras import layers, ops
 
 from emotion_perception.learning.episodes import LONGEST
 from emotion_perception.learning.objectives import e1, e2, e3
-from emotion_perception.temporal import EIGHT, KEPT, NEUTRAL_LIMIT, SIX, UNITS
+from emotion_perception.temporal import CHANGE, EIGHT, KEPT, NEUTRAL_LIMIT, SIX, UNITS
 
 
 class HeadInputs(layers.Layer):
-    """Kept frames [n,t,21] to what the LSTM reads: logits, change of logits, neutral evidence."""
+    """Kept frames [n,t,27] to what the LSTM reads, [n,t,19].
+
+    The six logits; their difference, and that of the readout of change, to the face's neutral look;
+    the evidence for neutral.
+    """
 
     def build(self, shape):
         self.offset = self.add_weight(shape=(UNITS,), initializer='zeros', name='offset')
         self.scale = self.add_weight(shape=(), initializer=_constant(0.5), name='scale')
         self.pull = self.add_weight(shape=(), initializer=_constant(1.0), name='neutral_pull')
+        # What is taken for a face's neutral look before it was seen.
+        self.prior = self.add_weight(shape=(2 * UNITS,), initializer='zeros', name='prior')
+        self.log_prior_weight = self.add_weight(shape=(), initializer='zeros',
+                                                name='log_prior_weight')
 
     def call(self, kept):
         logits = (kept[..., SIX] + self.offset) * self.scale
@@ -26,12 +34,15 @@ class HeadInputs(layers.Layer):
         others = ops.concatenate([eight[..., :6], eight[..., 7:]], -1)
         neutral = eight[..., 6:7] - ops.logsumexp(others, -1, keepdims=True)
         weight = ops.exp(self.pull * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
-        reference = ops.cumsum(weight * logits, 1) / ops.cumsum(weight, 1)
-        return ops.concatenate([logits, logits - reference, neutral], -1)
+        compared = ops.concatenate([logits, kept[..., CHANGE]], -1)
+        prior_weight = ops.exp(self.log_prior_weight)
+        reference = ((ops.cumsum(weight * compared, 1) + prior_weight * self.prior)
+                     / (ops.cumsum(weight, 1) + prior_weight))
+        return ops.concatenate([logits, compared - reference, neutral], -1)
 
 
 class HeadNetwork(keras.Model):
-    """Kept frames [n,t,21] to the LSTM's values [n,t,6] in -1..1."""
+    """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -61,6 +72,8 @@ class HeadNetwork(keras.Model):
         return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
                 'sharpness': float(self.sharpness), 'scale': float(self.inputs_of.scale),
                 'neutral_pull': float(self.inputs_of.pull),
+                'prior': self.inputs_of.prior.numpy(),
+                'prior_weight': float(ops.exp(self.inputs_of.log_prior_weight)),
                 'offset': self.inputs_of.offset.numpy()}
 
 
