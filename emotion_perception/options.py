@@ -55,7 +55,7 @@ OPTIONS = (
            'Also report faces that have not been seen often enough to be confirmed', live=True),
     Option('sequence_limit', 100, 'Frames of a face that the network looks back on',
            1, 100, unit='frames'),
-    Option('neutral_threshold', 0.35,
+    Option('neutral_threshold', 0.4,
            'Intensity below which the label of a face is neutral', 0.0, 1.0, live=True),
     Option('threads', 1, 'Threads of the network', 1, 16),
 )

@@ -107,7 +107,7 @@ def published(model, frames):
     for frame in frames:
         scores, intensities = model.advance([windows], model.encode(frame[None]))
         top = scores[0].argmax()
-        labels.append(EMOTIONS[top] if intensities[0, top] >= .35 else 'neutral')
+        labels.append(EMOTIONS[top] if intensities[0, top] >= .4 else 'neutral')
     return labels
 
 
