@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.temporal import EIGHT, KEPT, SEVEN, TemporalHead
+from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
@@ -63,6 +63,10 @@ def _description(path):
                if name not in description]
     if missing:
         raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')
+    missing = [name for name in HEAD_WEIGHTS if name not in description['head']]
+    if missing:
+        raise ValueError(f'{path}: the head lacks {", ".join(missing)}: it was made by another '
+                         'version of the package; train it anew, or take the shipped model')
     return description
 
 

@@ -21,6 +21,10 @@ _NEUTRAL = 6
 UNITS = 6
 _COMPARED = 2 * UNITS   # the six logits and the readout of change
 
+#: Names of a trained head's weights, see :class:`TemporalHead`.
+HEAD_WEIGHTS = ('kernel', 'recurrent', 'bias', 'sharpness', 'neutral_pull', 'prior',
+                'prior_weight', 'offset', 'scale')
+
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
 
@@ -73,8 +77,7 @@ class TemporalHead:
 
     :param weights: dict of arrays: ``kernel`` [19,24] (rows: six logits, their difference to the
         neutral look, that of the readout of change, neutral evidence), ``recurrent`` [6,24],
-        ``bias`` [24]
-        (gates in Keras' order: input, forget, cell, output), ``sharpness`` (scalar k of
+        ``bias`` [24] (gates in Keras' order: input, forget, cell, output), ``sharpness`` (scalar k of
         softmax(k h)), ``neutral_pull`` (scalar, how strongly neutral frames make the reference),
         ``prior`` [12] (the neutral look of people at large: logits, change), ``prior_weight``
         (scalar, what it weighs in the reference beside the frames),

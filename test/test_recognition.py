@@ -104,6 +104,13 @@ def test_a_file_that_is_no_description_is_refused(copy, text):
         load_model(copy)
 
 
+def test_a_head_of_another_version_is_refused(copy):
+    head = json.loads(copy.read_text())['head']
+    del head['prior'], head['scale']
+    with pytest.raises(ValueError, match='copy.json: the head lacks prior, scale: it was made by'):
+        load_model(changed(copy, head=head))
+
+
 @pytest.mark.parametrize('count', [1, 3, MAX_BATCH, MAX_BATCH + 1, 40])
 def test_encoding_together_equals_one_by_one(model, crops, count):
     kept, features = model.encode(crops[:count]), model.features(crops[:count])
@@ -170,7 +177,6 @@ def exported(tmp_path_factory):
                                rng.normal(0, 0.2, w.shape)
                                for i, w in enumerate(layer.get_weights())])
     head = HeadNetwork()
-    head.start_as_identity()
     folder = tmp_path_factory.mktemp('export')
     models = []
     for int8 in (True, False):

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import keras
@@ -87,9 +88,19 @@ def write_weights(path, stills_model):
 
 
 def read_weights(path):
-    """Return the float32 stills model of a file that :func:`write_weights` wrote."""
-    with np.load(path) as arrays:
-        model = build_stills_model(build_encoder(str(arrays['backbone'])))
-        model.set_weights([arrays[name].astype(np.float32)
-                           for name in sorted(arrays) if name.startswith('weight_')])
+    """Return the float32 stills model of a file that :func:`write_weights` wrote.
+
+    :raises ValueError: when it is none, or holds the weights of another network.
+    """
+    try:
+        with np.load(path) as arrays:
+            model = build_stills_model(build_encoder(str(arrays['backbone'])))
+            weights = [arrays[name].astype(np.float32)
+                       for name in sorted(arrays) if name.startswith('weight_')]
+    except (KeyError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f'{path} holds no weights of a model: {error}') from error
+    if [array.shape for array in weights] != [tuple(w.shape) for w in model.weights]:
+        raise ValueError(f'{path} holds weights of another network than {model.name} is in this '
+                         'version: train it anew, or take a model of this version')
+    model.set_weights(weights)
     return model

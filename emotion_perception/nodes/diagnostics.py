@@ -168,8 +168,9 @@ class Diagnostics:
         if counts.incompatible_qos:
             return (f'no image on {counts.topic}: the publisher offers incompatible QoS, '
                     f'policy {counts.incompatible_qos}')
-        return (f'no image on {counts.topic} though it is published. Over Fast DDS the publisher of '
-                f'large images needs {" ".join(map("=".join, FAST_DDS_SETTINGS.items()))}')
+        settings = ' '.join(map('='.join, FAST_DDS_SETTINGS.items()))
+        return (f'no image on {counts.topic} though it is published. Over Fast DDS the publisher '
+                f'of large images needs {settings}')
 
     def _log_silence(self, name, reason):
         """Log once why a camera is silent, and when its images arrive again.
