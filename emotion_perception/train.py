@@ -10,7 +10,7 @@ from emotion_perception.learning.own_clips import adapt_to_clips
 from emotion_perception.learning.recipe import Recipe
 
 #: What a configuration needs; asked for at once, since some of it is used hours later.
-_KEYS = ('name', 'run_dir', 'sets', 'folds', 'stills', 'adapt', 'head')
+_KEYS = ('name', 'run_dir', 'sets', 'folds', 'stills', 'adapter', 'head')
 
 
 def main(argv=None):

@@ -15,13 +15,14 @@ from emotion_perception.datasets import Sample, Samples  # noqa: E402
 from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
-from emotion_perception.learning import comparison, held_out, networks, recipe  # noqa: E402
-from emotion_perception.learning.budgeted import (  # noqa: E402
-    Budget, estimate_statistics, SequenceTrainer)
+from emotion_perception.learning import comparison, held_out, lab_faces, networks  # noqa: E402
+from emotion_perception.learning.budgeted import Budget, estimate_statistics  # noqa: E402
 from emotion_perception.learning.comparison import Comparison  # noqa: E402
 from emotion_perception.learning.episodes import onset_episode  # noqa: E402
+from emotion_perception.learning.lab_faces import LabFaces  # noqa: E402
 from emotion_perception.learning.sequence_networks import (  # noqa: E402
     multiply_adds, NETWORKS, one_frame, REACH, SHAPES)
+from emotion_perception.learning.sequence_trainer import SequenceTrainer  # noqa: E402
 from emotion_perception.temporal import KEPT  # noqa: E402
 
 TEMPORAL = {'steps': 5, 'stills': 3, 'sequences': 3, 'frames': 12, 'web_images': 8,
@@ -44,7 +45,7 @@ def sets(monkeypatch):
         lab += [Sample(f'{i}{label}', f'S{i}', label, crops(rng)) for label in ('fear', 'neutral')]
         lab += [Sample(f'{i}onset', f'S{i}', 'anger', crops(rng, 5), neutral_to_apex=True)]
     found = {'web': Samples('fer2013', web, []), 'lab': Samples('ckplus', lab, [])}
-    for module in (comparison, recipe):
+    for module in (comparison, lab_faces):
         monkeypatch.setattr(module, 'load', lambda path, kind=None: found[path])
     return found
 
@@ -98,8 +99,9 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert rows['default']['steps'] == 5 and rows['CNN alone']['steps'] == 0
     assert rows['default']['stills_epochs'] >= 1 and rows['3D-CNN']['stills_epochs'] is None
     assert rows['CNN alone']['mean_of_seeds'][0] == rows['CNN alone']['mean_of_seeds'][1]
-    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads; then the linear layer over what is kept.
-    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT
+    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads, the adapter with its
+    # 128 units over features and 3x3 places; then the linear layer over what is kept.
+    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT + (512 + 9 * 8) * 128 + 128 * 6
     assert rows['CNN alone']['multiply_adds'] == encoder + KEPT * 6
 
     # All is there: nothing is loaded, nothing is trained.
@@ -143,7 +145,7 @@ def test_too_few_web_faces_are_refused(config, sets):
 
 
 def test_nobody_of_the_fold_is_drawn(sets):
-    lab = recipe.LabFaces(['lab'], [], 2)
+    lab = LabFaces(['lab'], 2)
     every = held_out.Crops(sets['web'], lab, TEMPORAL, 16)
     # In place of a crop: the fold of its person; of real sequences the frame's number besides.
     parts = every.divided(np.zeros((len(every.grey), 1), np.float32))
@@ -166,7 +168,7 @@ def test_nobody_of_the_fold_is_drawn(sets):
 
 
 def test_what_is_measured_is_not_augmented(sets):
-    lab = recipe.LabFaces(['lab'], [], 2)
+    lab = LabFaces(['lab'], 2)
     every = held_out.Crops([], lab, TEMPORAL, 64)
     faces = held_out.Faces(every, every.grey, every.grey.reshape(len(every.grey), -1))
     onsets = [s for s in sets['lab'] if s.neutral_to_apex]
@@ -264,10 +266,10 @@ def test_each_training_begins_afresh():
         return [onset_episode(k, rng.normal(size=(6, 8)), EMOTIONS[i]) for i, k in enumerate(kept)]
 
     trainer = SequenceTrainer(NETWORKS['head'][0], (KEPT,), {
-        'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2})
+        'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2}, 5)
     found = []
     for seed in (1, 2, 1):
-        assert trainer.train(draw, seed, Budget(10, 1e6)) == 10
+        assert trainer.train(draw, seed, Budget(10, 1e6).share) == 10
         found.append(trainer.network.get_weights())
     assert not all(map(np.array_equal, found[0], found[1]))
     for a, b in zip(found[0], found[2]):

@@ -8,23 +8,29 @@ import pytest
 pytest.importorskip('tensorflow')
 
 import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
 from emotion_perception.datasets import Sample, Samples  # noqa: E402
 from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
-from emotion_perception.learning import networks, recipe, stills  # noqa: E402
+from emotion_perception.learning import (  # noqa: E402
+    encoded_faces, lab_faces, networks, recipe, stills)
+from emotion_perception.learning.adapter import train_adapter  # noqa: E402
 from emotion_perception.learning.augmentation import augment, resize  # noqa: E402
 from emotion_perception.learning.change import change_readout, DEVIATION  # noqa: E402
 from emotion_perception.learning.episodes import (  # noqa: E402
     grey_variants, held_episode, live_episode, LONGEST, onset_episode, onset_frames,
     vote_intensity)
+from emotion_perception.learning.encoded_faces import EncodedFaces  # noqa: E402
 from emotion_perception.learning.export import read_weights, write_weights  # noqa: E402
+from emotion_perception.learning.lab_faces import lab_stills, LabFaces  # noqa: E402
 from emotion_perception.learning.objectives import e1, e2, e3  # noqa: E402
+from emotion_perception.learning.sequence_trainer import train_head  # noqa: E402
 from emotion_perception.learning.targets import (  # noqa: E402
     EIGHT, FER2013_VOTES, SEVEN, SMOOTHING, stills_from)
-from emotion_perception.learning.temporal import HeadNetwork, train_head  # noqa: E402
+from emotion_perception.learning.temporal import HeadNetwork  # noqa: E402
 from emotion_perception.temporal import CHANGE, KEPT  # noqa: E402
 
 
@@ -151,7 +157,6 @@ def test_e2_moves_the_lstms_weights_and_nothing_else(e1_alone):
 
 def test_e1_trains_every_weight(e1_alone):
     start = HeadNetwork()
-    start.start_as_identity()
     for before, after in zip(start.trainable_variables, e1_alone.trainable_variables):
         assert not np.array_equal(before.numpy(), after.numpy()), before.path
 
@@ -364,7 +369,7 @@ def test_the_grey_encoder_reads_weights_of_the_one_for_crops(tiny):
     rng = np.random.default_rng(0)
     crops = np.repeat(cv2.resize(rng.integers(0, 255, (6, 6)).astype(np.uint8), (64, 64),
                                  interpolation=cv2.INTER_CUBIC)[None, ..., None], 3, 3)
-    kept, features = networks.GreyEncoder(model)(grey_variants(crops, 48, 1, 0))
+    kept, features, _ = networks.GreyEncoder(model)(grey_variants(crops, 48, 1, 0))
     assert kept.shape == (1, 1, KEPT) and features.shape == (1, 1, 512)
     assert not kept[..., CHANGE].any()      # until it is fitted
     logits = model.predict(crops.astype(np.float32), verbose=0)
@@ -520,13 +525,25 @@ def test_weights_are_kept_in_half_precision(tiny, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_damaged_weights_are_refused(tiny, tmp_path):
+    path = tmp_path / 'model.weights.npz'
+    write_weights(path, networks.build_stills_model(networks.build_encoder(tiny)))
+    whole = path.read_bytes()
+    for damaged in (b'', whole[:len(whole) // 2], b'no archive'):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match='model.weights.npz holds no weights of a model: '):
+            read_weights(path)
+    np.savez(path, backbone=tiny, weight_000=np.zeros(3))
+    with pytest.raises(ValueError, match='holds weights of another network than tiny_stills is'):
+        read_weights(path)
+
+
 # --- the recipe -----------------------------------------------------------------------------
 
 def test_sharpness_is_calibrated(tiny, faces):
     keras.utils.set_random_seed(0)
     model = networks.build_stills_model(networks.build_encoder(tiny))
     head = HeadNetwork()
-    head.start_as_identity()
     weights = head.weights_for_numpy()
     frames = np.repeat(np.stack([cv2.resize(face, (64, 64)) for face in faces])[..., None], 3, 3)
     running = recipe.in_memory(model, weights, int8=False)
@@ -554,27 +571,17 @@ def lab(monkeypatch):
     sets = {
         'a': [sample('fear', np.zeros((5, 64, 64, 3), np.uint8), f'S{i}', neutral_to_apex=True)
               for i in range(7) for _ in range(2)] + [sample('anger', subject='S8')],
-        'b': [sample('neutral', subject=f'S{i}') for i in range(10)],
-        'crops': [sample('fear', subject=f'S{i}') for i in range(10) for _ in range(3)]}
-    monkeypatch.setattr(recipe, 'load', lambda name: Samples(name, sets[name], []))
-    return recipe.LabFaces(['a', 'b'], ['crops'], folds=7)
+        'b': [sample('neutral', subject=f'S{i}') for i in range(10)]}
+    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, sets[name], []))
+    return LabFaces(['a', 'b'], folds=7)
 
 
-def test_nobody_is_on_both_sides_of_a_fold(lab):
-    everything = [s for samples in lab.sets for s in samples]
-    held_out_once = []
-    for fold in range(7):
-        whole, crops = lab.without(fold)
-        held_out = [s for s in everything if lab.fold_of(s) == fold]
-        people = {s.subject for s in held_out}
-        assert people and not people & {s.subject for s in whole + crops}
-        assert len(whole) + len(held_out) == len(everything)
-        assert {s.subject for s in crops} == {f'S{i}' for i in range(10)} - people
-        watched = {s.subject for s in held_out if s.neutral_to_apex}
-        assert len(watched) == 1, 'leave one subject out'
-        held_out_once += sorted(people)
-    assert sorted(held_out_once) == [f'S{i}' for i in range(10)]
-    assert [len(part) for part in lab.without(None)] == [len(everything), 30]
+def test_people_are_dealt_out_to_folds_evenly(lab):
+    assert sorted(person for people in lab.folds for person in people) == [
+        f'S{i}' for i in range(10)]
+    watched = {f'S{i}' for i in range(7)}
+    assert [len(people & watched) for people in lab.folds] == [1] * 7, 'leave one subject out'
+    assert max(map(len, lab.folds)) == 2
 
 
 def test_the_people_of_a_model_are_listed(lab):
@@ -584,21 +591,81 @@ def test_the_people_of_a_model_are_listed(lab):
 
 def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
     onset = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((64, 64, 3), np.uint8)
-    made = recipe.lab_stills([
+    stills = lab_stills([
         sample('fear', onset[:1] + 100), sample('anger', onset, neutral_to_apex=True),
-        sample('sadness', onset)])
-    np.testing.assert_array_equal(made.images[:, 0, 0], [100, 0, 4])
-    np.testing.assert_array_equal(made.targets['eight'].argmax(1), [2, 6, 0])
-    np.testing.assert_array_equal(made.weights['six'], [1, 0, 1])
+        sample('sadness', onset), sample('contempt', onset[:1])])
+    assert [(s.frames[0, 0, 0, 0], len(s.frames), s.label) for s in stills] == [
+        (100, 1, 'fear'), (0, 1, 'neutral'), (4, 1, 'anger')]
 
 
-def test_lab_sets_may_lack_stills_but_not_onsets_as_well():
-    onset = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((64, 64, 3), np.uint8)
-    made = recipe.lab_stills([sample('anger', onset, neutral_to_apex=True)])
-    np.testing.assert_array_equal(made.images[:, 0, 0], [0, 4])
-    with pytest.raises(ValueError, match='none of the 1 lab samples is a still or runs from'):
-        recipe.lab_stills([sample('anger', onset)])
+# --- the adapter ----------------------------------------------------------------------------
 
+ADAPTER = {'web_images': 24, 'lab': 1.0, 'epochs': 20, 'batch_size': 8, 'learning_rate': 0.01,
+           'weight_decay': 0.0, 'dropout': 0.0, 'prior': 0.0, 'seed': 1}
+
+
+def test_an_adapter_adds_what_the_logits_lack():
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(120, 20)).astype(np.float32)
+    six = rng.normal(size=(120, 6)).astype(np.float32)
+    targets = np.eye(6, dtype=np.float32)[seen[:, :6].argmax(1)]
+    weights = np.ones(120, np.float32)
+    weights[60:] = 0            # these are not to be learnt
+    targets[60:] = np.eye(6)[0]
+    trained = train_adapter(seen, six, targets, weights, np.zeros(6), ADAPTER)
+    right = (six + trained(seen).numpy()).argmax(1) == seen[:, :6].argmax(1)
+    assert (six.argmax(1) == seen[:, :6].argmax(1))[:60].mean() < 0.5
+    assert right[:60].mean() > 0.9 and right[60:].mean() > 0.4
+    again = train_adapter(seen, six, targets, weights, np.zeros(6), ADAPTER)
+    np.testing.assert_allclose(again(seen), trained(seen), atol=1e-5)
+
+
+@pytest.fixture
+def known(monkeypatch, tiny, faces):
+    """Return encoded faces of three people with all expressions, each in a fold of its own."""
+    frames = np.stack([cv2.resize(face, (64, 64)) for face in faces])[..., None].repeat(3, 3)
+    lab = [sample(label, frames[i:i + 4], f'S{i // 6}', neutral_to_apex=True)
+           for i, label in enumerate(EMOTIONS * 3)]
+    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, lab, []))
+    model = networks.build_stills_model(networks.build_encoder(tiny))
+    web = [sample(EMOTIONS[i % 6], frames[i:i + 1]) for i in range(60)]
+    return EncodedFaces(model, web, LabFaces(['a'], folds=3), ADAPTER)
+
+
+def test_who_is_held_out_is_not_seen_by_the_adapter(known, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(encoded_faces, 'train_adapter',
+                        lambda seen, six, targets, weights, shift, config: shown.update(
+                            seen=seen, weights=weights))
+    counts = []
+    for held_out in (set(), {'S0'}, {'S0', 'S1'}):
+        known.train_adapter(held_out, ADAPTER)
+        counts.append(len(shown['seen']))
+        people = {person for person in ('S0', 'S1', 'S2')
+                  for row in known._seen[known._people == person]
+                  if (shown['seen'] == row).all(1).any()}
+        assert people == {'S0', 'S1', 'S2'} - held_out
+        web = shown['weights'][:12]
+        # All lab faces together weigh as much as the web faces do.
+        assert shown['weights'][12:].sum() == pytest.approx(web.sum(), rel=1e-4)
+    assert counts[0] - counts[1] == counts[1] - counts[2] == 6 * encoded_faces.VARIANTS
+
+
+def test_each_person_is_read_by_the_adapter_that_does_not_know_them(known):
+    def adapter(number):
+        return lambda seen, training: tf.fill((len(seen), 6), 1000.0 * number)
+    change = known.change_readout({'S2'})
+    assert change[0].shape == (networks.FEATURES, 6)
+    draw = known.episodes([({'S0'}, adapter(1)), ({'S1'}, adapter(2))], change, {
+        'stills': 60, 'sequences': 20, 'lab_repeats': 8, 'noise': 0.0})
+    episodes = draw(np.random.default_rng(0))
+    stills, onsets = episodes[:60], episodes[60:]
+    assert {round(e.kept[0, 0] / 1000) for e in onsets} == {1, 2}, 'S2 is not shown'
+    assert {round(e.kept[0, 0] / 1000) for e in stills} == {1, 2}
+    assert all(np.isfinite(e.kept).all() for e in episodes)
+
+
+# --- joined figures -------------------------------------------------------------------------
 
 def test_figures_of_folds_are_joined_by_their_counts():
     joined = recipe._pooled([{'n': 1, 'accuracy_6': 1.0, 'accuracy_at': {'20': 0.0}},

@@ -44,7 +44,6 @@ def keras_head():
     pytest.importorskip('tensorflow')
     from emotion_perception.learning.temporal import HeadNetwork
     head = HeadNetwork()
-    head.start_as_identity()
     weights = random_weights()
     head.lstm.set_weights([weights['kernel'], weights['recurrent'], weights['bias']])
     head.sharpness.assign(weights['sharpness'])

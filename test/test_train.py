@@ -42,7 +42,6 @@ def start(tmp_path):
     """Return the path of a model with random weights."""
     keras.utils.set_random_seed(0)
     head = HeadNetwork()
-    head.start_as_identity()
     path = tmp_path / 'start' / 'start.json'
     write_all(path, networks.build_stills_model(networks.build_encoder('tiny')),
               head.weights_for_numpy(),
@@ -165,10 +164,10 @@ def test_a_missing_model_is_named(clips, tmp_path, capsys):
     ('run_dir: $NOWHERE/x\nsets: {}', '$NOWHERE is not set in the environment'),
     ('run_dir: [', 'while parsing'),
     ('a text', 'config.yaml: not a configuration'),
-    ('{name: x, run_dir: x, sets: {}, folds: 7, stills: {}, adapt: {}}',
+    ('{name: x, run_dir: x, sets: {}, folds: 7, stills: {}, adapter: {}}',
      'config.yaml: head missing; see config/training/default.yaml'),
-    ('{name: x, run_dir: x, sets: {web: {train: none.npz, valid: none.npz}, lab: [], '
-     'lab_crops: []}, folds: 7, stills: {}, adapt: {}, head: {}}',
+    ('{name: x, run_dir: x, sets: {web: {train: none.npz, valid: none.npz}, lab: []}, '
+     'folds: 7, stills: {}, adapter: {}, head: {}}',
      'none.npz does not exist'),
 ])
 def test_wrong_configurations(tmp_path, monkeypatch, capsys, text, message):

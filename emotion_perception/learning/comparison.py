@@ -13,14 +13,18 @@ from time import perf_counter
 import numpy as np
 
 from emotion_perception.datasets import load
-from emotion_perception.learning.budgeted import Budget, SequenceTrainer, train_encoder
+from emotion_perception.learning.budgeted import Budget, train_encoder
 from emotion_perception.learning.export import read_weights, write_weights
 from emotion_perception.learning.held_out import Answers, Crops, Faces, figures
 from emotion_perception.learning.networks import BACKBONES, GreyEncoder
-from emotion_perception.learning.recipe import LabFaces
+from emotion_perception.learning.lab_faces import LabFaces
 from emotion_perception.learning.sequence_networks import (
     milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
+from emotion_perception.learning.sequence_trainer import SequenceTrainer
 from emotion_perception.learning.targets import stills_from
+
+#: Batches of episodes between two looks at the clock, and to E2.
+_ROUND = 5
 
 
 class Comparison:
@@ -81,21 +85,21 @@ class Comparison:
 
     @cached_property
     def _lab(self):
-        return LabFaces(self._config['sets']['lab'], [], self._config['folds'])
+        return LabFaces(self._config['sets']['lab'], self._config['folds'])
 
     def _measured(self, name):
         settings = self._settings(name)
         make, reads = NETWORKS[settings['network']]
         encoder = self._encoder(settings.get('encoder'))
         faces, seeds = self._faces[reads], settings['seeds']
-        trainer = SequenceTrainer(make, SHAPES[reads], settings)
+        trainer = SequenceTrainer(make, SHAPES[reads], settings, _ROUND)
         answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
         for fold in range(settings['folds']):
             def draw(rng, fold=fold):
                 return faces.draw(rng, fold, settings)
             for seed, of_seed in zip(seeds, answers):
-                steps.append(trainer.train(draw, seed, Budget(
-                    settings['steps'], settings['fold_seconds'] / len(seeds))))
+                budget = Budget(settings['steps'], settings['fold_seconds'] / len(seeds))
+                steps.append(trainer.train(draw, seed, budget.share))
                 of_seed.add(faces, fold, trainer.network, settings.get('mean_so_far', False))
         seconds = perf_counter() - start
         found = figures(answers, settings['network'] in WITH_INTENSITY)
@@ -134,7 +138,7 @@ class Comparison:
         if self._backbone != settings['backbone']:  # rows of one backbone follow each other
             encode = GreyEncoder(read_weights(path), settings['size'])
             crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
-            kept, features = encode(crops.grey)
+            kept, features, _ = encode(crops.grey)
             self._faces |= {'kept': Faces(crops, kept, features),
                             'features': Faces(crops, features, features)}
             self._backbone = settings['backbone']

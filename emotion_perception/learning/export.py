@@ -71,7 +71,9 @@ def write_all(path, stills_model, head, about):
     :param path: with or without the suffix of one of the files.
     """
     path = Path(path).with_suffix('')
-    write_weights(path.with_suffix('.weights.npz'), stills_model)
+    weights = path.with_suffix('.weights.npz')
+    write_weights(weights, stills_model)
+    stills_model = read_weights(weights)  # rounded as they are written, for all to be the same
     write_model(path, stills_model, head, about, int8=True)
     write_model(path.with_name(f'{path.name}_float32'), stills_model, head, about, int8=False)
 

@@ -10,7 +10,7 @@ from emotion_perception.evaluation.sequences import PERCENTS
 from emotion_perception.learning.augmentation import augment, resize
 from emotion_perception.learning.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
-from emotion_perception.learning.recipe import all_onsets
+from emotion_perception.learning.lab_faces import all_onsets
 from emotion_perception.learning.targets import stills_from
 
 #: Versions of each sequence: as it is, and augmented.
@@ -24,7 +24,7 @@ class Crops:
     """Grey crops of web and lab faces, those to train on augmented, to be encoded in one go.
 
     :param web: samples of stills with votes; may be empty.
-    :param lab: :class:`~emotion_perception.learning.recipe.LabFaces`.
+    :param lab: :class:`~emotion_perception.learning.lab_faces.LabFaces`.
     :param config: dict with ``web_images``, ``lab_repeats``, ``seed``.
     :param size: rows and columns.
     """
@@ -32,7 +32,7 @@ class Crops:
     def __init__(self, web, lab, config, size):
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
-        fold_of = {sample.subject: lab.fold_of(sample) for sample in samples}
+        fold_of = {person: fold for fold, people in enumerate(lab.folds) for person in people}
         onsets = list(all_onsets(samples, rng))
         #: (fold, person, class) of each onset; the real ones stand before the made ones.
         self.onsets = [(fold_of[person], person, label) for person, label, _ in onsets]

@@ -12,6 +12,10 @@ from emotion_perception.crops import CROP_SIZE
 FEATURES = 512
 #: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
 KEPT_HEADS = ('six', 'eight', 'seven', 'change')
+#: Rows and columns that the adapter sees an encoder's last map in.
+PLACES = 3
+#: Hidden units of the adapter.
+ADAPTER_UNITS = 128
 #: Luma of ITU-R BT.601 for BGR, what OpenCV's grey conversion uses.
 GREY = (0.114, 0.587, 0.299)
 
@@ -150,19 +154,49 @@ def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
     return keras.Model(crops, features, name=backbone)
 
 
+@keras.saving.register_keras_serializable('emotion_perception')
+class Places(layers.Layer):
+    """A map [n,h,w,c] of any size to [n,PLACES * PLACES * c]: where on the face something is."""
+
+    def call(self, maps):
+        if maps.shape[1:3] != (PLACES, PLACES):
+            maps = keras.ops.image.resize(maps, (PLACES, PLACES), 'bilinear')
+        return keras.ops.reshape(maps, (-1, PLACES * PLACES * maps.shape[-1]))
+
+
 def build_stills_model(encoder, dropout=0.3):
     """Put the heads for stills on an encoder; all outputs are logits.
 
     ``six`` (the method's classes, what the temporal head reads), ``eight`` (six + neutral +
     contempt, FER+ votes), ``seven`` (six + neutral, FER2013 labels). Beside them ``change``, which
     is no head for stills and is not trained with them: ``learning/change.py`` sets it.
+
+    ``six`` is the sum of a linear map of the features and of the adapter, a small network that
+    also sees where on the face something is. At first it adds 0; ``learning/adapter.py`` trains it.
     """
     features = layers.Dropout(dropout)(encoder.output)
     heads = {name: layers.Dense(count, dtype='float32', name=name)(features)
              for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
     heads['change'] = layers.Dense(6, kernel_initializer='zeros', trainable=False, dtype='float32',
                                    name='change')(features)
+    last_map = next(layer.output for layer in reversed(encoder.layers)
+                    if len(layer.output.shape) == 4)
+    places = Places(dtype='float32', name='places')(last_map)
+    adapter = build_adapter(FEATURES + places.shape[-1])
+    adapter.trainable = False
+    heads['six'] = layers.Add(dtype='float32')([
+        heads['six'], adapter(layers.Concatenate(dtype='float32')([encoder.output, places]))])
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
+
+
+def build_adapter(inputs, dropout=0.0):
+    """Build a network from features and places, [n,inputs], to what they add to six logits."""
+    seen = keras.Input((inputs,), dtype='float32')
+    x = layers.Dropout(dropout)(seen)
+    x = layers.Dense(ADAPTER_UNITS, activation='relu', dtype='float32')(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dense(6, kernel_initializer='zeros', dtype='float32')(x)
+    return keras.Model(seen, x, name='adapter')
 
 
 class GreyEncoder:
@@ -177,13 +211,16 @@ class GreyEncoder:
         self.size = size or BACKBONES[backbone][1]
         grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
-        #: Grey crops [n,size,size,1] to kept [n,27] and features [n,512].
+        #: Grey crops [n,size,size,1] to kept [n,27], features [n,512] and places [n,k].
         self.network = keras.Model(grey.input, [
             layers.Concatenate()([grey.output[head] for head in KEPT_HEADS]),
-            grey.get_layer('features').output])
+            grey.get_layer('features').output, grey.get_layer('places').output])
 
     def __call__(self, grey):
-        """Encode float32 [...,size,size] in 0..255; return kept [...,27] and features [...,512]."""
+        """Encode float32 [...,size,size] in 0..255.
+
+        :return: float32 arrays: kept [...,27], features [...,512] and places [...,k].
+        """
         outputs = self.network.predict(
             grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]

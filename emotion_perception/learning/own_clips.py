@@ -12,6 +12,7 @@ from emotion_perception.learning.export import read_weights, write_all
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.recognition import load_model
+from emotion_perception.temporal import SIX, UNITS
 
 VARIANTS = 6            # augmented variants of each clip
 FRAMES = 40             # frames of a clip that are used, evenly spread
@@ -61,26 +62,31 @@ def adapt_to_clips(start, clips, output):
 
 
 def _train_heads(stills_model, samples):
-    encoder = GreyEncoder(stills_model)
-    features, six, eight, known = [], [], [], []
+    encoder, linear_six = GreyEncoder(stills_model), stills_model.get_layer('six')
+    features, adapted, six, eight, known = [], [], [], [], []
     for i, sample in enumerate(samples):
         chosen = np.unique(np.linspace(0, len(sample.frames) - 1, FRAMES).round().astype(int))
         grey = grey_variants(sample.frames[chosen], encoder.size, VARIANTS, i)
-        encoded = encoder(grey)[1].reshape(-1, FEATURES)
+        kept, encoded, _ = encoder(grey)
+        encoded = encoded.reshape(-1, FEATURES)
         features.append(encoded)
+        # What the adapter adds stays as it is.
+        adapted.append(kept[..., SIX].reshape(-1, UNITS) - linear_six(encoded).numpy())
         one_hot = np.equal(EIGHT, sample.label)
         eight.append(np.tile(one_hot * (1 - SMOOTHING) + SMOOTHING / 8, (len(encoded), 1)))
         six.append(np.tile(one_hot[:6] * (1 - SMOOTHING) + SMOOTHING / 6, (len(encoded), 1)))
         known.append(np.full(len(encoded), sample.label in EMOTIONS, np.float32))
-    features, six, eight, known = map(np.concatenate, (features, six, eight, known))
-    inputs = keras.Input(features.shape[1:])
-    heads = keras.Model(inputs, {
-        name: stills_model.get_layer(name)(inputs) for name in ('six', 'eight')})
+    features, adapted, six, eight, known = map(
+        np.concatenate, (features, adapted, six, eight, known))
+    inputs, added = keras.Input((FEATURES,)), keras.Input((UNITS,))
+    heads = keras.Model([inputs, added], {
+        'six': linear_six(inputs) + added,
+        'eight': stills_model.get_layer('eight')(inputs)})
     heads.compile(keras.optimizers.AdamW(LEARNING_RATE), {
         name: keras.losses.CategoricalCrossentropy(from_logits=True) for name in ('six', 'eight')})
     keras.utils.set_random_seed(1)
-    heads.fit(features, {'six': six, 'eight': eight}, batch_size=64, epochs=EPOCHS, verbose=0,
-              sample_weight={'six': known, 'eight': np.ones_like(known)})
+    heads.fit([features, adapted], {'six': six, 'eight': eight}, batch_size=64, epochs=EPOCHS,
+              verbose=0, sample_weight={'six': known, 'eight': np.ones_like(known)})
 
 
 def _accuracy(model, samples):

@@ -1,172 +1,26 @@
-"""The recipe of a model: an encoder from web stills, brought to lab faces, then a head.
+"""The recipe of a model: an encoder from web stills, an adapter for lab faces, then a head.
 
 Folds hold people out of every step after the first, which sees no person of a lab set.
 """
 import json
-import zlib
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from emotion_perception.datasets import load
-from emotion_perception.emotions import EMOTIONS, NEUTRAL
-from emotion_perception.learning.augmentation import augment
-from emotion_perception.learning.change import change_readout
-from emotion_perception.learning.episodes import (
-    grey_variants, held_episode, live_episode, onset_episode, onset_frames, vote_intensity)
+from emotion_perception.emotions import EMOTIONS
 from emotion_perception.evaluation.sequences import evaluate_sequences
 from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.learning.encoded_faces import EncodedFaces
 from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_all, write_weights)
-from emotion_perception.learning.networks import GreyEncoder
+from emotion_perception.learning.lab_faces import LabFaces
+from emotion_perception.learning.sequence_trainer import train_head
 from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
-from emotion_perception.learning.temporal import train_head
 from emotion_perception.recognition import Model
-from emotion_perception.temporal import CHANGE, SIX
-
-#: Augmented variants of every sequence that the head is trained on.
-VARIANTS = 8
-
-
-class LabFaces:
-    """Samples of known people, dealt out to folds."""
-
-    def __init__(self, whole, crops, folds):
-        """Load sets.
-
-        :param whole: paths of sets of whole images; figures are measured on them.
-        :param crops: paths of sets of ready crops of the same people; only trained on.
-        """
-        self.sets = [load(path) for path in whole]
-        self.crops = [sample for path in crops for sample in load(path)]
-        self._folds = folds
-        # People with complete sequences are dealt out first: one a fold makes the folds of
-        # leave-one-subject-out. All others follow by a checksum of their name.
-        watched = sorted({sample.subject for samples in self.sets for sample in samples
-                          if sample.neutral_to_apex and sample.label in EMOTIONS})
-        self._fold_of = {subject: i % folds for i, subject in enumerate(watched)}
-
-    def fold_of(self, sample):
-        """Return the fold, 0 .. folds - 1, that a sample's person is held out in."""
-        return self._fold_of.get(
-            sample.subject, zlib.crc32(sample.subject.encode()) % self._folds)
-
-    def without(self, fold):
-        """Return (samples of whole images, crops) of everybody who is not in a fold."""
-        return ([sample for samples in self.sets for sample in samples
-                 if self.fold_of(sample) != fold],
-                [sample for sample in self.crops if self.fold_of(sample) != fold])
-
-    def people(self):
-        """Return {set name: sorted list of people}."""
-        return {samples.set_name: sorted({sample.subject for sample in samples})
-                for samples in self.sets}
-
-
-def lab_stills(samples):
-    """Return stills of lab samples: stills as they are, onsets as a neutral and an apex.
-
-    :raises ValueError: when there is neither.
-    """
-    onsets = [s for s in samples if s.neutral_to_apex]
-    chosen = [s for s in samples if len(s.frames) == 1]
-    chosen += [_Still(s.frames[:1], NEUTRAL) for s in onsets] + onsets
-    if not chosen:
-        raise ValueError(f'none of the {len(samples)} lab samples is a still or runs from '
-                         'neutral to apex: the lab sets need one or the other')
-    stills = stills_from(chosen)
-    # Lab sets show an expression in nearly every image. The eight-class head, which also tells
-    # how neutral a face is, must not learn from them that neutral faces are rare.
-    stills.weights['eight'][:] = 0
-    return stills
-
-
-class _Still:
-    """A frame of a sequence, as far as targets need it."""
-
-    votes = fer2013_label = None
-
-    def __init__(self, frames, label):
-        self.frames, self.label = frames, label
-
-
-def adapt(base, config, web, lab, valid, run_dir):
-    """Bring an encoder that was trained on web faces to lab faces, without losing the former.
-
-    :param base: stills model.
-    :param web: :class:`~emotion_perception.learning.targets.Stills`, of which a share goes on.
-    :param lab: list of samples.
-    """
-    rng = np.random.default_rng(config['seed'])
-    share = rng.choice(len(web), min(config['web_images'], len(web)), replace=False)
-    stills = lab_stills(lab)
-    repeated = stills.take(np.tile(np.arange(len(stills)), config['lab_repeats']))
-    return train_stills(config, web.take(share) + repeated, valid, run_dir, start=base)
-
-
-def head_episodes(stills_model, web, lab, config):
-    """Set the readout of change, and encode what the head is trained on.
-
-    :param stills_model: its ``change`` is fitted to the onsets.
-    :param web: samples of stills with votes.
-    :param lab: samples with people: onsets, and stills from which onsets are made.
-    :return: the function that draws a batch of episodes.
-    """
-    encode = GreyEncoder(stills_model)
-    rng = np.random.default_rng(config['seed'])
-    encoded = [(subject, label, *encode(grey_variants(frames, encode.size, VARIANTS, i)))
-               for i, (subject, label, frames) in enumerate(all_onsets(lab, rng))]
-    readout, offset = change_readout([(features, label) for _, label, _, features in encoded])
-    stills_model.get_layer('change').set_weights([readout, offset])
-    encode = GreyEncoder(stills_model)
-    onsets = {}
-    for subject, label, kept, features in encoded:
-        kept[..., CHANGE] = features @ readout + offset
-        onsets.setdefault(subject, []).append(
-            [onset_episode(*variant, label) for variant in zip(kept, features)])
-    people = sorted(onsets)
-
-    chosen = [web[i] for i in rng.choice(len(web), config['web_images'], replace=False)]
-    chosen += [s for s in lab if len(s.frames) == 1 and s.label != 'contempt'
-               ] * config['lab_repeats']
-    stills = stills_from(chosen)
-    # Augmented, since the encoder knows its own training images too well.
-    kept, _ = encode(np.stack([augment(image, encode.size, rng) for image in stills.images]))
-    six, six_weight = stills.targets['six'], stills.weights['six']
-    # As strong as people see an expression, divided among the classes as E1 has it: otherwise the
-    # two would pull an image on which taggers and FER2013 disagree to different classes.
-    intensity = vote_intensity(chosen).sum(1, keepdims=True) * six
-
-    def draw(rng):
-        episodes = []
-        for i in rng.integers(0, len(chosen), config['stills']):
-            length = 1 if rng.random() < 0.6 else int(rng.integers(2, 30))
-            episodes.append(held_episode(
-                kept[i], six[i], six_weight[i], intensity[i], length,
-                config['noise'] * (length > 1), rng))
-        for person in rng.choice(people, config['sequences']):
-            episodes.append(live_episode(
-                [variants[rng.integers(VARIANTS)] for variants in onsets[person]],
-                config['noise'], rng))
-        return episodes
-
-    return draw
-
-
-def all_onsets(lab, rng):
-    """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
-    neutral = {}
-    for sample in lab:
-        if sample.neutral_to_apex or sample.label == NEUTRAL:
-            neutral.setdefault(sample.subject, []).append(sample.frames[0])
-        if sample.neutral_to_apex and sample.label in EMOTIONS:
-            yield sample.subject, sample.label, sample.frames
-    for sample in lab:
-        if len(sample.frames) == 1 and sample.label in EMOTIONS and sample.subject in neutral:
-            choices = neutral[sample.subject]
-            yield sample.subject, sample.label, onset_frames(
-                choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))
+from emotion_perception.temporal import SIX
 
 
 def calibrated(stills_model, head, valid):
@@ -214,7 +68,7 @@ class CnnAlone:
 
 
 class Recipe:
-    """A configuration's run. Each step is left out when an earlier run has its result."""
+    """A configuration's run. The encoder is taken from an earlier run where there was one."""
 
     def __init__(self, config):
         self._config = config
@@ -222,13 +76,14 @@ class Recipe:
         sets = config['sets']
         self._web = load(sets['web']['train'], 'stills')
         self._valid = load(sets['web']['valid'], 'stills')
-        self._lab = LabFaces(sets['lab'], sets['lab_crops'], config['folds'])
+        self._lab = LabFaces(sets['lab'], config['folds'])
+        self._adapters = {}
         self._claim_run_dir()
 
     def _claim_run_dir(self):
-        """Refuse results of another configuration; what only concerns heads may differ."""
-        steps = json.dumps({key: self._config.get(key) for key in (
-            'sets', 'folds', 'stills', 'adapt')}, indent=1)
+        """Refuse the encoder of another configuration; what is trained on it may differ."""
+        steps = json.dumps({'web': self._config['sets']['web'],
+                            'stills': self._config['stills']}, indent=1)
         path = self.run_dir / 'steps.json'
         if path.exists() and path.read_text() != steps:
             raise ValueError(f'{self.run_dir} holds results of another configuration, see '
@@ -238,58 +93,73 @@ class Recipe:
 
     def write(self, output):
         """Train on everybody; write the model in int8 and float32, and its weights."""
-        stills_model, draw = self._encoder(None)
         about = {'name': self._config['name'],
                  'trained_on': {'fer2013': ['train'], **self._lab.people()}}
-        write_all(output, stills_model, self._head(stills_model, draw), about)
+        write_all(output, *self._trained(), about)
 
     def measure_folds(self):
         """Train without each fold's people, measure on them; print and write the figures.
 
-        Beside the model stands its CNN alone. Figures are means over the folds, each counting
-        as often as it has samples.
+        Beside the model stands its CNN alone. Figures are means over the folds, each counting as
+        often as it has samples. Then each set is measured by models that never saw any of it.
         """
         found = {}
-        for fold in range(self._config['folds']):
-            stills_model, draw = self._encoder(fold)
-            model = in_memory(stills_model, self._head(stills_model, draw))
-            models = {'model': model, 'CNN alone': CnnAlone(model)}
-            for samples in self._lab.sets:
-                held_out = [s for s in samples if self._lab.fold_of(s) == fold]
-                stills = [s for s in held_out if len(s.frames) == 1]
-                sequences = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
-                for name, model in models.items():
-                    rows = found.setdefault(name, {})
-                    if any(s.label in EMOTIONS for s in stills):
-                        rows.setdefault(f'{samples.set_name} stills', []).append(
-                            evaluate_stills(model, stills))
-                    if sequences:
-                        rows.setdefault(f'{samples.set_name} sequences', []).append(
-                            evaluate_sequences(model, sequences))
+        for people in self._lab.folds:
+            self._measure(self._lab.sets, people, '', found)
+        for set_ in self._lab.sets:
+            self._measure([set_], frozenset(s.subject for s in set_),
+                          ' without the set', found)
         figures = {name: {what: _pooled(results) for what, results in rows.items()}
                    for name, rows in found.items()}
         (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
         print(json.dumps(figures, indent=1))
 
-    def _encoder(self, fold):
-        """Return (stills model, draw of episodes), trained without the people of a fold."""
-        web, valid = stills_from(self._web), stills_from(self._valid)
-        base = self._step('stills', lambda: train_stills(
-            self._config['stills'], web, valid, self.run_dir / 'stills'))
-        whole, crops = self._lab.without(fold)
-        name = 'adapt' if fold is None else f'adapt_without_{fold}'
-        stills_model = self._step(name, lambda: adapt(
-            base, self._config['adapt'], web, whole + crops, valid, self.run_dir / name))
-        return stills_model, head_episodes(stills_model, self._web, whole, self._config['head'])
+    def _measure(self, sets, people, note, found):
+        """Train without some people, measure on them; append to {model: {data: figures}}."""
+        model = in_memory(*self._trained(people))
+        for samples in sets:
+            held_out = [s for s in samples if s.subject in people]
+            stills = [s for s in held_out if len(s.frames) == 1]
+            sequences = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
+            for name, one in {'model': model, 'CNN alone': CnnAlone(model)}.items():
+                rows = found.setdefault(name, {})
+                if any(s.label in EMOTIONS for s in stills):
+                    rows.setdefault(f'{samples.set_name} stills{note}', []).append(
+                        evaluate_stills(one, stills))
+                if sequences:
+                    rows.setdefault(f'{samples.set_name} sequences{note}', []).append(
+                        evaluate_sequences(one, sequences))
 
-    def _head(self, stills_model, draw):
-        head = train_head(draw, self._config['head'])
-        return calibrated(stills_model, head.weights_for_numpy(), self._valid)
+    def _trained(self, held_out=frozenset()):
+        """Return (stills model, head), trained without some people."""
+        config, stills_model = self._config['head'], self._encoder()
+        faces = self._encoded_faces
+        strangers = [(people - held_out, self._adapter(people | held_out))
+                     for people in self._lab.folds if people - held_out]
+        change = faces.change_readout(held_out)
+        head = train_head(faces.episodes(strangers, change, config), config)
+        stills_model.get_layer('adapter').set_weights(self._adapter(held_out).get_weights())
+        stills_model.get_layer('change').set_weights(change)
+        return stills_model, calibrated(stills_model, head.weights_for_numpy(), self._valid)
 
-    def _step(self, name, train):
-        path = self.run_dir / f'{name}.npz'
+    def _adapter(self, held_out):
+        """Return the adapter that is trained without some people."""
+        if held_out not in self._adapters:
+            self._adapters[held_out] = self._encoded_faces.train_adapter(
+                held_out, self._config['adapter'])
+        return self._adapters[held_out]
+
+    @cached_property
+    def _encoded_faces(self):
+        return EncodedFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
+
+    def _encoder(self):
+        """Return a stills model that has seen web faces alone; its adapter adds nothing."""
+        path = self.run_dir / 'stills.npz'
         if not path.exists():
-            write_weights(path, train())
+            write_weights(path, train_stills(
+                self._config['stills'], stills_from(self._web), stills_from(self._valid),
+                self.run_dir / 'stills'))
         return read_weights(path)
 
 

@@ -122,15 +122,9 @@ def _frame_by_frame(layer, grey):
     return ops.reshape(x, (-1, ops.shape(grey)[1], *x.shape[1:]))
 
 
-def _head():
-    head = HeadNetwork()
-    head.start_as_identity()
-    return head
-
-
 #: By name: what makes a network with fresh weights, and what it reads of each frame.
 NETWORKS = {
-    'head': (_head, 'kept'), 'seed_head': (SeedHead, 'kept'), 'each_frame': (EachFrame, 'kept'),
+    'head': (HeadNetwork, 'kept'), 'seed_head': (SeedHead, 'kept'), 'each_frame': (EachFrame, 'kept'),
     'lstm_6': (lambda: PlainLstm(6), 'features'), 'lstm_32': (lambda: PlainLstm(32), 'features'),
     'lstm_128': (lambda: PlainLstm(128), 'features'),
     'cnn_3d': (Cnn3d, 'grey'), 'conv_lstm': (ConvLstm, 'grey')}

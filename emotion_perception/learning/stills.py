@@ -34,7 +34,7 @@ def train_stills(config, train, valid, run_dir, start=None):
     if not batches:
         raise ValueError(f'{len(train)} stills to train on do not fill one batch: give more of '
                          f'them, or a batch_size below {config["batch_size"]}')
-    shift = config['prior'] * np.log(_prior(train))
+    shift = config['prior'] * np.log(class_prior(train))
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(config['seed'])
@@ -61,8 +61,11 @@ def train_stills(config, train, valid, run_dir, start=None):
     return trainer.finished()
 
 
-def _prior(train):
-    """Return the share of each of the six classes in what is trained on, float [6]."""
+def class_prior(train):
+    """Return the share of each of the six classes in what is trained on, float [6].
+
+    :raises ValueError: when one of them has none.
+    """
     sums = train.weights['six'] @ train.targets['six']
     absent = [name for name, total in zip(EMOTIONS, sums) if total == 0]
     if absent:

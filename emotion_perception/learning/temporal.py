@@ -4,11 +4,8 @@
 """
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers, ops
 
-from emotion_perception.learning.episodes import LONGEST
-from emotion_perception.learning.objectives import e1, e2, e3
 from emotion_perception.temporal import CHANGE, EIGHT, KEPT, NEUTRAL_LIMIT, SIX, UNITS
 
 
@@ -42,20 +39,17 @@ class HeadInputs(layers.Layer):
 
 
 class HeadNetwork(keras.Model):
-    """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1."""
+    """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1.
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+    It begins as nearly what the logits say: all gates open, each unit reading its class.
+    """
+
+    def __init__(self):
+        super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
         self.lstm = layers.LSTM(UNITS, return_sequences=True, name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
                                          name='sharpness')
-
-    def call(self, kept):
-        return self.lstm(self.inputs_of(kept))
-
-    def start_as_identity(self):
-        """Begin as nearly what the logits say: all gates open, each unit reading its class."""
         self(np.zeros((1, 1, KEPT), np.float32))
         kernel, recurrent, bias = self.lstm.get_weights()
         units = np.arange(UNITS)
@@ -66,6 +60,9 @@ class HeadNetwork(keras.Model):
         bias[:] = np.repeat([2.0, -1.0, 0.0, 2.0], UNITS)
         self.lstm.set_weights([kernel, recurrent, bias])
 
+    def call(self, kept):
+        return self.lstm(self.inputs_of(kept))
+
     def weights_for_numpy(self):
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
@@ -75,78 +72,6 @@ class HeadNetwork(keras.Model):
                 'prior': self.inputs_of.prior.numpy(),
                 'prior_weight': float(ops.exp(self.inputs_of.log_prior_weight)),
                 'offset': self.inputs_of.offset.numpy()}
-
-
-def train_head(draw, config):
-    """Train a head.
-
-    As in the seed, each epoch is one of E1 (every weight), after which the LSTM's weights
-    alone are moved along E2's gradient.
-
-    :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
-    :param config: dict with ``epochs``, ``steps`` (batches an epoch), ``learning_rate``, ``e2``
-        (E2's share of the steps, 0 to leave it out), ``e3`` (the third term's weight), ``seed``.
-    :return: :class:`HeadNetwork`.
-    """
-    keras.utils.set_random_seed(config['seed'])
-    rng = np.random.default_rng(config['seed'])
-    head = HeadNetwork()
-    head.start_as_identity()
-    total = config['epochs'] * config['steps']
-    optimizers = [keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(
-        config['learning_rate'], total), clipnorm=1.0) for _ in range(2)]
-    everything, lstm = head.trainable_variables, head.lstm.trainable_variables
-    optimizers[0].build(everything)
-    optimizers[1].build(lstm)
-    apex = tf.Variable(tf.eye(UNITS), trainable=False)
-
-    @tf.function(reduce_retracing=True)
-    def classify_step(kept, labels, label_weight, intensity):
-        with tf.GradientTape() as tape:
-            values = head(kept)
-            loss = e1(values, head.sharpness, labels, label_weight)
-            if config['e3']:
-                loss += config['e3'] * e3(values, labels, label_weight, apex)
-        optimizers[0].apply(tape.gradient(loss, everything), everything)
-        # The classes' mean states where the expression is strongest, for the third term.
-        strong = tf.reduce_max(intensity, -1, keepdims=True)
-        at_apex = labels * tf.cast(strong > 0.9, tf.float32) * label_weight[..., None]
-        sums = tf.einsum('nti,ntj->ij', at_apex, values)
-        counts = tf.reduce_sum(at_apex, (0, 1))[:, None]
-        apex.assign(0.9 * apex + 0.1 * tf.where(counts > 0, sums / tf.maximum(counts, 1), apex))
-        return loss
-
-    @tf.function(reduce_retracing=True)
-    def intensity_step(kept, intensity, seen):
-        with tf.GradientTape() as tape:
-            loss = e2(head(kept), intensity, seen)
-        optimizers[1].apply(tape.gradient(loss, lstm), lstm)
-        return loss
-
-    for _ in range(config['epochs']):
-        batches = [padded(draw(rng)) for _ in range(config['steps'])]
-        for kept, labels, label_weight, intensity, _ in batches:
-            classify_step(kept, labels, label_weight, intensity)
-        for kept, _, _, intensity, seen in batches[:round(config['e2'] * len(batches))]:
-            intensity_step(kept, intensity, seen)
-    return head
-
-
-def padded(episodes):
-    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,t,...]."""
-    longest = 10 * -(-max(len(e.kept) for e in episodes) // 10)  # few lengths, few tracings
-
-    def stack(arrays):
-        result = np.zeros((len(arrays), min(longest, LONGEST), *arrays[0].shape[1:]), np.float32)
-        for row, array in zip(result, arrays):
-            row[:len(array)] = array
-        return result
-
-    # Every episode counts alike, or the few long ones would drown the stills.
-    seen = [np.full(len(e.kept), 1 / len(e.kept), np.float32) for e in episodes]
-    return (stack([e.kept for e in episodes]), stack([e.labels for e in episodes]),
-            stack([e.label_weight * share for e, share in zip(episodes, seen)]),
-            stack([e.intensity for e in episodes]), stack(seen))
 
 
 def _constant(value):

@@ -1,0 +1,47 @@
+"""The adapter: what lab faces teach of the six classes, beside what web faces have taught.
+
+It is trained on what an encoder gives, with the encoder as it is, so that web faces lose nothing
+and a person of a lab set can be held out within seconds.
+"""
+import keras
+import numpy as np
+import tensorflow as tf
+
+from emotion_perception.learning.networks import build_adapter
+
+
+def train_adapter(seen, six, targets, weights, shift, config):
+    """Train an adapter.
+
+    :param seen: features and places, float [n,k].
+    :param six: float32 [n,6], the logits that the adapter adds to.
+    :param targets: float32 [n,6], rows sum to 1; ``weights``: float32 [n].
+    :param shift: float [n,6], added to the logits in the loss alone, see ``learning/stills.py``.
+    :param config: dict with ``epochs``, ``batch_size``, ``learning_rate``, ``weight_decay``,
+        ``dropout``, ``seed``.
+    :return: the trained Keras model, see :func:`~emotion_perception.learning.networks
+        .build_adapter`.
+    """
+    keras.utils.set_random_seed(config['seed'])
+    rng = np.random.default_rng(config['seed'])
+    adapter = build_adapter(seen.shape[1], config['dropout'])
+    steps = len(seen) // config['batch_size']
+    optimizer = keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(config['learning_rate'], config['epochs'] * steps),
+        weight_decay=config['weight_decay'])
+    variables = adapter.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function
+    def step(seen, six, targets, weights):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(weights * tf.nn.softmax_cross_entropy_with_logits(
+                targets, six + adapter(seen, training=True)))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    six = six + np.float32(shift)
+    for _ in range(config['epochs']):
+        for part in np.split(rng.permutation(len(seen))[:steps * config['batch_size']], steps):
+            step(tf.constant(seen[part], tf.float32), tf.constant(six[part]),
+                 tf.constant(targets[part]), tf.constant(weights[part]))
+    return adapter

@@ -1,0 +1,56 @@
+"""Faces of known people, recorded in laboratories: folds of people, stills, and onsets."""
+from dataclasses import replace
+
+from emotion_perception.datasets import load
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
+from emotion_perception.learning.episodes import onset_frames
+
+
+class LabFaces:
+    """Samples of known people, dealt out to folds.
+
+    :param paths: of the sets.
+    :param folds: how many.
+    """
+
+    def __init__(self, paths, folds):
+        #: The sets.
+        self.sets = [load(path) for path in paths]
+        # People with complete sequences are dealt out first: one a fold makes the folds of
+        # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
+        watched = {sample.subject for samples in self.sets for sample in samples
+                   if sample.neutral_to_apex and sample.label in EMOTIONS}
+        people = []
+        for some in watched, *({sample.subject for sample in set_} for set_ in self.sets):
+            people += sorted(some.difference(people))
+        #: The people of each fold, frozen sets.
+        self.folds = [frozenset(people[number::folds]) for number in range(folds)]
+
+    def people(self):
+        """Return {set name: sorted list of people}."""
+        return {samples.set_name: sorted({sample.subject for sample in samples})
+                for samples in self.sets}
+
+
+def lab_stills(lab):
+    """Return the stills among samples, but those of contempt, and both ends of each onset."""
+    onsets = [s for s in lab if s.neutral_to_apex]
+    ends = [replace(s, frames=s.frames[:1], label=NEUTRAL, neutral_to_apex=False) for s in onsets]
+    ends += [replace(s, frames=s.frames[-1:], neutral_to_apex=False) for s in onsets]
+    return [s for s in [*lab, *ends]
+            if len(s.frames) == 1 and s.label in (*EMOTIONS, NEUTRAL)]
+
+
+def all_onsets(lab, rng):
+    """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
+    neutral = {}
+    for sample in lab:
+        if sample.neutral_to_apex or sample.label == NEUTRAL:
+            neutral.setdefault(sample.subject, []).append(sample.frames[0])
+        if sample.neutral_to_apex and sample.label in EMOTIONS:
+            yield sample.subject, sample.label, sample.frames
+    for sample in lab:
+        if len(sample.frames) == 1 and sample.label in EMOTIONS and sample.subject in neutral:
+            choices = neutral[sample.subject]
+            yield sample.subject, sample.label, onset_frames(
+                choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))

@@ -1,0 +1,123 @@
+"""Training of networks over sequences: the temporal head, and those that it is compared with."""
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from emotion_perception.learning.episodes import LONGEST
+from emotion_perception.learning.objectives import e1, e2, e3
+from emotion_perception.learning.temporal import HeadNetwork
+from emotion_perception.temporal import KEPT, UNITS
+
+
+def train_head(draw, config):
+    """Train a temporal head.
+
+    :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
+    :param config: dict with ``epochs``, ``steps`` (batches an epoch), ``learning_rate``, ``e2``,
+        ``e3`` (as for :class:`SequenceTrainer`), ``seed``.
+    :return: :class:`~emotion_perception.learning.temporal.HeadNetwork`.
+    """
+    trainer = SequenceTrainer(HeadNetwork, (KEPT,), config, config['steps'])
+    total = config['epochs'] * config['steps']
+    trainer.train(draw, config['seed'], lambda done: done / total)
+    return trainer.network
+
+
+class SequenceTrainer:
+    """A network over sequences: begun afresh for each training, traced once for all.
+
+    As in the seed, E1 moves every weight; after each round of it the LSTM's weights alone are
+    moved along E2's gradient.
+
+    :param make: function to a network with fresh weights.
+    :param shape: of what the network reads of one frame.
+    :param config: dict with ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it
+        out), ``e3`` (the third term's weight).
+    :param batches: in a round.
+    """
+
+    def __init__(self, make, shape, config, batches):
+        self._make, self._config, self._batches = make, config, batches
+        self.network = make()
+        self._moved = [self.network.trainable_variables]
+        if config['e2']:
+            self._moved.append(self.network.lstm.trainable_variables)
+        self._optimizers = [keras.optimizers.Adam(config['learning_rate'], clipnorm=1.0)
+                            for _ in self._moved]
+        for optimizer, variables in zip(self._optimizers, self._moved):
+            optimizer.build(variables)
+        self._apex = tf.Variable(tf.eye(UNITS), trainable=False)
+        frames, classes, weight = (tf.TensorSpec((None, None, *last)) for last in (
+            shape, (UNITS,), ()))
+        self._e1_step = tf.function(
+            self._e1_step, input_signature=(frames, classes, weight, classes))
+        self._e1_step.get_concrete_function()
+        self._e2_step = tf.function(self._e2_step, input_signature=(frames, classes, weight))
+        if config['e2']:
+            self._e2_step.get_concrete_function()
+
+    def train(self, draw, seed, share):
+        """Train from the beginning; the rate falls to zero along half a cosine.
+
+        :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
+        :param share: function of the steps of E1 so far to the share of the training, 0 .. 1,
+            that is done.
+        :return: the steps of E1.
+        """
+        keras.utils.set_random_seed(seed)
+        self.network.set_weights(self._make().get_weights())
+        for optimizer in self._optimizers:
+            for variable in optimizer.variables:
+                variable.assign(tf.zeros_like(variable))
+        self._apex.assign(tf.eye(UNITS))
+        rng, done = np.random.default_rng(seed), 0
+        while (part := share(done)) < 1:
+            rate = self._config['learning_rate'] * 0.5 * (1 + math.cos(math.pi * part))
+            for optimizer in self._optimizers:
+                optimizer.learning_rate.assign(rate)
+            batches = [padded(draw(rng)) for _ in range(self._batches)]
+            for frames, labels, label_weight, intensity, _ in batches:
+                self._e1_step(frames, labels, label_weight, intensity)
+            for frames, _, _, intensity, seen in batches[:round(self._config['e2'] * len(batches))]:
+                self._e2_step(frames, intensity, seen)
+            done += len(batches)
+        return done
+
+    def _e1_step(self, frames, labels, label_weight, intensity):
+        with tf.GradientTape() as tape:
+            values = self.network(frames)
+            loss = e1(values, self.network.sharpness, labels, label_weight)
+            if self._config['e3']:
+                loss += self._config['e3'] * e3(values, labels, label_weight, self._apex)
+        self._optimizers[0].apply(tape.gradient(loss, self._moved[0]), self._moved[0])
+        # The classes' mean states where the expression is strongest, for the third term.
+        strong = tf.reduce_max(intensity, -1, keepdims=True) > 0.9
+        at_apex = labels * tf.cast(strong, tf.float32) * label_weight[..., None]
+        sums = tf.einsum('nti,ntj->ij', at_apex, values)
+        counts = tf.reduce_sum(at_apex, (0, 1))[:, None]
+        self._apex.assign(0.9 * self._apex + 0.1 * tf.where(
+            counts > 0, sums / tf.maximum(counts, 1e-9), self._apex))
+
+    def _e2_step(self, frames, intensity, seen):
+        with tf.GradientTape() as tape:
+            loss = e2(self.network(frames), intensity, seen)
+        self._optimizers[1].apply(tape.gradient(loss, self._moved[1]), self._moved[1])
+
+
+def padded(episodes):
+    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,t,...]."""
+    longest = 10 * -(-max(len(e.kept) for e in episodes) // 10)  # few lengths, few tracings
+
+    def stack(arrays):
+        result = np.zeros((len(arrays), min(longest, LONGEST), *arrays[0].shape[1:]), np.float32)
+        for row, array in zip(result, arrays):
+            row[:len(array)] = array
+        return result
+
+    # Every episode counts alike, or the few long ones would drown the stills.
+    seen = [np.full(len(e.kept), 1 / len(e.kept), np.float32) for e in episodes]
+    return (stack([e.kept for e in episodes]), stack([e.labels for e in episodes]),
+            stack([e.label_weight * share for e, share in zip(episodes, seen)]),
+            stack([e.intensity for e in episodes]), stack(seen))
