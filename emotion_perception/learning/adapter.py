@@ -1,7 +1,7 @@
 """The adapter: what lab faces teach of the six classes, beside what web faces have taught.
 
-It is trained on what an encoder gives, with the encoder as it is, so that web faces lose nothing
-and a person of a lab set can be held out within seconds.
+It is trained on what an encoder gives, with the encoder and the other heads as they are, so that a
+person of a lab set can be held out within seconds.
 """
 import keras
 import numpy as np
