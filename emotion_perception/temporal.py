@@ -22,8 +22,8 @@ UNITS = 6
 _COMPARED = 2 * UNITS   # the six logits and the readout of change
 
 #: Names of a trained head's weights, see :class:`TemporalHead`.
-HEAD_WEIGHTS = ('kernel', 'recurrent', 'bias', 'sharpness', 'neutral_pull', 'prior',
-                'prior_weight', 'offset', 'scale')
+HEAD_WEIGHTS = ('kernel', 'recurrent', 'bias', 'sharpness', 'neutral_pull',
+                'neutral_prior', 'prior_weight', 'offset', 'scale')
 
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
@@ -79,7 +79,7 @@ class TemporalHead:
         neutral look, that of the readout of change, neutral evidence), ``recurrent`` [6,24],
         ``bias`` [24] (gates in Keras' order: input, forget, cell, output), ``sharpness`` (scalar k of
         softmax(k h)), ``neutral_pull`` (scalar, how strongly neutral frames make the reference),
-        ``prior`` [12] (the neutral look of people at large: logits, change), ``prior_weight``
+        ``neutral_prior`` [6] (logits of the neutral look of people at large), ``prior_weight``
         (scalar, what it weighs in the reference beside the frames),
         ``offset`` [6] and ``scale`` (scalar), which bring the six logits to the head's range.
     """
@@ -93,8 +93,10 @@ class TemporalHead:
         self._pull = np.float32(weights['neutral_pull'])
         self._offset = np.asarray(weights['offset'], np.float32)
         self._scale = np.float32(weights['scale'])
-        prior = np.asarray(weights['prior']) * weights['prior_weight']
-        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, weights['prior_weight']])
+        self._prior_weight = np.float32(weights['prior_weight'])
+        prior = np.asarray(weights['neutral_prior']) * self._prior_weight
+        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, *np.zeros(UNITS),
+                                  self._prior_weight])
 
     def advance(self, windows, kept):
         """Move faces on by one frame.
@@ -109,16 +111,19 @@ class TemporalHead:
         compared = np.concatenate([logits, kept[:, CHANGE]], -1)
         # All windows of a face see the same frame; only the reference differs between them.
         gates = np.concatenate([logits, compared, neutral], -1) @ self._kernel + self._bias
+        change = kept[:, CHANGE] @ self._kernel[2 * UNITS:3 * UNITS]
 
         parts = [face.begin(self._fresh) for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
         hidden, cell, sums = np.split(np.concatenate(parts), (UNITS, 2 * UNITS), axis=1)
         # The face's own neutral look: the mean of the window's frames, the more neutral ones
         # counting more, and of people's look at large. Subtracting it leaves what has changed.
+        # The readout of change knows no look at large: in its place stands the frame itself.
         sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
         reference = sums[:, :_COMPARED] / sums[:, _COMPARED:]
+        unknown = self._prior_weight / sums[:, _COMPARED:]
         gate = np.tanh(gates[face_of] - reference @ self._kernel[UNITS:UNITS + _COMPARED]
-                       + hidden @ self._recurrent)
+                       - unknown * change[face_of] + hidden @ self._recurrent)
         gate *= _GATE_SCALE
         gate += _GATE_SHIFT
         take, keep, new, show = np.split(gate, 4, axis=1)

@@ -106,8 +106,9 @@ def test_a_file_that_is_no_description_is_refused(copy, text):
 
 def test_a_head_of_another_version_is_refused(copy):
     head = json.loads(copy.read_text())['head']
-    del head['prior'], head['scale']
-    with pytest.raises(ValueError, match='copy.json: the head lacks prior, scale: it was made by'):
+    del head['neutral_prior'], head['scale']
+    with pytest.raises(
+            ValueError, match='copy.json: the head lacks neutral_prior, scale: it was made by'):
         load_model(changed(copy, head=head))
 
 

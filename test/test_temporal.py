@@ -25,7 +25,7 @@ def random_weights(seed=0):
     return {'kernel': rng.normal(0, 0.5, (19, 24)), 'recurrent': rng.normal(0, 0.8, (6, 24)),
             'bias': rng.normal(0, 1, 24) + np.repeat([0, 4, 0, 0], 6), 'sharpness': 7.0,
             'scale': 0.6, 'neutral_pull': 0.2, 'offset': rng.normal(0, 1, 6),
-            'prior': rng.normal(0, 1, 12), 'prior_weight': 1.7}
+            'neutral_prior': rng.normal(0, 1, 6), 'prior_weight': 1.7}
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +50,7 @@ def keras_head():
     head.inputs_of.scale.assign(weights['scale'])
     head.inputs_of.pull.assign(weights['neutral_pull'])
     head.inputs_of.offset.assign(weights['offset'])
-    head.inputs_of.prior.assign(weights['prior'])
+    head.inputs_of.prior.assign(weights['neutral_prior'])
     head.inputs_of.log_prior_weight.assign(np.log(weights['prior_weight']))
     return head
 

@@ -13,15 +13,16 @@ class HeadInputs(layers.Layer):
     """Kept frames [n,t,27] to what the LSTM reads, [n,t,19].
 
     The six logits; their difference, and that of the readout of change, to the face's neutral look;
-    the evidence for neutral.
+    the evidence for neutral. What is taken for the neutral look before it was seen: of the logits
+    that of people at large, of the readout of change the frame itself, so that no change is read
+    where none can be known.
     """
 
     def build(self, shape):
         self.offset = self.add_weight(shape=(UNITS,), initializer='zeros', name='offset')
         self.scale = self.add_weight(shape=(), initializer=_constant(0.5), name='scale')
         self.pull = self.add_weight(shape=(), initializer=_constant(1.0), name='neutral_pull')
-        # What is taken for a face's neutral look before it was seen.
-        self.prior = self.add_weight(shape=(2 * UNITS,), initializer='zeros', name='prior')
+        self.prior = self.add_weight(shape=(UNITS,), initializer='zeros', name='prior')
         self.log_prior_weight = self.add_weight(shape=(), initializer='zeros',
                                                 name='log_prior_weight')
 
@@ -33,7 +34,9 @@ class HeadInputs(layers.Layer):
         weight = ops.exp(self.pull * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
         compared = ops.concatenate([logits, kept[..., CHANGE]], -1)
         prior_weight = ops.exp(self.log_prior_weight)
-        reference = ((ops.cumsum(weight * compared, 1) + prior_weight * self.prior)
+        prior = ops.concatenate(
+            [ops.broadcast_to(self.prior, ops.shape(logits)), kept[..., CHANGE]], -1)
+        reference = ((ops.cumsum(weight * compared, 1) + prior_weight * prior)
                      / (ops.cumsum(weight, 1) + prior_weight))
         return ops.concatenate([logits, compared - reference, neutral], -1)
 
@@ -69,7 +72,7 @@ class HeadNetwork(keras.Model):
         return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
                 'sharpness': float(self.sharpness), 'scale': float(self.inputs_of.scale),
                 'neutral_pull': float(self.inputs_of.pull),
-                'prior': self.inputs_of.prior.numpy(),
+                'neutral_prior': self.inputs_of.prior.numpy(),
                 'prior_weight': float(ops.exp(self.inputs_of.log_prior_weight)),
                 'offset': self.inputs_of.offset.numpy()}
 
