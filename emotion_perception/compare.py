@@ -2,13 +2,11 @@
 import argparse
 from pathlib import Path
 
-import yaml
 from matplotlib.figure import Figure
 
-from emotion_perception.datasets import DatasetError
 from emotion_perception.evaluation.sequences import PERCENTS
 from emotion_perception.learning.comparison import Comparison
-from emotion_perception.train import read_config
+from emotion_perception.learning.configuration import COMPARISON, read_config
 
 IMAGE = Path('images/comparison.png')
 
@@ -71,7 +69,7 @@ def main(argv=None):
                         help='the document (default: %(default)s), its plot in images beside it')
     arguments = parser.parse_args(argv)
     try:
-        config = read_config(arguments.config)
+        config = read_config(arguments.config, COMPARISON)
         comparison = Comparison(config)
         names = list(comparison.rows) if arguments.rows is None else arguments.rows
         unknown = [name for name in names if name not in comparison.rows]
@@ -79,15 +77,12 @@ def main(argv=None):
             raise ValueError(f'there is no row {", ".join(unknown)}; there are: '
                              f'{"; ".join(comparison.rows)}')
         results = {name: comparison.result(name) for name in comparison.rows}
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        parser.error(f'{arguments.config}: {error}')
-    for name in names:
-        try:
-            results[name] = comparison.run(name)
-        except (OSError, DatasetError) as error:
-            parser.error(f'{arguments.config}: {error}')
         write(arguments.output, config, results)
-    write(arguments.output, config, results)
+        for name in names:
+            results[name] = comparison.run(name)
+            write(arguments.output, config, results)
+    except (OSError, ValueError) as error:
+        parser.error(f'{arguments.config}: {error}')
     print(accuracy_table(results))
 
 

@@ -1,6 +1,7 @@
 """Measure a model on a labelled data set: `python -m emotion_perception.evaluate --help`."""
 import argparse
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -19,18 +20,20 @@ def main(argv=None):
     parser.add_argument('path', type=Path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=Path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there, too')
-    parser.add_argument('--labels', choices=('ferplus', 'fer2013'), default='ferplus',
-                        help='which labels of FER images count (default: ferplus)')
+    parser.add_argument('--labels', choices=('ferplus', 'fer2013'),
+                        help='which labels of FER images count, of stills (default: ferplus)')
     parser.add_argument('--part', choices=('train', 'valid', 'test'),
                         help='part of a set that is divided (default: all of it)')
     arguments = parser.parse_args(argv)
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
 
-    if arguments.json and not arguments.json.parent.is_dir():
-        parser.error(f'--json: there is no folder {arguments.json.parent}')
+    if arguments.labels and arguments.kind == 'sequences':
+        parser.error('--labels goes with stills: no set of sequences has FER labels')
+    if arguments.json:
+        _check_writable(parser, arguments.json)
     try:
         model = load_model(arguments.model)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         parser.error(f'model: {error}')
     try:
         samples = load(arguments.path, arguments.kind)
@@ -47,8 +50,13 @@ def main(argv=None):
     if known:
         warnings.warn(f'the model was trained on {known} of {set_name}: these figures say '
                       'nothing about faces it has not seen')
+    labels = arguments.labels or 'ferplus'
+    if labels == 'ferplus' and all(
+            s.votes is None and s.label and s.label == s.fer2013_label for s in samples):
+        warnings.warn('no FER+ votes were found (fer2013new.csv beside fer2013.csv): these '
+                      'figures are of the FER2013 labels')
     try:
-        result = (evaluate_stills(model, samples, arguments.labels)
+        result = (evaluate_stills(model, samples, labels)
                   if arguments.kind == 'stills' else evaluate_sequences(model, samples))
     except ValueError as error:
         parser.error(f'{arguments.path}: {error}')
@@ -57,6 +65,15 @@ def main(argv=None):
     print(report(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + '\n')
+
+
+def _check_writable(parser, path):
+    if not path.parent.is_dir():
+        parser.error(f'--json: there is no folder {path.parent}')
+    if path.is_dir():
+        parser.error(f'--json: {path} is a folder, not a file')
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        parser.error(f'--json: {path} cannot be written by this user')
 
 
 def trained_on(training, samples):

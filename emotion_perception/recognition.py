@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead
+from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead, UNITS
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
@@ -35,8 +35,9 @@ def load_model(path=None, threads=1):
         described (SHA-256), or the model was made for other classes or another crop than this
         version of the package has.
     """
-    path = Path(path).with_suffix('.json') if path else shipped_model()
-    encoder_path = path.with_suffix('.tflite')
+    path = Path(path) if path else shipped_model()
+    name = path.name.removesuffix('.json').removesuffix('.tflite')
+    path, encoder_path = path.with_name(f'{name}.json'), path.with_name(f'{name}.tflite')
     for file in (path, encoder_path):
         if not file.is_file():
             raise FileNotFoundError(
@@ -46,7 +47,7 @@ def load_model(path=None, threads=1):
     for what, found, expected in (
             ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
              description['encoder']['sha256']),
-            ('class order', tuple(description['classes']), EMOTIONS),
+            ('class order', description['classes'], list(EMOTIONS)),
             ('crop geometry', description['crop'], CROP),
             ('normalisation', description['normalisation'], NORMALISATION)):
         if found != expected:
@@ -60,13 +61,28 @@ def _description(path):
     except ValueError as error:
         raise ValueError(f'{path} is no model description: {error}') from error
     missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head')
-               if name not in description]
+               if not isinstance(description, dict) or name not in description]
+    missing = missing or [name for name in ('encoder', 'head')
+                          if not isinstance(description[name], dict)]
+    if not missing and 'sha256' not in description['encoder']:
+        missing = ['encoder.sha256']
     if missing:
         raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')
     missing = [name for name in HEAD_WEIGHTS if name not in description['head']]
     if missing:
         raise ValueError(f'{path}: the head lacks {", ".join(missing)}: it was made by another '
                          'version of the package; train it anew, or take the shipped model')
+    shapes = {'kernel': (3 * UNITS + 1, 4 * UNITS), 'recurrent': (UNITS, 4 * UNITS),
+              'bias': (4 * UNITS,), 'neutral_prior': (UNITS,), 'offset': (UNITS,)}
+    for name in HEAD_WEIGHTS:
+        shape = shapes.get(name, ())
+        try:
+            array = np.asarray(description['head'][name], np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path}: the head\'s {name} is no array of numbers') from error
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f'{path}: the head\'s {name} is of shape {list(array.shape)}, but '
+                             f'should be finite numbers of shape {list(shape)}')
     return description
 
 

@@ -10,14 +10,16 @@ import keras  # noqa: E402
 import yaml  # noqa: E402
 from keras import layers  # noqa: E402
 
-from emotion_perception import compare, train  # noqa: E402
+from emotion_perception import compare  # noqa: E402
 from emotion_perception.datasets import Sample, Samples  # noqa: E402
 from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
-from emotion_perception.learning import comparison, held_out, lab_faces, networks  # noqa: E402
+from emotion_perception.learning import (  # noqa: E402
+    comparison, held_out, lab_faces, networks, web_faces)
 from emotion_perception.learning.budgeted import Budget, estimate_statistics  # noqa: E402
 from emotion_perception.learning.comparison import Comparison  # noqa: E402
+from emotion_perception.learning.configuration import COMPARISON, read_config  # noqa: E402
 from emotion_perception.learning.episodes import onset_episode  # noqa: E402
 from emotion_perception.learning.lab_faces import LabFaces  # noqa: E402
 from emotion_perception.learning.sequence_networks import (  # noqa: E402
@@ -45,7 +47,7 @@ def sets(monkeypatch):
         lab += [Sample(f'{i}{label}', f'S{i}', label, crops(rng)) for label in ('fear', 'neutral')]
         lab += [Sample(f'{i}onset', f'S{i}', 'anger', crops(rng, 5), neutral_to_apex=True)]
     found = {'web': Samples('fer2013', web, []), 'lab': Samples('ckplus', lab, [])}
-    for module in (comparison, lab_faces):
+    for module in (web_faces, lab_faces):
         monkeypatch.setattr(module, 'load', lambda path, kind=None: found[path])
     return found
 
@@ -56,11 +58,13 @@ def config(sets, monkeypatch, tmp_path):
         x = layers.Conv2D(8, 3, strides=4, activation='relu')(x)
         return layers.Dense(networks.FEATURES)(layers.GlobalAveragePooling2D()(x))
     monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+    changed = COMPARISON['stills']['changed?']
+    monkeypatch.setitem(changed, 'tiny?', changed['seed?'])
     return {
         'run_dir': str(tmp_path / 'run'), 'sets': {'web': 'web', 'lab': ['lab']},
         'folds': 2, 'seeds': [1, 2], 'stills_seconds': 1e6, 'fold_seconds': 1e6,
         'stills': {'size': 32, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.05,
-                   'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5, 'seed': 1,
+                   'weight_decay': 0.001, 'dropout': 0.0, 'gamma': 0.25, 'prior': 0.5, 'seed': 1,
                    'precision': 'float32', 'changed': {'tiny': {'size': 16}}},
         'temporal': TEMPORAL,
         'rows': {'default': {'backbone': 'tiny', 'network': 'head', 'e2': 1.0, 'e3': 0.2},
@@ -105,7 +109,7 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert rows['CNN alone']['multiply_adds'] == encoder + KEPT * 6
 
     # All is there: nothing is loaded, nothing is trained.
-    monkeypatch.setattr(comparison, 'load', None)
+    monkeypatch.setattr(comparison, 'load_web_faces', None)
     monkeypatch.setattr(comparison, 'SequenceTrainer', None)
     assert run(config, tmp_path) == text
 
@@ -131,6 +135,40 @@ def test_wrong_rows(row, message, tmp_path):
         Comparison({'run_dir': tmp_path, 'rows': {'x': row}})
 
 
+@pytest.mark.parametrize('change, message', [
+    ({'rows': {}}, 'rows should be a table of names, not {}'),
+    ({'rows': {'x': {'backbone': 'tiny'}}}, 'rows.x: network is missing; its keys are network, '),
+    ({'rows': {'x': {'network': 'head', 'epochs': 3}}}, 'rows.x: epochs is unknown; its keys'),
+    ({'rows': {'x': {'network': 'head', 'e2': 2}}}, 'rows.x.e2 should be a number from 0 to 1'),
+    ({'rows': {1: {'network': 'head'}}}, 'rows: 1 is unknown; its keys are names'),
+    ({'seeds': 3}, 'seeds should be a list, not 3'),
+    ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
+    ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
+    ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
+    ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
+])
+def test_wrong_configurations(config, tmp_path, capsys, change, message):
+    with pytest.raises(SystemExit):
+        run({**config, **change}, tmp_path)
+    assert f'config.yaml: {message}' in ' '.join(capsys.readouterr().err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ['config.yaml']
+
+
+def test_changed_settings_of_an_unknown_backbone_are_refused(config, tmp_path, capsys):
+    config['stills']['changed'] = {'resnet': {'size': 16}}
+    with pytest.raises(SystemExit):
+        run(config, tmp_path)
+    assert 'stills.changed: resnet is unknown; its keys are residual, ' in ' '.join(
+        capsys.readouterr().err.split())
+
+
+def test_an_output_that_cannot_be_written_is_refused_at_once(config, tmp_path, capsys):
+    (tmp_path / 'docs' / 'comparison.md').mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        run(config, tmp_path)
+    assert "Is a directory: '" in capsys.readouterr().err and not (tmp_path / 'run').exists()
+
+
 def test_an_unknown_row_is_named(config, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(config, tmp_path, '--rows', 'transformer')
@@ -138,10 +176,12 @@ def test_an_unknown_row_is_named(config, tmp_path, capsys):
         capsys.readouterr().err.split())
 
 
-def test_too_few_web_faces_are_refused(config, sets):
+def test_too_few_web_faces_are_refused(config, sets, tmp_path, capsys):
     del sets['web'][12:]
-    with pytest.raises(ValueError, match='12 web faces are too few: training takes 16 at a time'):
-        Comparison(config).run('default')
+    with pytest.raises(SystemExit):
+        run(config, tmp_path)
+    assert '12 web faces are too few: training takes 16 at a time' in ' '.join(
+        capsys.readouterr().err.split())
 
 
 def test_nobody_of_the_fold_is_drawn(sets):
@@ -265,8 +305,8 @@ def test_each_training_begins_afresh():
         kept = rng.normal(0, 1, (4, 6, KEPT)).astype(np.float32)
         return [onset_episode(k, rng.normal(size=(6, 8)), EMOTIONS[i]) for i, k in enumerate(kept)]
 
-    trainer = SequenceTrainer(NETWORKS['head'][0], (KEPT,), {
-        'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2}, 5)
+    trainer = SequenceTrainer(NETWORKS['head'][0], (6, KEPT), {
+        'stills': 0, 'sequences': 4, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2}, 5)
     found = []
     for seed in (1, 2, 1):
         assert trainer.train(draw, seed, Budget(10, 1e6).share) == 10
@@ -289,7 +329,7 @@ def test_statistics_are_those_of_the_batches():
 def test_the_shipped_configuration_reads(root, monkeypatch):
     monkeypatch.setenv('DATA', '/data')
     monkeypatch.setenv('RUNS', '/runs')
-    config = train.read_config(root / 'config' / 'training' / 'comparison.yaml')
+    config = read_config(root / 'config' / 'training' / 'comparison.yaml', COMPARISON)
     rows = Comparison(config).rows
     assert {row.get('backbone') for row in rows.values()} - {None} == set(networks.BACKBONES)
     assert {row['network'] for row in rows.values()} == set(NETWORKS)

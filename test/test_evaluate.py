@@ -233,6 +233,23 @@ def test_command_warns_of_faces_that_were_trained_on(run, recwarn, set_name, sam
     assert any(said in w for w in warned) if said else not warned
 
 
+@pytest.mark.parametrize('arguments, votes, warned', [
+    ([], None, True), (['--labels', 'ferplus'], None, True), (['--labels', 'fer2013'], None, False),
+    ([], np.eye(10, dtype=np.uint8)[6], False)])
+def test_command_warns_where_there_are_no_ferplus_votes(run, recwarn, arguments, votes, warned):
+    run('stills', [still('a', 'fear', 2, fer2013_label='fear', votes=votes)], *arguments,
+        set_name='fer2013')
+    assert [str(w.message).startswith('no FER+ votes were found (fer2013new.csv')
+            for w in recwarn] == [True] * warned
+
+
+@pytest.mark.parametrize('labels', ['ferplus', 'fer2013'])
+def test_labels_of_sequences_are_refused(run, capsys, labels):
+    with pytest.raises(SystemExit):
+        run('sequences', clips(), '--labels', labels)
+    assert '--labels goes with stills' in capsys.readouterr().err
+
+
 def test_command_selects_a_part(run):
     figures, _ = run('stills', [still('a', 'fear', 2, part='train'),
                                 still('b', 'fear', 2, part='valid')], '--part', 'valid')
@@ -262,6 +279,18 @@ def test_command_refuses_a_file_in_no_folder_before_it_measures(tmp_path, capsys
     with pytest.raises(SystemExit):
         evaluate.main(['stills', str(tmp_path), '--json', str(tmp_path / 'none' / 'out.json')])
     assert 'there is no folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, message', [
+    ('', 'is a folder, not a file'), ('out.json', 'cannot be written by this user'),
+    ('new.json', 'cannot be written by this user')])
+def test_command_refuses_what_it_cannot_write_before_it_measures(
+        tmp_path, monkeypatch, capsys, name, message):
+    (tmp_path / 'out.json').write_text('')
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    with pytest.raises(SystemExit):
+        evaluate.main(['stills', 'nowhere', '--json', str(tmp_path / name)])
+    assert message in capsys.readouterr().err
 
 
 def test_command_names_a_missing_model(tmp_path, capsys):

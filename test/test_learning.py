@@ -16,7 +16,7 @@ from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
 from emotion_perception.learning import (  # noqa: E402
-    encoded_faces, lab_faces, networks, recipe, stills)
+    encoded_faces, lab_faces, networks, recipe, stills, web_faces)
 from emotion_perception.learning.adapter import train_adapter  # noqa: E402
 from emotion_perception.learning.augmentation import augment, resize  # noqa: E402
 from emotion_perception.learning.change import change_readout, DEVIATION  # noqa: E402
@@ -114,7 +114,8 @@ def test_e3_pulls_to_the_apex_of_the_labels_class():
 
 # --- the temporal head ----------------------------------------------------------------------
 
-HEAD = {'epochs': 1, 'steps': 4, 'learning_rate': 0.01, 'e2': 0.0, 'e3': 0.0, 'seed': 1}
+HEAD = {'stills': 0, 'sequences': 12, 'epochs': 1, 'steps': 4, 'learning_rate': 0.01, 'e2': 0.0,
+        'e3': 0.0, 'seed': 1}
 
 
 def draw(rng):
@@ -405,7 +406,7 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
 def config(tiny):
     return {'backbone': tiny, 'phases': [{'size': 32, 'epochs': 2}], 'batch_size': 32,
             'learning_rate': 0.05, 'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5,
-            'seed': 1, 'precision': 'float32'}
+            'gamma': 0.25, 'seed': 1, 'precision': 'float32'}
 
 
 @pytest.fixture
@@ -502,7 +503,7 @@ def test_stills_are_learned(config, tmp_path):
     config = {**config, 'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
               'learning_rate': 0.1}
     with pytest.MonkeyPatch.context() as patch:  # a flip or a turn is another direction
-        patch.setattr(stills, 'augment', lambda image, size, rng: resize(image, size))
+        patch.setattr(stills, 'augment', lambda image, size, rng, gamma: resize(image, size))
         model = stills.train_stills(config, train, valid, tmp_path)
     found = stills.stills_accuracy(model_for_grey(model), valid, 48)
     assert found['six'] > 0.6 and np.isnan(found['seven'])
@@ -665,10 +666,47 @@ def test_each_person_is_read_by_the_adapter_that_does_not_know_them(known):
     assert all(np.isfinite(e.kept).all() for e in episodes)
 
 
-# --- joined figures -------------------------------------------------------------------------
+# --- folds ----------------------------------------------------------------------------------
 
-def test_figures_of_folds_are_joined_by_their_counts():
-    joined = recipe._pooled([{'n': 1, 'accuracy_6': 1.0, 'accuracy_at': {'20': 0.0}},
-                             {'n': 3, 'accuracy_6': 0.6, 'accuracy_at': {'20': 1.0}}])
-    assert joined == {'n': 4, 'accuracy_6': pytest.approx(0.7),
-                      'accuracy_at': {'20': pytest.approx(0.75)}}
+class Always:
+    """A model that answers with one class, and knows no neutral face."""
+
+    def __init__(self, label):
+        self._scores = np.float32([np.equal(EMOTIONS, label)])
+
+    def encode(self, crops):
+        return np.zeros((len(crops), KEPT), np.float32)
+
+    def classify(self, sequences):
+        return (np.repeat(self._scores, len(sequences), 0),) * 2
+
+    def stills_scores(self, kept):
+        return {name: np.zeros((len(kept), count)) for name, count in (('eight', 8), ('seven', 7))}
+
+
+def test_the_answers_of_all_folds_are_measured_together():
+    answers = recipe._Stills()
+    answers.add(Always('fear'), [sample('fear')])
+    answers.add(Always('anger'), [sample('anger'), sample('fear'), sample('neutral')])
+    figures = answers.figures()
+    assert figures['n'] == 3 and figures['accuracy_6'] == pytest.approx(2 / 3)
+    assert figures['macro_recall_6'] == pytest.approx(0.75)
+    assert figures['below_threshold_neutral'] == 0
+
+
+def test_web_faces_are_those_of_one_part(monkeypatch):
+    parts = [sample('fear', part=part) for part in ('train', 'valid', 'test', 'train')]
+    monkeypatch.setattr(web_faces, 'load', lambda path, kind: Samples('fer2013', parts, []))
+    assert [s.part for s in web_faces.load_web_faces('a', 'train')] == ['train'] * 2
+    parts[:] = parts[2:3]
+    with pytest.raises(ValueError, match="a has no part 'train', but test"):
+        web_faces.load_web_faces('a', 'train')
+    parts[:] = [sample('fear')]
+    assert len(web_faces.load_web_faces('a', 'valid')) == 1, 'not divided'
+
+
+def test_a_lab_set_that_nothing_is_learnt_from_is_refused(monkeypatch):
+    clips = [sample('fear', np.zeros((5, 64, 64, 3), np.uint8))]
+    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, clips, []))
+    with pytest.raises(ValueError, match='ravdess cannot serve as a lab set: it has no still'):
+        LabFaces(['ravdess'], folds=2)

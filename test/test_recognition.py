@@ -68,6 +68,13 @@ def test_a_model_is_named_by_either_of_its_files(copy):
     assert load_model(str(copy)).sha256 == load_model(None).sha256
 
 
+@pytest.mark.parametrize('name', ['robot.v2', 'robot.v2.json', 'robot.v2.tflite'])
+def test_dots_belong_to_the_name_of_a_model(copy, name):
+    for suffix in ('.json', '.tflite'):
+        copy.with_suffix(suffix).rename(copy.with_name(f'robot.v2{suffix}'))
+    assert load_model(copy.with_name(name)).sha256 == load_model(None).sha256
+
+
 @pytest.mark.parametrize('suffix', ['.json', '.tflite'])
 def test_a_missing_file_is_named(copy, suffix):
     copy.with_suffix(suffix).unlink()
@@ -97,11 +104,41 @@ def test_another_crop_geometry_is_refused(copy, crop):
         load_model(changed(copy, crop={**CROP, **crop}))
 
 
-@pytest.mark.parametrize('text', ['', '[]', '{"classes": []}', 'not JSON'])
+@pytest.mark.parametrize('text', ['', '[]', '5', '{"classes": []}', 'not JSON'])
 def test_a_file_that_is_no_description_is_refused(copy, text):
     copy.write_text(text)
     with pytest.raises(ValueError, match='copy.json is no model description'):
         load_model(copy)
+
+
+@pytest.mark.parametrize('part, value, missing', [
+    ('encoder', {'weights': 'int8'}, 'encoder.sha256'), ('encoder', 'int8', 'encoder'),
+    ('encoder', None, 'encoder'), ('head', [], 'head')])
+def test_a_description_with_a_gap_is_refused(copy, part, value, missing):
+    with pytest.raises(
+            ValueError, match=f'copy.json is no model description: {missing} is missing'):
+        load_model(changed(copy, **{part: value}))
+
+
+@pytest.mark.parametrize('classes', [None, 6, {}])
+def test_classes_that_are_no_list_are_refused(copy, classes):
+    with pytest.raises(ValueError, match='copy.json: the class order is '):
+        load_model(changed(copy, classes=classes))
+
+
+@pytest.mark.parametrize('name, value, message', [
+    ('kernel', [[0.0] * 24] * 18, r'is of shape \[18, 24\], but should be .* \[19, 24\]'),
+    ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
+    ('bias', 'text', 'is no array of numbers'),
+    ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[24\]'),
+    ('offset', [0.0] * 5, r'is of shape \[5\], but'),
+    ('scale', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
+    ('sharpness', None, 'finite numbers'),
+])
+def test_head_arrays_that_do_not_fit_are_refused(copy, name, value, message):
+    head = {**json.loads(copy.read_text())['head'], name: value}
+    with pytest.raises(ValueError, match=f"copy.json: the head's {name} .*{message}"):
+        load_model(changed(copy, head=head))
 
 
 def test_a_head_of_another_version_is_refused(copy):

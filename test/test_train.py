@@ -1,5 +1,6 @@
 """The training command, and adapting a model to clips of one's own."""
 import json
+import re
 
 import cv2
 import numpy as np
@@ -8,14 +9,17 @@ import pytest
 pytest.importorskip('tensorflow')
 
 import keras  # noqa: E402
+import yaml  # noqa: E402
 from keras import layers  # noqa: E402
 
 from emotion_perception import train  # noqa: E402
 from emotion_perception.datasets import load  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.learning import networks, own_clips  # noqa: E402
+from emotion_perception.learning.configuration import read_config, TRAINING  # noqa: E402
 from emotion_perception.learning.export import read_weights, write_all  # noqa: E402
 from emotion_perception.learning.own_clips import adapt_to_clips  # noqa: E402
+from emotion_perception.learning.recipe import Recipe  # noqa: E402
 from emotion_perception.learning.temporal import HeadNetwork  # noqa: E402
 from emotion_perception.recognition import load_model  # noqa: E402
 from emotion_perception.temporal import Windows  # noqa: E402
@@ -66,6 +70,19 @@ def write_clip(path, portrait, light):
         frame = cv2.warpAffine(portrait, np.float64([[0.7, 0, 10 + i], [0, 0.7, 5]]), (320, 240))
         video.write((frame * light).astype(np.uint8))
     video.release()
+
+
+CYCLE = {'weight_decay': 0.004, 'dropout': 0.2, 'gamma': 0.25, 'seed': 1,
+         'phases': [{'size': 32, 'epochs': 1}]}
+CONFIG = {
+    'name': 'x', 'run_dir': 'run', 'folds': 2,
+    'sets': {'web': {'train': 'none.npz', 'valid': 'none.npz'}, 'lab': ['none']},
+    'stills': {'backbone': 'residual', 'batch_size': 4, 'learning_rate': 0.05, 'prior': 0.5,
+               'precision': 'float32', 'cycles': [CYCLE, CYCLE]},
+    'adapter': {'web_images': 8, 'lab': 1.0, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
+                'weight_decay': 0.05, 'dropout': 0.5, 'prior': 0.5, 'seed': 1},
+    'head': {'epochs': 1, 'steps': 1, 'stills': 4, 'sequences': 4, 'lab_repeats': 1, 'noise': 0.1,
+             'learning_rate': 0.01, 'e2': 1.0, 'e3': 0, 'seed': 1}}
 
 
 def error_of(capsys, *arguments):
@@ -125,10 +142,53 @@ def test_clips_are_judged_by_what_would_be_published(
     assert 'cleo' in load_model(tmp_path / 'mine').trained_on['clips']
 
 
-def test_the_command_adapts(start, clips, tmp_path, capsys):
-    train.main(['--from', str(start), '--clips', str(clips), '--output', str(tmp_path / 'mine')])
-    assert '2 clips trained on, 2 kept aside' in capsys.readouterr().out
-    assert json.loads((tmp_path / 'mine.json').read_text())['name'] == 'mine'
+@pytest.mark.parametrize('output, name', [
+    ('mine.json', 'mine'), ('robot.v2', 'robot.v2'), ('robot.v2.weights.npz', 'robot.v2')])
+def test_the_command_adapts(start, clips, tmp_path, monkeypatch, capfd, output, name):
+    monkeypatch.setattr(own_clips, 'EPOCHS', 1)
+    folder = tmp_path / 'new'
+    train.main(['--from', str(start), '--clips', str(clips), '--output', str(folder / output)])
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f'{name}.json', f'{name}.tflite', f'{name}.weights.npz', f'{name}_float32.json',
+        f'{name}_float32.tflite']
+    assert load_model(folder / output.removesuffix('.weights.npz')).description['name'] == name
+    said = capfd.readouterr()
+    assert said.out.startswith('2 clips trained on, 2 kept aside') and said.out.count('\n') == 1
+    assert 'SavedModel' not in said.err and 'tfl_flatbuffer' not in said.err
+
+
+@pytest.mark.parametrize('after, warned', [(.4, True), (.5, False)])
+def test_a_model_that_became_worse_is_warned_of(
+        start, clips, tmp_path, monkeypatch, capsys, after, warned):
+    figures = iter([.5, after])
+    monkeypatch.setattr(own_clips, '_accuracy', lambda *_: next(figures))
+    monkeypatch.setattr(own_clips, 'EPOCHS', 1)
+    adapt_to_clips(start, clips, tmp_path / 'mine')
+    assert ('start.json was better on the clips kept aside' in capsys.readouterr().err) is warned
+
+
+@pytest.mark.parametrize('output, message', [
+    ('there', 'there is a folder: name a model in it, as in '),
+    ('new/', 'new/ is a folder: name a model in it, as in new/emotion'),
+    ('file/mine', 'mine.json cannot be written: .*file is no folder that you may write to'),
+    ('taken', 'taken.tflite cannot be written: .*taken.tflite is no file that you may write to'),
+])
+def test_an_output_that_cannot_be_written_is_refused_at_once(
+        tmp_path, monkeypatch, capsys, output, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'taken.tflite').mkdir()
+    (tmp_path / 'file').write_text('')
+    (tmp_path / 'config.yaml').write_text(yaml.safe_dump(CONFIG))
+    for arguments in (['config.yaml'], ['--from', 'none', '--clips', 'none']):
+        error = error_of(capsys, *arguments, '--output', output)
+        assert re.search(message, error), error
+
+
+def test_a_model_without_weights_is_refused(start, clips, tmp_path, capsys):
+    assert 'start_float32.weights.npz is missing: a model is adapted from its weights' in error_of(
+        capsys, '--from', start.with_name('start_float32.json'), '--clips', clips,
+        '--output', tmp_path / 'mine')
 
 
 def test_a_label_with_one_clip_is_refused(start, clips, tmp_path, capsys):
@@ -147,7 +207,9 @@ def test_a_label_with_one_clip_is_refused(start, clips, tmp_path, capsys):
     (['--clips', 'x'], '--clips needs --from MODEL and --output MODEL'),
     (['--clips', 'x', '--from', 'y'], '--clips needs --from MODEL and --output MODEL'),
     (['none.yaml'], 'none.yaml: '),
-    (['--clips', 'none', '--from', 'y', '--output', 'z'], 'none does not exist'),
+    (['--clips', 'none', '--from', 'y', '--output', 'z'], 'y.json is missing'),
+    (['c.yaml', '--folds', '--output', 'z'], '--folds goes with a CONFIG.yaml alone'),
+    (['--clips', 'x', '--folds'], '--folds goes with a CONFIG.yaml alone'),
     (['--epochs', '3'], 'unrecognized arguments'),
 ])
 def test_wrong_arguments(tmp_path, monkeypatch, capsys, arguments, message):
@@ -163,12 +225,10 @@ def test_a_missing_model_is_named(clips, tmp_path, capsys):
 @pytest.mark.parametrize('text, message', [
     ('run_dir: $NOWHERE/x\nsets: {}', '$NOWHERE is not set in the environment'),
     ('run_dir: [', 'while parsing'),
-    ('a text', 'config.yaml: not a configuration'),
-    ('{name: x, run_dir: x, sets: {}, folds: 7, stills: {}, adapter: {}}',
-     'config.yaml: head missing; see config/training/default.yaml'),
-    ('{name: x, run_dir: x, sets: {web: {train: none.npz, valid: none.npz}, lab: []}, '
-     'folds: 7, stills: {}, adapter: {}, head: {}}',
-     'none.npz does not exist'),
+    ('a text', 'config.yaml: the configuration should be a table of name, run_dir, '),
+    ('{name: x, run_dir: x, folds: 7, sets: {}, stills: {}, adapter: {}, hat: {}}',
+     'the configuration: head is missing, hat is unknown; its keys are name, run_dir, folds, '),
+    (yaml.safe_dump(CONFIG), 'config.yaml: none.npz does not exist'),
 ])
 def test_wrong_configurations(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
@@ -177,10 +237,88 @@ def test_wrong_configurations(tmp_path, monkeypatch, capsys, text, message):
     assert [path.name for path in tmp_path.iterdir()] == ['config.yaml']
 
 
+MISSING = object()
+
+
+@pytest.mark.parametrize('where, value, message', [
+    ('folds', 'seven', "folds should be a whole number from 2 on, not 'seven'"),
+    ('folds', 0, 'folds should be a whole number from 2 on, not 0'),
+    ('folds', True, 'folds should be a whole number from 2 on, not True'),
+    ('sets', ['a'], "sets should be a table of web, lab, not ['a']"),
+    ('sets web', 'a.npz', "sets.web should be a table of train, valid, not 'a.npz'"),
+    ('sets lab', 'ckplus', "sets.lab should be a list, not 'ckplus'"),
+    ('sets lab', [], 'sets.lab should be a list, not []'),
+    ('sets lab', [None], 'sets.lab[0] should be a text, not None'),
+    ('run_dir', None, 'run_dir should be a text, not None'),
+    ('name', '', "name should be a text, not ''"),
+    ('stills', 3, 'stills should be a table of backbone, batch_size, '),
+    ('stills cycles', MISSING, 'stills: cycles is missing; its keys are backbone, '),
+    ('stills cycles', {}, 'stills.cycles should be a list, not {}'),
+    ('stills cycles 1 phases', MISSING, 'stills.cycles[1]: phases is missing; its keys are '),
+    ('stills cycles 1 phases 0 size', 0, 'stills.cycles[1].phases[0].size should be a whole'),
+    ('stills cycles 0 dropout', 1, 'stills.cycles[0].dropout should be a number from 0 to below 1'),
+    ('stills backbone', 'resnet', "stills.backbone should be one of residual, seed, "),
+    ('stills batch_size', 'many', "stills.batch_size should be a whole number from 1 on, not 'm"),
+    ('stills batch_size', '1e2', "not '1e2', which YAML reads as text: write 100"),
+    ('stills learning_rate', '1e-3', "not '1e-3', which YAML reads as text: write 0.001"),
+    ('stills learning_rate', '1e-5', "not '1e-5', which YAML reads as text: write 1.0e-05"),
+    ('stills learning_rate', float('inf'), 'should be a number above 0, not inf'),
+    ('stills precision', 16, 'stills.precision should be one of float32, '),
+    ('stills epochs', 3, 'stills: epochs is unknown; its keys are backbone, '),
+    ('adapter prior', 2, 'adapter.prior should be a number from 0 to 1, not 2'),
+    ('head noise', MISSING, 'head: noise is missing; its keys are epochs, steps, '),
+    ('head noise', -1, 'head.noise should be a number from 0 on, not -1'),
+])
+def test_wrong_values_are_named(tmp_path, monkeypatch, capsys, where, value, message):
+    monkeypatch.chdir(tmp_path)
+    config = json.loads(json.dumps(CONFIG))
+    *path, last = (int(key) if key.isdigit() else key for key in where.split())
+    table = config
+    for key in path:
+        table = table[key]
+    if value is MISSING:
+        del table[last]
+    else:
+        table[last] = value
+    (tmp_path / 'config.yaml').write_text(yaml.safe_dump(config))
+    assert message in error_of(capsys, 'config.yaml')
+    assert [path.name for path in tmp_path.iterdir()] == ['config.yaml']
+
+
+@pytest.mark.parametrize('arguments, step', [([], 'write'), (['--folds'], 'measure_folds')])
+def test_what_training_refuses_ends_in_one_line(tmp_path, monkeypatch, capsys, arguments, step):
+    def refuse(self, *_):
+        raise ValueError('no still to train on shows fear')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Recipe, '__init__', lambda self, config: None)
+    monkeypatch.setattr(Recipe, step, refuse)
+    (tmp_path / 'config.yaml').write_text(yaml.safe_dump(CONFIG))
+    assert 'config.yaml: no still to train on shows fear' in error_of(
+        capsys, 'config.yaml', *arguments)
+
+
+@pytest.mark.parametrize('result', ['stills_1.npz', 'stills_2/state.npz'])
+def test_a_run_dir_with_results_of_another_configuration_is_refused(tmp_path, result):
+    recipe = Recipe.__new__(Recipe)
+    recipe.run_dir = tmp_path / 'run'
+
+    def claim(**stills):
+        recipe._config = {**CONFIG, 'stills': {**CONFIG['stills'], **stills}}
+        recipe._claim_run_dir()
+
+    claim(prior=0.4)
+    claim()  # nothing was trained
+    (recipe.run_dir / result).parent.mkdir(exist_ok=True)
+    (recipe.run_dir / result).write_text('')
+    claim(**dict(reversed(CONFIG['stills'].items())))
+    with pytest.raises(ValueError, match='run holds results of another configuration, see .*steps'):
+        claim(prior=0.4)
+
+
 def test_the_shipped_configuration_reads(root, monkeypatch):
     monkeypatch.setenv('DATA', '/data')
     monkeypatch.setenv('RUNS', '/runs')
-    config = train.read_config(root / 'config' / 'training' / 'default.yaml')
+    config = read_config(root / 'config' / 'training' / 'default.yaml', TRAINING)
     assert config['run_dir'] == '/runs/default'
     assert config['sets']['web']['train'] == '/data/ferplus/train.npz'
     assert config['stills']['backbone'] in networks.BACKBONES

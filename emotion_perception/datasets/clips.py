@@ -38,5 +38,19 @@ def recordings(path):
     return listed
 
 
+def unlabelled(path):
+    """Say which clip or folder of clips in a path stands under no label; '' for none."""
+    for clip in sorted(path.glob('[!.]*')) if path.is_dir() else [path]:
+        if _is_video(clip):
+            return f'{clip.name} lies in no folder that is named by a label'
+        if clip.is_dir() and any(map(_is_video, clip.iterdir())):
+            return f'the folder {clip.name} is named by no label'
+    return ''
+
+
+def _is_video(path):
+    return path.suffix.lower() in _VIDEOS and path.is_file()
+
+
 def _is_label(path):
     return path.is_dir() and path.name.lower() in LABEL_OF_NAME

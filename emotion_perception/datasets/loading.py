@@ -5,7 +5,7 @@ from emotion_perception.datasets import (
     ckplus, clips, fer2013, ferplus, jaffe, mmi, oulu_casia, packed_ckplus, packed_ferplus,
     packed_jaffe, packed_webfaces, ravdess)
 from emotion_perception.datasets.reading import read
-from emotion_perception.datasets.sample import DatasetError
+from emotion_perception.datasets.sample import DatasetError, SAMPLE_LABELS
 
 #: Each has ``SET`` (which data set it is), ``LAYOUT`` (a description), ``recognises(path)`` and
 #: ``recordings(path)``; what several would take goes to the first.
@@ -39,5 +39,10 @@ def load(path, kind=None):
                          else f'holds no {kind}')
                 raise DatasetError(f'{path} {found}; it was read as {layout.LAYOUT}')
             return samples
+    clip = clips.unlabelled(path)
+    if clip:
+        raise DatasetError(f'{path}: labels are missing: {clip}; expected '
+                           'FOLDER/<label>/<person>_<any>.mp4, <label> being one of '
+                           f'{", ".join(SAMPLE_LABELS)}')
     known = '\n'.join(f'  {layout.LAYOUT}' for layout in _LAYOUTS)
     raise DatasetError(f'{path} has none of the known layouts, which are\n{known}')

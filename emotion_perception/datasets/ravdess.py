@@ -6,7 +6,8 @@ LAYOUT = ('RAVDESS: the folder with Actor_01/01-01-03-02-01-01-01.mp4 (modality,
           'emotion, intensity, statement, repetition, actor)')
 
 #: The set's codes; 02, calm, is none of our labels.
-_LABELS = {'01': 'neutral', '02': None, '03': 'happiness', '04': 'sadness', '05': 'anger',
+_CALM = '02'
+_LABELS = {'01': 'neutral', '03': 'happiness', '04': 'sadness', '05': 'anger',
            '06': 'fear', '07': 'disgust', '08': 'surprise'}
 
 
@@ -15,12 +16,13 @@ def recognises(path):
 
 
 def recordings(path):
-    """List the clips; of the pair with and without sound, which show the same, only one."""
+    """List the clips but the calm ones; of the pair with and without sound only one."""
     clips = {}
     for file in sorted(path.glob('Actor_*/*.mp4')):
         codes = file.stem.split('-')
-        if len(codes) != 7 or codes[2] not in _LABELS:
+        if len(codes) != 7 or codes[2] not in (*_LABELS, _CALM):
             raise DatasetError(f'{file} is not named with seven codes; expected {LAYOUT}')
-        clips[tuple(codes[1:])] = Recording(
-            name=file.stem, source=file, label=_LABELS[codes[2]], subject=file.parent.name)
+        if codes[2] != _CALM:
+            clips[tuple(codes[1:])] = Recording(
+                name=file.stem, source=file, label=_LABELS[codes[2]], subject=file.parent.name)
     return list(clips.values())

@@ -1,4 +1,5 @@
 """How well a model reads sequences: how early, how fast, and how strong."""
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -55,29 +56,46 @@ def evaluate_sequences(model, samples):
         accuracies, bootstrap over the sequences for the rest.
     :raises ValueError: when no sequence is labelled with one of the six classes.
     """
-    labelled = [_Sequence(model, sample) for sample in samples if sample.label in LABELS]
-    if not any(map(_is_of_six, labelled)):
+    return sequence_figures([Sequence(model, sample) for sample in samples
+                             if sample.label in LABELS])
+
+
+def sequence_figures(sequences):
+    """Return the figures of :func:`evaluate_sequences`.
+
+    :param sequences: list of :class:`Sequence`, labelled with one of LABELS; those of one person
+        are read by one model.
+    """
+    if not any(map(_is_of_six, sequences)):
         raise ValueError(f'no sequence is labelled {", ".join(EMOTIONS)}')
-    complete = [s for s in labelled if s.sample.neutral_to_apex and _is_of_six(s)]
-    other = [s for s in labelled if not s.sample.neutral_to_apex]
-    result = _onsets(model, complete) if complete else _clips(model, other)
+    complete = [s for s in sequences if s.sample.neutral_to_apex and _is_of_six(s)]
+    other = [s for s in sequences if not s.sample.neutral_to_apex]
+    result = _onsets(complete) if complete else _clips(other)
     if complete and any(map(_is_of_six, other)):
-        result['other'] = _clips(model, other)
+        result['other'] = _clips(other)
     return result
 
 
-class _Sequence:
-    """A sample with what the model keeps of its frames: each frame is encoded once."""
+class Sequence:
+    """A sample as a model reads it: each frame is encoded once."""
 
     def __init__(self, model, sample, kept=None):
-        self.sample = sample
-        self.label = LABELS.index(sample.label)
+        self.model, self.sample = model, sample
         self.kept = model.encode(sample.frames) if kept is None else kept
+
+    @cached_property
+    def answers(self):
+        """Scores and intensities of each frame, float32 [t,6] each."""
+        return self.model.classify_all(self.kept)
+
+    @property
+    def label(self):
+        return LABELS.index(self.sample.label)
 
     def at_rate(self, rate):
         """Return it as seen at another frame rate."""
-        return _Sequence(None, self.sample,
-                         self.kept[resampled(len(self.kept), self.sample.rate, rate)])
+        return Sequence(self.model, self.sample,
+                        self.kept[resampled(len(self.kept), self.sample.rate, rate)])
 
 
 def resampled(count, rate, new_rate):
@@ -99,11 +117,11 @@ def _is_of_six(sequence):
     return sequence.sample.label in EMOTIONS
 
 
-def _onsets(model, sequences):
+def _onsets(sequences):
     """Return the figures of sequences of the six classes that run from neutral to apex."""
-    result = _figures(model, sequences)
-    targets = [apex_similarity(model.features(s.sample.frames)) for s in sequences]
-    given = [model.classify_all(s.kept)[1][:, s.label] for s in sequences]
+    result = _figures(sequences)
+    targets = [apex_similarity(s.model.features(s.sample.frames)) for s in sequences]
+    given = [s.answers[1][:, s.label] for s in sequences]
     for name, figure in (('intensity_correlation', correlation),
                          ('intensity_mae', mean_absolute_error)):
         def pooled(a, b, figure=figure):
@@ -116,21 +134,17 @@ def _onsets(model, sequences):
     return result
 
 
-def _clips(model, sequences):
+def _clips(sequences):
     """Return the figures of sequences that show their label from the first frame on."""
-    shares = [np.mean(_published(model, s.kept) == s.label) for s in sequences]
-    return _figures(model, sequences) | {'accuracy_frames': float(np.mean(shares))}
+    shares = [np.mean(published_labels(*s.answers) == s.label) for s in sequences]
+    return _figures(sequences) | {'accuracy_frames': float(np.mean(shares))}
 
 
-def _published(model, kept):
-    return published_labels(*model.classify_all(kept))
-
-
-def _figures(model, sequences):
+def _figures(sequences):
     """Return what all sequences have in common, one of the six classes among them at least."""
     six = [sequence for sequence in sequences if _is_of_six(sequence)]
     truth = np.array([sequence.label for sequence in six])
-    scores = [model.classify_all(sequence.kept)[0] for sequence in six]
+    scores = [sequence.answers[0] for sequence in six]
     last = np.stack([s[-1] for s in scores])
     predictions = last.argmax(1)
     matrix = confusion_matrix(truth, predictions, 6)
@@ -148,21 +162,21 @@ def _figures(model, sequences):
         'macro_recall_6': bootstrap_interval(
             lambda t, p: macro_recall(t, p, 6), truth, predictions),
         'ece': bootstrap_interval(expected_calibration_error, truth, last)}
-    result['lag'] = _lag(model, sequences)
+    result['lag'] = _lag(sequences)
     result['rates'] = {str(rate): figures for rate in RATES
-                       if (figures := _at_rate(model, sequences, rate))}
+                       if (figures := _at_rate(sequences, rate))}
     return result
 
 
-def _at_rate(model, sequences, rate):
+def _at_rate(sequences, rate):
     """Return accuracy and lag at another frame rate; None when no sequence's own is known."""
     seen = [sequence.at_rate(rate) for sequence in sequences if sequence.sample.rate]
     six = [sequence for sequence in seen if _is_of_six(sequence)]
     if not six:
         return None
     return {'accuracy_at': _accuracy_at(np.array([sequence.label for sequence in six]),
-                                        [model.classify_all(s.kept)[0] for s in six]),
-            'lag': _lag(model, seen, rate)}
+                                        [sequence.answers[0] for sequence in six]),
+            'lag': _lag(seen, rate)}
 
 
 def _accuracy_at(truth, scores):
@@ -174,14 +188,14 @@ def _accuracy_at(truth, scores):
     return shares
 
 
-def _lag(model, sequences, rate=None):
+def _lag(sequences, rate=None):
     """Return the lag over all changes of label in the streams of joined sequences."""
     lags, seconds = [], []
     known = [sequence for sequence in sequences if sequence.sample.subject]
     for _, group in groupby(sorted(known, key=_subject), key=_subject):
         stream = list(group)
-        predictions = _published(
-            model, np.concatenate([sequence.kept for sequence in stream]))
+        predictions = published_labels(*stream[0].model.classify_all(
+            np.concatenate([sequence.kept for sequence in stream])))
         start = len(stream[0].kept)
         for before, after in zip(stream, stream[1:]):
             end = start + len(after.kept)

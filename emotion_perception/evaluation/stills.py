@@ -13,9 +13,11 @@ def evaluate_stills(model, samples, labels='ferplus'):
 
     The six classes: every image that is labelled with one of them, as a sequence of one frame
     through the model's whole path; the answer is the top of the six scores. Seven classes (the
-    six and neutral) and eight (contempt, too): the model's heads for stills, where it has them,
-    on sets that have labels for neutral (contempt). ``below_threshold_neutral`` and ``.._six``:
-    share of the neutral images, and of the others, that the node would call neutral.
+    six and neutral) and eight (contempt, too): the model's heads for stills, on sets that have
+    labels for neutral (contempt). FER2013's labels for seven are asked of the head that was
+    trained on them, all others of the one for eight, without its contempt.
+    ``below_threshold_neutral`` and ``.._six``: share of the neutral images, and of the others,
+    that the node would call neutral.
 
     :param model: what :func:`emotion_perception.recognition.load_model` returns.
     :param samples: list of :class:`~emotion_perception.datasets.Sample`; of each the last frame.
@@ -25,14 +27,25 @@ def evaluate_stills(model, samples, labels='ferplus'):
         accuracies, bootstrap over the images for the rest.
     :raises ValueError: when no sample has a label of the six classes.
     """
+    return stills_figures(samples, answers_to_stills(model, samples), labels)
+
+
+def answers_to_stills(model, samples):
+    """Return what a model says of samples: {'scores', 'intensities', 'eight', 'seven'}, [n,..]."""
+    kept = model.encode(np.stack([sample.frames[-1] for sample in samples]))
+    scores, intensities = model.classify([frame[np.newaxis] for frame in kept])
+    return {'scores': scores, 'intensities': intensities, **model.stills_scores(kept)}
+
+
+def stills_figures(samples, answers, labels='ferplus'):
+    """Return the figures of :func:`evaluate_stills` for answers that were given."""
     truth = [sample.label if labels == 'ferplus' else sample.fer2013_label
              for sample in samples]
     six = [i for i, label in enumerate(truth) if label in EMOTIONS]
     if not six:
         raise ValueError(f'no image has a {"FER2013 " * (labels == "fer2013")}label of '
                          f'{", ".join(EMOTIONS)}')
-    kept = model.encode(np.stack([sample.frames[-1] for sample in samples]))
-    scores, intensities = model.classify([frame[np.newaxis] for frame in kept])
+    scores, intensities = answers['scores'], answers['intensities']
 
     true_six = np.array([EMOTIONS.index(truth[i]) for i in six])
     result = {'n': len(six), 'intervals': {}}
@@ -47,13 +60,13 @@ def evaluate_stills(model, samples, labels='ferplus'):
     if neutral:
         result['below_threshold_neutral'] = float(weak[neutral].mean())
 
-    heads = model.stills_scores(kept)
-    for head, classes in (('seven', LABELS), ('eight', SAMPLE_LABELS)):
-        if head in heads and classes[-1] in truth:
+    seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, :len(LABELS)]
+    for given, classes in ((seven, LABELS), (answers['eight'], SAMPLE_LABELS)):
+        if classes[-1] in truth:
             rows = [i for i, label in enumerate(truth) if label in classes]
             result[f'n_{len(classes)}'] = len(rows)
             _add_accuracy(result, len(classes), np.array([classes.index(truth[i]) for i in rows]),
-                          heads[head][rows].argmax(1))
+                          given[rows].argmax(1))
     return result
 
 

@@ -11,6 +11,13 @@ from emotion_perception.emotions import EMOTIONS
 #: there are more features than there are different onsets to learn them from.
 RIDGE = 1.0
 
+#: Share of an onset's largest change below which a frame shows too little to learn from.
+LEAST = 0.2
+
+#: The readout is fitted to the direction of a change, c / (|c| + SOFTNESS * the onset's largest |c|):
+#: early in an onset, when little has changed yet, the direction is all there is.
+SOFTNESS = 0.3
+
 #: Deviation of the readout over all changes, about that of the six logits.
 DEVIATION = 2.0
 
@@ -33,13 +40,22 @@ def change_readout(onsets):
                          f'of {", ".join(EMOTIONS)}')
     changes = [(features - features[:, :1]).reshape(-1, features.shape[-1])
                for features, _ in onsets]
+    directions = [_directions(part) for part in changes]
     classes = np.concatenate([np.full(len(part), EMOTIONS.index(label))
-                              for part, (_, label) in zip(changes, onsets)])
-    changes = np.concatenate(changes).astype(np.float64)
-    means = np.stack([changes[classes == number].mean(0) for number in range(len(EMOTIONS))])
-    scatter = np.cov((changes - means[classes]).T)
+                              for part, (_, label) in zip(directions, onsets)])
+    directions = np.concatenate(directions).astype(np.float64)
+    means = np.stack([directions[classes == number].mean(0) for number in range(len(EMOTIONS))])
+    scatter = np.cov((directions - means[classes]).T)
     scatter += RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     readout = np.linalg.solve(scatter, (means - means.mean(0)).T)
-    readout *= DEVIATION / (changes @ readout).std()
+    readout *= DEVIATION / (np.concatenate(changes) @ readout).std()
     neutral = np.concatenate([features[:, 0] for features, _ in onsets]).mean(0)
     return readout.astype(np.float32), (-neutral @ readout).astype(np.float32)
+
+
+def _directions(changes):
+    """Return the directions of an onset's changes, [n,k], without those that are too small."""
+    sizes = np.linalg.norm(changes, axis=1, keepdims=True)
+    largest = sizes.max()
+    directions = changes / np.maximum(sizes + SOFTNESS * largest, 1e-12)
+    return directions[sizes[:, 0] >= LEAST * largest]

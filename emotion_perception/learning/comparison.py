@@ -12,7 +12,6 @@ from time import perf_counter
 
 import numpy as np
 
-from emotion_perception.datasets import load
 from emotion_perception.learning.budgeted import Budget, train_encoder
 from emotion_perception.learning.export import read_weights, write_weights
 from emotion_perception.learning.held_out import Answers, Crops, Faces, figures
@@ -22,6 +21,7 @@ from emotion_perception.learning.sequence_networks import (
     milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
 from emotion_perception.learning.sequence_trainer import SequenceTrainer
 from emotion_perception.learning.targets import stills_from
+from emotion_perception.learning.web_faces import load_web_faces
 
 #: Batches of episodes between two looks at the clock, and to E2.
 _ROUND = 5
@@ -81,7 +81,7 @@ class Comparison:
 
     @cached_property
     def _web(self):
-        return load(self._config['sets']['web'], 'stills')
+        return load_web_faces(self._config['sets']['web'], 'train')
 
     @cached_property
     def _lab(self):
@@ -92,7 +92,8 @@ class Comparison:
         make, reads = NETWORKS[settings['network']]
         encoder = self._encoder(settings.get('encoder'))
         faces, seeds = self._faces[reads], settings['seeds']
-        trainer = SequenceTrainer(make, SHAPES[reads], settings, _ROUND)
+        trainer = SequenceTrainer(
+            make, (settings['frames'], *SHAPES[reads]), settings, _ROUND)
         answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
         for fold in range(settings['folds']):
             def draw(rng, fold=fold):

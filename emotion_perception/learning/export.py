@@ -2,7 +2,11 @@
 import hashlib
 import json
 import os
+import re
+import sys
+import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -28,11 +32,27 @@ def encoder_bytes(stills_model, int8):
         *(stills_model.output[head] for head in KEPT_HEADS),
         stills_model.get_layer('features').output])
     *heads, features = encoder(crops)
-    converter = tf.lite.TFLiteConverter.from_keras_model(
-        keras.Model(crops, {'kept': keras.layers.Concatenate()(heads), 'features': features}))
-    if int8:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return converter.convert()
+    model = keras.Model(crops, {'kept': keras.layers.Concatenate()(heads), 'features': features})
+    with tempfile.TemporaryDirectory() as folder, _standard_error_dropped():
+        model.export(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if int8:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return converter.convert()
+
+
+@contextmanager
+def _standard_error_dropped():
+    """Drop what the converter's C++ says of each of its steps; it has no loggers to be lowered."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, 'wb') as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def describe(encoder, head, about, int8):
@@ -60,8 +80,8 @@ def write_model(path, stills_model, head, about, int8):
     path = Path(path)
     encoder = encoder_bytes(stills_model, int8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix('.tflite').write_bytes(encoder)
-    path.with_suffix('.json').write_text(
+    file_of(path, '.tflite').write_bytes(encoder)
+    file_of(path, '.json').write_text(
         json.dumps(describe(encoder, head, about, int8), indent=1) + '\n')
 
 
@@ -70,12 +90,34 @@ def write_all(path, stills_model, head, about):
 
     :param path: with or without the suffix of one of the files.
     """
-    path = Path(path).with_suffix('')
-    weights = path.with_suffix('.weights.npz')
+    weights = file_of(path, '.weights.npz')
     write_weights(weights, stills_model)
     stills_model = read_weights(weights)  # rounded as they are written, for all to be the same
     write_model(path, stills_model, head, about, int8=True)
-    write_model(path.with_name(f'{path.name}_float32'), stills_model, head, about, int8=False)
+    write_model(file_of(path, '_float32'), stills_model, head, about, int8=False)
+
+
+def file_of(model, suffix):
+    """Return the path of one of a model's files.
+
+    :param model: path of the model, with or without the suffix of one of its files; other dots
+        in it belong to its name.
+    """
+    model = Path(model)
+    return model.with_name(re.sub(r'\.(json|tflite|weights\.npz)$', '', model.name) + suffix)
+
+
+def check_writable(path):
+    """Refuse a path where :func:`write_all` cannot write; missing folders are no hindrance.
+
+    :raises ValueError: names what is in the way.
+    """
+    for suffix in ('.json', '.tflite', '.weights.npz', '_float32.json', '_float32.tflite'):
+        file = file_of(path, suffix).absolute()
+        there = next(place for place in (file, *file.parents) if place.exists())
+        if there.is_dir() != (there != file) or not os.access(there, os.W_OK):
+            raise ValueError(f'{file} cannot be written: {there} is no '
+                             f'{"file" if there == file else "folder"} that you may write to')
 
 
 def write_weights(path, stills_model):

@@ -11,11 +11,16 @@ class LabFaces:
 
     :param paths: of the sets.
     :param folds: how many.
+    :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills`.
     """
 
     def __init__(self, paths, folds):
         #: The sets.
         self.sets = [load(path) for path in paths]
+        for path, samples in zip(paths, self.sets):
+            if not lab_stills(samples):
+                raise ValueError(f'{path} cannot serve as a lab set: it has no still of the six '
+                                 'classes or neutral, and no sequence from neutral to apex')
         # People with complete sequences are dealt out first: one a fold makes the folds of
         # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
         watched = {sample.subject for samples in self.sets for sample in samples

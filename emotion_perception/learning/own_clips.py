@@ -1,4 +1,5 @@
 """Adapt a trained model to the camera and the people of one robot, from a few labelled clips."""
+import sys
 from pathlib import Path
 
 import keras
@@ -8,7 +9,8 @@ from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import published_labels
 from emotion_perception.learning.episodes import grey_variants
-from emotion_perception.learning.export import read_weights, write_all
+from emotion_perception.learning.export import (
+    check_writable, file_of, read_weights, write_all)
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.recognition import load_model
@@ -32,9 +34,17 @@ def adapt_to_clips(start, clips, output):
     :param output: path of the adapted model.
     :return: (accuracy before, accuracy after): share of the frames of the clips kept aside that
         get the right label as the node would publish it, neutral included; clips count alike.
-    :raises ValueError: when a label has fewer than two clips.
+    :raises FileNotFoundError: when a file of the model is missing.
+    :raises ValueError: when a label has fewer than two clips, or the model cannot be written.
     """
     start, output = Path(start), Path(output)
+    check_writable(output)
+    model = load_model(file_of(start, '.json'))
+    weights = file_of(start, '.weights.npz')
+    if not weights.is_file():
+        raise FileNotFoundError(f'{weights} is missing: a model is adapted from its weights, so '
+                                'begin with one that has them beside it, as models/emotion.json')
+    stills_model = read_weights(weights)
     by_label = {}
     for sample in sorted((s for s in load(clips) if s.label), key=lambda s: s.name):
         by_label.setdefault(sample.label, []).append(sample)
@@ -46,18 +56,19 @@ def adapt_to_clips(start, clips, output):
     train = [s for group in by_label.values() for s in group[:-1]] + contempt
     aside = [group[-1] for group in by_label.values()]
 
-    model = load_model(start)
-    stills_model = read_weights(start.with_suffix('.weights.npz'))
     before = _accuracy(model, aside)
     _train_heads(stills_model, train)
     about = {**model.description,
-             'name': output.stem,
+             'name': file_of(output, '').name,
              'trained_on': {**model.trained_on, 'clips': sorted(
                  {s.subject for s in train}.union(model.trained_on.get('clips', ())))}}
     write_all(output, stills_model, model.description['head'], about)
-    after = _accuracy(load_model(output), aside)
+    after = _accuracy(load_model(file_of(output, '.json')), aside)
     print(f'{len(train)} clips trained on, {len(aside)} kept aside: '
-          f'{before:.3f} of their frames right before, {after:.3f} after')
+          f'{before:.3f} of their frames right before, {after:.3f} after', flush=True)
+    if after < before:
+        print(f'warning: {start} was better on the clips kept aside than {output}, which was '
+              'adapted', file=sys.stderr)
     return before, after
 
 

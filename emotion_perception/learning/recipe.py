@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.evaluation.sequences import evaluate_sequences
-from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.evaluation.sequences import Sequence, sequence_figures
+from emotion_perception.evaluation.stills import answers_to_stills, stills_figures
 from emotion_perception.learning.encoded_faces import EncodedFaces
 from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_all, write_weights)
@@ -19,6 +19,7 @@ from emotion_perception.learning.lab_faces import LabFaces
 from emotion_perception.learning.sequence_trainer import train_head
 from emotion_perception.learning.stills import train_stills
 from emotion_perception.learning.targets import stills_from
+from emotion_perception.learning.web_faces import load_web_faces
 from emotion_perception.recognition import Model
 from emotion_perception.temporal import SIX
 
@@ -74,61 +75,61 @@ class Recipe:
         self._config = config
         self.run_dir = Path(config['run_dir'])
         sets = config['sets']
-        self._web = load(sets['web']['train'], 'stills')
-        self._valid = load(sets['web']['valid'], 'stills')
+        self._web = load_web_faces(sets['web']['train'], 'train')
+        self._valid = load_web_faces(sets['web']['valid'], 'valid')
         self._lab = LabFaces(sets['lab'], config['folds'])
         self._adapters = {}
         self._claim_run_dir()
 
     def _claim_run_dir(self):
         """Refuse the encoder of another configuration; what is trained on it may differ."""
-        steps = json.dumps({'web': self._config['sets']['web'],
-                            'stills': self._config['stills']}, indent=1)
+        steps = {'web': self._config['sets']['web'], 'stills': self._config['stills']}
         path = self.run_dir / 'steps.json'
-        if path.exists() and path.read_text() != steps:
+        trained = any(any(self.run_dir.glob(name))
+                      for name in ('stills_*.npz', 'stills_*/state.npz'))
+        if trained and path.exists() and json.loads(path.read_text()) != steps:
             raise ValueError(f'{self.run_dir} holds results of another configuration, see '
                              f'{path}: take another run_dir, or remove that folder')
         self.run_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(steps)
+        path.write_text(json.dumps(steps, indent=1))
 
     def write(self, output):
         """Train on everybody; write the model in int8 and float32, and its weights."""
-        about = {'name': self._config['name'],
-                 'trained_on': {'fer2013': ['train'], **self._lab.people()}}
+        parts = {sample.part for sample in self._web}
+        about = {'name': self._config['name'], 'trained_on': {
+            self._web.set_name: 'all' if None in parts else sorted(parts), **self._lab.people()}}
         write_all(output, *self._trained(), about)
 
     def measure_folds(self):
         """Train without each fold's people, measure on them; print and write the figures.
 
-        Beside the model stands its CNN alone. Figures are means over the folds, each counting as
-        often as it has samples. Then each set is measured by models that never saw any of it.
+        Beside the model stands its CNN alone. The answers of all folds are put together before they
+        are measured. Then each set is measured by models that never saw any of it.
         """
         found = {}
-        for people in self._lab.folds:
-            self._measure(self._lab.sets, people, '', found)
-        for set_ in self._lab.sets:
-            self._measure([set_], frozenset(s.subject for s in set_),
-                          ' without the set', found)
-        figures = {name: {what: _pooled(results) for what, results in rows.items()}
+        for people in tqdm(self._lab.folds, desc='folds', disable=None):
+            self._ask(self._lab.sets, people, '', found)
+        for set_ in tqdm(self._lab.sets, desc='without a set', disable=None):
+            self._ask([set_], frozenset(s.subject for s in set_), ' without the set', found)
+        figures = {name: {what: answers.figures() for what, answers in rows.items()}
                    for name, rows in found.items()}
         (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
-        print(json.dumps(figures, indent=1))
+        print(json.dumps(_headlines(figures), indent=1))
 
-    def _measure(self, sets, people, note, found):
-        """Train without some people, measure on them; append to {model: {data: figures}}."""
+    def _ask(self, sets, people, note, found):
+        """Train without some people and ask about them; add to {model: {data: answers}}."""
         model = in_memory(*self._trained(people))
         for samples in sets:
             held_out = [s for s in samples if s.subject in people]
             stills = [s for s in held_out if len(s.frames) == 1]
-            sequences = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
+            onsets = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
             for name, one in {'model': model, 'CNN alone': CnnAlone(model)}.items():
                 rows = found.setdefault(name, {})
-                if any(s.label in EMOTIONS for s in stills):
-                    rows.setdefault(f'{samples.set_name} stills{note}', []).append(
-                        evaluate_stills(one, stills))
-                if sequences:
-                    rows.setdefault(f'{samples.set_name} sequences{note}', []).append(
-                        evaluate_sequences(one, sequences))
+                if stills:
+                    rows.setdefault(f'{samples.set_name} stills{note}', _Stills()).add(one, stills)
+                if onsets:
+                    rows.setdefault(f'{samples.set_name} sequences{note}', _Onsets()).add(
+                        one, onsets)
 
     def _trained(self, held_out=frozenset()):
         """Return (stills model, head), trained without some people."""
@@ -154,26 +155,54 @@ class Recipe:
         return EncodedFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
 
     def _encoder(self):
-        """Return a stills model that has seen web faces alone; its adapter adds nothing."""
-        path = self.run_dir / 'stills.npz'
-        if not path.exists():
-            write_weights(path, train_stills(
-                self._config['stills'], stills_from(self._web), stills_from(self._valid),
-                self.run_dir / 'stills'))
-        return read_weights(path)
+        """Return a stills model that has seen web faces alone; its adapter adds nothing.
+
+        It is trained in cycles: each goes on from the last one's weights with the learning rate
+        high again (Loshchilov and Hutter, SGDR, ICLR 2017).
+        """
+        config, model = self._config['stills'], None
+        for number, cycle in enumerate(config['cycles'], 1):
+            path = self.run_dir / f'stills_{number}.npz'
+            if not path.exists():
+                write_weights(path, train_stills(
+                    {**config, **cycle}, stills_from(self._web), stills_from(self._valid),
+                    path.with_suffix(''), model))
+            model = read_weights(path)
+        return model
 
 
-def _pooled(results):
-    """Join the figures of folds into means, each fold counting as often as it has samples."""
-    counts = [result['n'] for result in results]
+class _Stills:
+    """Stills, and what models that were trained without their people say of them."""
 
-    def mean(values):
-        if isinstance(values[0], dict):
-            return {key: mean([value[key] for value in values]) for key in values[0]}
-        return float(np.average(values, weights=counts))
+    def __init__(self):
+        self._samples, self._answers = [], []
 
-    return {'n': sum(counts), **{
-        key: mean([result[key] for result in results])
-        for key in ('accuracy_6', 'accuracy_at', 'intensity_correlation', 'intensity_mae',
-                    'below_threshold_six', 'below_threshold_neutral')
-        if all(key in result for result in results)}}
+    def add(self, model, samples):
+        self._samples += samples
+        self._answers.append(answers_to_stills(model, samples))
+
+    def figures(self):
+        return stills_figures(self._samples, {
+            key: np.concatenate([answers[key] for answers in self._answers])
+            for key in self._answers[0]})
+
+
+class _Onsets:
+    """The same of sequences from neutral to apex."""
+
+    def __init__(self):
+        self._sequences = []
+
+    def add(self, model, samples):
+        self._sequences += [Sequence(model, sample) for sample in samples]
+
+    def figures(self):
+        return sequence_figures(self._sequences)
+
+
+def _headlines(figures):
+    """Return of each row what a terminal has room for."""
+    keys = ('n', 'accuracy_6', 'macro_recall_6', 'ece', 'accuracy_at', 'intensity_correlation',
+            'intensity_mae', 'lag', 'below_threshold_six', 'below_threshold_neutral')
+    return {name: {what: {key: row[key] for key in keys if key in row}
+                   for what, row in rows.items()} for name, rows in figures.items()}

@@ -15,26 +15,27 @@ def train_head(draw, config):
     """Train a temporal head.
 
     :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
-    :param config: dict with ``epochs``, ``steps`` (batches an epoch), ``learning_rate``, ``e2``,
-        ``e3`` (as for :class:`SequenceTrainer`), ``seed``.
+    :param config: dict with ``epochs``, ``steps`` (batches an epoch), ``seed``, and what
+        :class:`SequenceTrainer` takes.
     :return: :class:`~emotion_perception.learning.temporal.HeadNetwork`.
     """
-    trainer = SequenceTrainer(HeadNetwork, (KEPT,), config, config['steps'])
+    trainer = SequenceTrainer(HeadNetwork, (LONGEST, KEPT), config, config['steps'])
     total = config['epochs'] * config['steps']
     trainer.train(draw, config['seed'], lambda done: done / total)
     return trainer.network
 
 
 class SequenceTrainer:
-    """A network over sequences: begun afresh for each training, traced once for all.
+    """A network over sequences: begun afresh for each training, compiled once for all.
 
     As in the seed, E1 moves every weight; after each round of it the LSTM's weights alone are
     moved along E2's gradient.
 
     :param make: function to a network with fresh weights.
-    :param shape: of what the network reads of one frame.
-    :param config: dict with ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it
-        out), ``e3`` (the third term's weight).
+    :param shape: of an episode: frames, to which all are padded, and what is read of a frame.
+    :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
+        ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it out), ``e3`` (the third
+        term's weight).
     :param batches: in a round.
     """
 
@@ -49,14 +50,17 @@ class SequenceTrainer:
         for optimizer, variables in zip(self._optimizers, self._moved):
             optimizer.build(variables)
         self._apex = tf.Variable(tf.eye(UNITS), trainable=False)
-        frames, classes, weight = (tf.TensorSpec((None, None, *last)) for last in (
-            shape, (UNITS,), ()))
-        self._e1_step = tf.function(
-            self._e1_step, input_signature=(frames, classes, weight, classes))
-        self._e1_step.get_concrete_function()
-        self._e2_step = tf.function(self._e2_step, input_signature=(frames, classes, weight))
+        self._frames, episodes = shape[0], config['stills'] + config['sequences']
+        read, classes, weight = (tf.ones((episodes, self._frames, *last)) for last in (
+            shape[1:], (UNITS,), ()))
+        # XLA makes one piece of an LSTM's loop, ten times as fast; convolutions it makes slower.
+        # Everything runs once here, so that no budget of time is spent on compiling.
+        fast = len(shape) == 2
+        self._e1_step = tf.function(self._e1_step, jit_compile=fast)
+        self._e1_step(read, classes, weight, classes)
+        self._e2_step = tf.function(self._e2_step, jit_compile=fast)
         if config['e2']:
-            self._e2_step.get_concrete_function()
+            self._e2_step(read, classes, weight)
 
     def train(self, draw, seed, share):
         """Train from the beginning; the rate falls to zero along half a cosine.
@@ -77,7 +81,7 @@ class SequenceTrainer:
             rate = self._config['learning_rate'] * 0.5 * (1 + math.cos(math.pi * part))
             for optimizer in self._optimizers:
                 optimizer.learning_rate.assign(rate)
-            batches = [padded(draw(rng)) for _ in range(self._batches)]
+            batches = [padded(draw(rng), self._frames) for _ in range(self._batches)]
             for frames, labels, label_weight, intensity, _ in batches:
                 self._e1_step(frames, labels, label_weight, intensity)
             for frames, _, _, intensity, seen in batches[:round(self._config['e2'] * len(batches))]:
@@ -106,12 +110,10 @@ class SequenceTrainer:
         self._optimizers[1].apply(tape.gradient(loss, self._moved[1]), self._moved[1])
 
 
-def padded(episodes):
-    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,t,...]."""
-    longest = 10 * -(-max(len(e.kept) for e in episodes) // 10)  # few lengths, few tracings
-
+def padded(episodes, frames):
+    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,frames,...]."""
     def stack(arrays):
-        result = np.zeros((len(arrays), min(longest, LONGEST), *arrays[0].shape[1:]), np.float32)
+        result = np.zeros((len(arrays), frames, *arrays[0].shape[1:]), np.float32)
         for row, array in zip(result, arrays):
             row[:len(array)] = array
         return result
