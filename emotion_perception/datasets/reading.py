@@ -1,6 +1,7 @@
 """Read what a layout lists: stills and sequences, files and crops, into samples."""
 import csv
 import warnings
+from itertools import count
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def read(layout, recordings, kind=None):
         else:
             detector = detector or FaceDetector()
             images, rate = _images(recording, layout.LAYOUT)
-            frames = _crops(images, _face_regions(images, rate, detector))
+            frames = _crops(images, _regions_of(recording, rate, detector))
             if frames is None:
                 without_face.append(recording.name)
                 continue
@@ -101,66 +102,71 @@ def _apex(recording):
     return type(recording)(source=recording.source[-1:], intensity=1.0, **fields)
 
 
-def _intensity(recording, count):
+def _intensity(recording, frames):
     if recording.label == NEUTRAL:
-        return np.zeros(count, np.float32)
+        return np.zeros(frames, np.float32)
     if recording.intensity is None:
         return None
-    return np.full(count, recording.intensity, np.float32)
+    return np.full(frames, recording.intensity, np.float32)
 
 
 def _images(recording, layout):
-    """Return the whole frames of a recording and their rate."""
+    """Return an iterator over the whole frames of a recording, and their rate."""
     if isinstance(recording.source, list):
-        images, rate = [read_image(path, layout) for path in recording.source], recording.rate
+        images, rate = (read_image(path, layout) for path in recording.source), recording.rate
     else:
         images, rate = _read_video(recording.source, layout)
     if recording.clockwise_turns:
-        images = [np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
-                  for image in images]
+        images = (np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
+                  for image in images)
     return images, rate
 
 
 def _read_video(path, layout):
     video = cv2.VideoCapture(str(path))
     rate = video.get(cv2.CAP_PROP_FPS)
-    images = []
-    while True:
-        read, image = video.read()
-        if not read:
-            break
-        images.append(image)
-    video.release()
-    if not images:
+    read, first = video.read()
+    if not read:
         raise DatasetError(f'{path} cannot be read as a video; expected {layout}')
-    return images, rate if rate > 0 else None
+
+    def images():
+        image, more = first, True
+        while more:
+            yield image
+            more, image = video.read()
+
+    return images(), rate if rate > 0 else None
 
 
-def _face_regions(images, rate, detector):
-    """Return the region of the largest face in each frame as the node finds it, None without."""
-    grays = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
-    if len(grays) == 1:
-        return [next(iter(detector.detect(grays[0])), None)]
-    finder = FaceFinder(detector, track_mode='nearest')
-    regions = []
-    for i, gray in enumerate(grays):
-        tracks = finder.update(gray, round(i * 1e9 / (rate or _USUAL_RATE)))
-        regions.append(tracks[0].box.roi(*gray.shape[::-1]) if tracks else None)
-    return regions
+def _regions_of(recording, rate, detector):
+    """Return the function of one grey frame after the other to the largest face's region or None.
+
+    It finds that face as the node does.
+    """
+    if recording.is_still:
+        return lambda gray: next(iter(detector.detect(gray)), None)
+    finder, stamps = FaceFinder(detector, track_mode='nearest'), count()
+
+    def region(gray):
+        tracks = finder.update(gray, round(next(stamps) * 1e9 / (rate or _USUAL_RATE)))
+        return tracks[0].box.roi(*gray.shape[::-1]) if tracks else None
+
+    return region
 
 
-def _crops(images, regions):
+def _crops(images, region_of):
     """Crop one face a frame, uint8 [n,64,64,3]; None when less than half of them show one.
 
     Frames keep their places in the sequence: one without a face is cropped where the face was
-    seen last, or at the beginning, where it is seen first.
+    seen last, or at the beginning, where it is seen first. Whole frames are held no longer.
     """
-    seen = [region for region in regions if region]
-    if 2 * len(seen) < len(images):
-        return None
-    last = seen[0]
-    crops = []
-    for image, region in zip(images, regions):
+    crops, waiting, last, seen = [], [], None, 0
+    for image in images:
+        region = region_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+        seen += region is not None
         last = region or last
-        crops.append(crop_face(image, last))
-    return np.stack(crops)
+        waiting.append(image)
+        if last is not None:
+            crops += [crop_face(frame, last) for frame in waiting]
+            waiting.clear()
+    return np.stack(crops) if seen and 2 * seen >= len(crops) else None

@@ -36,16 +36,9 @@ class Stills:
                       {head: target[indices] for head, target in self.targets.items()},
                       {head: weight[indices] for head, weight in self.weights.items()})
 
-    def __add__(self, other):
-        return Stills(np.concatenate([self.images, other.images]),
-                      {head: np.concatenate([self.targets[head], other.targets[head]])
-                       for head in self.targets},
-                      {head: np.concatenate([self.weights[head], other.weights[head]])
-                       for head in self.weights})
 
-
-def stills_from(samples, frame=-1):
-    """Turn one frame of each sample into stills with targets.
+def stills_from(samples):
+    """Turn the last frame of each sample into a still with targets.
 
     The six-class target joins the FER+ votes with the FER2013 label, so that an image which
     most people call neutral still teaches which expression it leans to.
@@ -55,7 +48,7 @@ def stills_from(samples, frame=-1):
     six, eight, seven = np.zeros((count, 6)), np.zeros((count, 8)), np.zeros((count, 7))
     six_weight = np.ones(count)
     for i, sample in enumerate(samples):
-        images[i] = cv2.cvtColor(sample.frames[frame], cv2.COLOR_BGR2GRAY)
+        images[i] = cv2.cvtColor(sample.frames[-1], cv2.COLOR_BGR2GRAY)
         if sample.votes is not None:
             eight[i] = sample.votes[_VOTES_OF_EIGHT]
             six[i] = eight[i][:6]
