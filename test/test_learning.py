@@ -666,6 +666,18 @@ def test_each_person_is_read_by_the_adapter_that_does_not_know_them(known):
     assert all(np.isfinite(e.kept).all() for e in episodes)
 
 
+def test_the_six_logits_are_the_mean_of_all_heads(tiny, faces):
+    model = networks.build_stills_model(networks.build_encoder(tiny))
+    crops = np.repeat(np.stack([cv2.resize(face, (64, 64)) for face in faces[:4]])[..., None], 3, 3)
+    before = model.predict(crops.astype(np.float32), verbose=0)
+    recipe.average_readouts(model, {'six': 1.0, 'eight': 0.5, 'seven': 0.5})
+    after = model.predict(crops.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(
+        after['six'], (2 * before['six'] + before['eight'][:, :6] + before['seven'][:, :6]) / 4,
+        atol=1e-4)
+    np.testing.assert_array_equal(after['eight'], before['eight'])
+
+
 # --- folds ----------------------------------------------------------------------------------
 
 class Always:

@@ -79,6 +79,7 @@ CONFIG = {
     'sets': {'web': {'train': 'none.npz', 'valid': 'none.npz'}, 'lab': ['none']},
     'stills': {'backbone': 'residual', 'batch_size': 4, 'learning_rate': 0.05, 'prior': 0.5,
                'precision': 'float32', 'cycles': [CYCLE, CYCLE]},
+    'six': {'six': 1.0, 'eight': 0.0, 'seven': 0.0},
     'adapter': {'web_images': 8, 'lab': 1.0, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
                 'weight_decay': 0.05, 'dropout': 0.5, 'prior': 0.5, 'seed': 1},
     'head': {'epochs': 1, 'steps': 1, 'stills': 4, 'sequences': 4, 'lab_repeats': 1, 'noise': 0.1,

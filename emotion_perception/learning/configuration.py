@@ -52,6 +52,7 @@ TRAINING = {
         'backbone': _one_of(BACKBONES), **_BATCHES, **_PRECISION,
         'cycles': [{**_REGULAR, 'gamma': _NOT_NEGATIVE, 'seed': _NATURAL,
                     'phases': [{'size': _SIZE, 'epochs': _COUNT}]}]},
+    'six': {'six': _POSITIVE, 'eight': _NOT_NEGATIVE, 'seven': _NOT_NEGATIVE},
     'adapter': {'web_images': _COUNT, 'lab': _NOT_NEGATIVE, 'epochs': _COUNT, 'seed': _NATURAL,
                 **_BATCHES, **_REGULAR},
     'head': {'epochs': _COUNT, **_EPISODES}}

@@ -12,7 +12,7 @@ from emotion_perception.crops import CROP_SIZE
 FEATURES = 512
 #: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
 KEPT_HEADS = ('six', 'eight', 'seven', 'change')
-#: Rows and columns that the adapter sees an encoder's last map in.
+#: Rows and columns that the adapter sees one of an encoder's maps in.
 PLACES = 3
 #: Hidden units of the adapter.
 ADAPTER_UNITS = 128
@@ -179,14 +179,22 @@ def build_stills_model(encoder, dropout=0.3):
              for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
     heads['change'] = layers.Dense(6, kernel_initializer='zeros', trainable=False, dtype='float32',
                                    name='change')(features)
-    last_map = next(layer.output for layer in reversed(encoder.layers)
-                    if len(layer.output.shape) == 4)
-    places = Places(dtype='float32', name='places')(last_map)
+    places = Places(dtype='float32', name='places')(_late_map(encoder))
     adapter = build_adapter(FEATURES + places.shape[-1])
     adapter.trainable = False
     heads['six'] = layers.Add(dtype='float32')([
         heads['six'], adapter(layers.Concatenate(dtype='float32')([encoder.output, places]))])
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
+
+
+def _late_map(encoder):
+    """Return the last map with other channels than the very last one.
+
+    What it shows is less bound to the faces that the encoder was trained on (Yosinski et al., How
+    transferable are features in deep neural networks?, NIPS 2014).
+    """
+    maps = [layer.output for layer in encoder.layers if len(layer.output.shape) == 4]
+    return next(found for found in reversed(maps) if found.shape[-1] != maps[-1].shape[-1])
 
 
 def build_adapter(inputs, dropout=0.0):
