@@ -64,7 +64,7 @@ def config(sets, monkeypatch, tmp_path):
         'run_dir': str(tmp_path / 'run'), 'sets': {'web': 'web', 'lab': ['lab']},
         'folds': 2, 'seeds': [1, 2], 'stills_seconds': 1e6, 'fold_seconds': 1e6,
         'stills': {'size': 32, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.05,
-                   'weight_decay': 0.001, 'dropout': 0.0, 'gamma': 0.25, 'prior': 0.5, 'seed': 1,
+                   'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5, 'seed': 1,
                    'precision': 'float32', 'changed': {'tiny': {'size': 16}}},
         'temporal': TEMPORAL,
         'rows': {'default': {'backbone': 'tiny', 'network': 'head', 'e2': 1.0, 'e3': 0.2},
@@ -104,8 +104,9 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert rows['default']['stills_epochs'] >= 1 and rows['3D-CNN']['stills_epochs'] is None
     assert rows['CNN alone']['mean_of_seeds'][0] == rows['CNN alone']['mean_of_seeds'][1]
     # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads, the adapter with its
-    # 128 units over features and 3x3 places; then the linear layer over what is kept.
-    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT + (512 + 9 * 8) * 128 + 128 * 6
+    # 128 units over features and 3x3 places (there is no earlier map than the grey image);
+    # then the linear layer over what is kept.
+    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT + (512 + 9) * 128 + 128 * 6
     assert rows['CNN alone']['multiply_adds'] == encoder + KEPT * 6
 
     # All is there: nothing is loaded, nothing is trained.
@@ -145,7 +146,7 @@ def test_wrong_rows(row, message, tmp_path):
     ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
     ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
     ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
-    ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
+    ({'stills': {}}, 'stills: size is missing, epochs is missing, prior is missing, '),
 ])
 def test_wrong_configurations(config, tmp_path, capsys, change, message):
     with pytest.raises(SystemExit):

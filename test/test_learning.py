@@ -406,7 +406,7 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
 def config(tiny):
     return {'backbone': tiny, 'phases': [{'size': 32, 'epochs': 2}], 'batch_size': 32,
             'learning_rate': 0.05, 'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5,
-            'gamma': 0.25, 'seed': 1, 'precision': 'float32'}
+            'seed': 1, 'precision': 'float32'}
 
 
 @pytest.fixture
@@ -503,7 +503,7 @@ def test_stills_are_learned(config, tmp_path):
     config = {**config, 'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
               'learning_rate': 0.1}
     with pytest.MonkeyPatch.context() as patch:  # a flip or a turn is another direction
-        patch.setattr(stills, 'augment', lambda image, size, rng, gamma: resize(image, size))
+        patch.setattr(stills, 'augment', lambda image, size, rng: resize(image, size))
         model = stills.train_stills(config, train, valid, tmp_path)
     found = stills.stills_accuracy(model_for_grey(model), valid, 48)
     assert found['six'] > 0.6 and np.isnan(found['seven'])
@@ -602,7 +602,7 @@ def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
 # --- the adapter ----------------------------------------------------------------------------
 
 ADAPTER = {'web_images': 24, 'lab': 1.0, 'epochs': 20, 'batch_size': 8, 'learning_rate': 0.01,
-           'weight_decay': 0.0, 'dropout': 0.0, 'prior': 0.0, 'seed': 1}
+           'weight_decay': 0.0, 'dropout': 0.0, 'seed': 1}
 
 
 def test_an_adapter_adds_what_the_logits_lack():
@@ -613,11 +613,11 @@ def test_an_adapter_adds_what_the_logits_lack():
     weights = np.ones(120, np.float32)
     weights[60:] = 0            # these are not to be learnt
     targets[60:] = np.eye(6)[0]
-    trained = train_adapter(seen, six, targets, weights, np.zeros(6), ADAPTER)
+    trained = train_adapter(seen, six, targets, weights, ADAPTER)
     right = (six + trained(seen).numpy()).argmax(1) == seen[:, :6].argmax(1)
     assert (six.argmax(1) == seen[:, :6].argmax(1))[:60].mean() < 0.5
     assert right[:60].mean() > 0.9 and right[60:].mean() > 0.4
-    again = train_adapter(seen, six, targets, weights, np.zeros(6), ADAPTER)
+    again = train_adapter(seen, six, targets, weights, ADAPTER)
     np.testing.assert_allclose(again(seen), trained(seen), atol=1e-5)
 
 
@@ -636,7 +636,7 @@ def known(monkeypatch, tiny, faces):
 def test_who_is_held_out_is_not_seen_by_the_adapter(known, monkeypatch):
     shown = {}
     monkeypatch.setattr(encoded_faces, 'train_adapter',
-                        lambda seen, six, targets, weights, shift, config: shown.update(
+                        lambda seen, six, targets, weights, config: shown.update(
                             seen=seen, weights=weights))
     counts = []
     for held_out in (set(), {'S0'}, {'S0', 'S1'}):

@@ -72,16 +72,15 @@ def write_clip(path, portrait, light):
     video.release()
 
 
-CYCLE = {'weight_decay': 0.004, 'dropout': 0.2, 'gamma': 0.25, 'seed': 1,
-         'phases': [{'size': 32, 'epochs': 1}]}
 CONFIG = {
     'name': 'x', 'run_dir': 'run', 'folds': 2,
     'sets': {'web': {'train': 'none.npz', 'valid': 'none.npz'}, 'lab': ['none']},
     'stills': {'backbone': 'residual', 'batch_size': 4, 'learning_rate': 0.05, 'prior': 0.5,
-               'precision': 'float32', 'cycles': [CYCLE, CYCLE]},
+               'precision': 'float32', 'weight_decay': 0.004, 'dropout': 0.2, 'seed': 1,
+               'phases': [{'size': 32, 'epochs': 1}]},
     'six': {'six': 1.0, 'eight': 0.0, 'seven': 0.0},
     'adapter': {'web_images': 8, 'lab': 1.0, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
-                'weight_decay': 0.05, 'dropout': 0.5, 'prior': 0.5, 'seed': 1},
+                'weight_decay': 0.05, 'dropout': 0.5, 'seed': 1},
     'head': {'epochs': 1, 'steps': 1, 'stills': 4, 'sequences': 4, 'lab_repeats': 1, 'noise': 0.1,
              'learning_rate': 0.01, 'e2': 1.0, 'e3': 0, 'seed': 1}}
 
@@ -227,7 +226,7 @@ def test_a_missing_model_is_named(clips, tmp_path, capsys):
     ('run_dir: $NOWHERE/x\nsets: {}', '$NOWHERE is not set in the environment'),
     ('run_dir: [', 'while parsing'),
     ('a text', 'config.yaml: the configuration should be a table of name, run_dir, '),
-    ('{name: x, run_dir: x, folds: 7, sets: {}, stills: {}, adapter: {}, hat: {}}',
+    ('{name: x, run_dir: x, folds: 7, sets: {}, stills: {}, six: {}, adapter: {}, hat: {}}',
      'the configuration: head is missing, hat is unknown; its keys are name, run_dir, folds, '),
     (yaml.safe_dump(CONFIG), 'config.yaml: none.npz does not exist'),
 ])
@@ -253,11 +252,10 @@ MISSING = object()
     ('run_dir', None, 'run_dir should be a text, not None'),
     ('name', '', "name should be a text, not ''"),
     ('stills', 3, 'stills should be a table of backbone, batch_size, '),
-    ('stills cycles', MISSING, 'stills: cycles is missing; its keys are backbone, '),
-    ('stills cycles', {}, 'stills.cycles should be a list, not {}'),
-    ('stills cycles 1 phases', MISSING, 'stills.cycles[1]: phases is missing; its keys are '),
-    ('stills cycles 1 phases 0 size', 0, 'stills.cycles[1].phases[0].size should be a whole'),
-    ('stills cycles 0 dropout', 1, 'stills.cycles[0].dropout should be a number from 0 to below 1'),
+    ('stills phases', MISSING, 'stills: phases is missing; its keys are backbone, '),
+    ('stills phases', {}, 'stills.phases should be a list, not {}'),
+    ('stills phases 0 size', 0, 'stills.phases[0].size should be a whole'),
+    ('stills dropout', 1, 'stills.dropout should be a number from 0 to below 1'),
     ('stills backbone', 'resnet', "stills.backbone should be one of residual, seed, "),
     ('stills batch_size', 'many', "stills.batch_size should be a whole number from 1 on, not 'm"),
     ('stills batch_size', '1e2', "not '1e2', which YAML reads as text: write 100"),

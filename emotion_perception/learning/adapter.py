@@ -10,13 +10,12 @@ import tensorflow as tf
 from emotion_perception.learning.networks import build_adapter
 
 
-def train_adapter(seen, six, targets, weights, shift, config):
+def train_adapter(seen, six, targets, weights, config):
     """Train an adapter.
 
     :param seen: features and places, float [n,k].
     :param six: float32 [n,6], the logits that the adapter adds to.
     :param targets: float32 [n,6], rows sum to 1; ``weights``: float32 [n].
-    :param shift: float [n,6], added to the logits in the loss alone, see ``learning/stills.py``.
     :param config: dict with ``epochs``, ``batch_size``, ``learning_rate``, ``weight_decay``,
         ``dropout``, ``seed``.
     :return: the trained Keras model, see :func:`~emotion_perception.learning.networks
@@ -39,7 +38,6 @@ def train_adapter(seen, six, targets, weights, shift, config):
                 targets, six + adapter(seen, training=True)))
         optimizer.apply(tape.gradient(loss, variables), variables)
 
-    six = six + np.float32(shift)
     for _ in range(config['epochs']):
         for part in np.split(rng.permutation(len(seen))[:steps * config['batch_size']], steps):
             step(tf.constant(seen[part], tf.float32), tf.constant(six[part]),

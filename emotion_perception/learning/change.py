@@ -18,8 +18,9 @@ LEAST = 0.2
 #: early in an onset, when little has changed yet, the direction is all there is.
 SOFTNESS = 0.3
 
-#: Deviation of the readout over all changes, about that of the six logits.
-DEVIATION = 2.0
+#: Deviation of the readout over all changes, twice that of the six logits: early in an onset the
+#: head is to see it above their noise.
+DEVIATION = 4.0
 
 
 def change_readout(onsets):

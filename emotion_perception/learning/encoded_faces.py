@@ -2,6 +2,7 @@
 
 The encoder has seen no person of a lab set, so each face is encoded once, whoever is held out.
 """
+import keras
 import numpy as np
 
 from emotion_perception.learning.adapter import train_adapter
@@ -11,7 +12,6 @@ from emotion_perception.learning.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
 from emotion_perception.learning.lab_faces import all_onsets, lab_stills
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
-from emotion_perception.learning.stills import class_prior
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.temporal import CHANGE, SIX
 
@@ -57,7 +57,6 @@ class EncodedFaces:
             len(web), *(VARIANTS * len(set_) for set_ in sets)])
         targets = stills_from(stills)
         self._six, self._weights = targets.targets['six'], targets.weights['six']
-        self._prior = class_prior(targets.take(np.flatnonzero(self._sets == 0)))
         # As strong as people see an expression, divided among the classes as E1 has it: otherwise
         # the two would pull an image on which taggers and FER2013 disagree to different classes.
         self._intensity = vote_intensity(stills).sum(1, keepdims=True) * self._six
@@ -75,21 +74,22 @@ class EncodedFaces:
 
         :param held_out: set of people.
         :param config: as for :func:`~emotion_perception.learning.adapter.train_adapter`, and
-            ``prior`` (as of the stills), ``lab`` (what all lab faces weigh, the web ones 1).
+            ``lab`` (what all lab faces weigh, the web ones 1).
 
-        The loss shifts the logits of web faces alone: the lab sets have hardly a rare class.
+        Web faces are to be read as they are without an adapter (Li and Hoiem, Learning without
+        Forgetting, ECCV 2016): there is nothing about them that the encoder has not learnt.
         """
         used = (self._for_adapter & ~np.isin(self._people, list(held_out))
                 & (self._weights > 0))
-        weights, sets = self._weights[used].copy(), self._sets[used]
+        sets, six = self._sets[used], self._kept[used][:, SIX]
+        weights = np.where(sets == 0, 1, self._weights[used])
+        targets = np.where(sets[:, None] == 0, keras.ops.softmax(six), self._six[used])
         # Lab sets count alike, however many images they have.
         lab = [sets == number for number in set(sets) - {0}]
         for of_set in lab:
             weights[of_set] *= (config['lab'] / len(lab) * weights[sets == 0].sum()
                                 / weights[of_set].sum())
-        shift = np.where(sets[:, None] == 0, config['prior'] * np.log(self._prior), 0)
-        return train_adapter(self._seen[used], self._kept[used][:, SIX], self._six[used],
-                             weights, shift, config)
+        return train_adapter(self._seen[used], six, targets, weights, config)
 
     def change_readout(self, held_out):
         """Return the readout of change without some people, and its offset."""

@@ -155,19 +155,13 @@ class Recipe:
         return EncodedFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
 
     def _encoder(self):
-        """Return a stills model that has seen web faces alone; its adapter adds nothing.
-
-        It is trained in cycles: each goes on from the last one's weights with the learning rate
-        high again (Loshchilov and Hutter, SGDR, ICLR 2017).
-        """
-        config, model = self._config['stills'], None
-        for number, cycle in enumerate(config['cycles'], 1):
-            path = self.run_dir / f'stills_{number}.npz'
-            if not path.exists():
-                write_weights(path, train_stills(
-                    {**config, **cycle}, stills_from(self._web), stills_from(self._valid),
-                    path.with_suffix(''), model))
-            model = read_weights(path)
+        """Return a stills model that has seen web faces alone; its adapter adds nothing."""
+        path = self.run_dir / 'stills.npz'
+        if not path.exists():
+            write_weights(path, train_stills(
+                self._config['stills'], stills_from(self._web), stills_from(self._valid),
+                self.run_dir / 'stills'))
+        model = read_weights(path)
         average_readouts(model, self._config['six'])
         return model
 

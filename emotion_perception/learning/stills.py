@@ -21,8 +21,7 @@ def train_stills(config, train, valid, run_dir, start=None):
     """Train an encoder with its heads for stills, or go on where an earlier run was stopped.
 
     :param config: dict with ``backbone``, ``phases`` (list of ``{size, epochs}``),
-        ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``gamma`` (see
-        :func:`~emotion_perception.learning.augmentation.augment`), ``prior``, ``seed``,
+        ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``prior``, ``seed``,
         ``precision`` (a Keras dtype policy).
     :param train: :class:`~emotion_perception.learning.targets.Stills`.
     :param valid: the same; measured after each epoch, never trained on.
@@ -119,8 +118,7 @@ class StillsTrainer:
 
         def batch(start):
             part = train.take(np.sort(order[start:start + batch_size]))
-            images = np.stack([augment(image, size, rng, self._config['gamma'])
-                               for image in part.images])
+            images = np.stack([augment(image, size, rng) for image in part.images])
             return images[..., None], part.targets, part.weights
 
         losses = []

@@ -59,7 +59,8 @@ class HeadNetwork(keras.Model):
         kernel *= 0.1
         recurrent *= 0.1
         kernel[units, 2 * UNITS + units] = 0.6       # the cell's candidate, from the logits
-        kernel[UNITS + units, 2 * UNITS + units] = 0.6  # and from what has changed in them
+        kernel[UNITS + units, 2 * UNITS + units] = 0.6  # and from what has changed in them,
+        kernel[2 * UNITS + units, 2 * UNITS + units] = 0.6  # and in the readout of change
         bias[:] = np.repeat([2.0, -1.0, 0.0, 2.0], UNITS)
         self.lstm.set_weights([kernel, recurrent, bias])
 
