@@ -658,7 +658,7 @@ def test_each_person_is_read_by_the_adapter_that_does_not_know_them(known):
     change = known.change_readout({'S2'})
     assert change[0].shape == (networks.FEATURES, 6)
     draw = known.episodes([({'S0'}, adapter(1)), ({'S1'}, adapter(2))], change, {
-        'stills': 60, 'sequences': 20, 'lab_repeats': 8, 'noise': 0.0})
+        'stills': 60, 'sequences': 20, 'lab_repeats': 8, 'prior': 0.5, 'noise': 0.0})
     episodes = draw(np.random.default_rng(0))
     stills, onsets = episodes[:60], episodes[60:]
     assert {round(e.kept[0, 0] / 1000) for e in onsets} == {1, 2}, 'S2 is not shown'
@@ -676,6 +676,20 @@ def test_the_six_logits_are_the_mean_of_all_heads(tiny, faces):
         after['six'], (2 * before['six'] + before['eight'][:, :6] + before['seven'][:, :6]) / 4,
         atol=1e-4)
     np.testing.assert_array_equal(after['eight'], before['eight'])
+
+
+def test_what_is_rare_on_the_web_is_drawn_more_often(known):
+    known._six[known._sets == 0] = np.float32([[1, 0, 0, 0, 0, 0]])
+    known._six[np.flatnonzero((known._sets == 0) & known._for_head)[0]] = [0, 1, 0, 0, 0, 0]
+    known._prior = np.float32([0.96, 0.01, 0.01, 0.01, 0.005, 0.005])
+
+    def rare(prior):
+        draw = known.episodes([({'S0'}, lambda seen, training: tf.zeros((len(seen), 6)))],
+                              known.change_readout(set()), {
+            'stills': 400, 'sequences': 0, 'lab_repeats': 0, 'prior': prior, 'noise': 0.0})
+        return np.mean([e.labels[0, 1] == 1 for e in draw(np.random.default_rng(0))])
+
+    assert rare(0.0) < 0.1 < rare(0.5) < rare(1.0)
 
 
 # --- folds ----------------------------------------------------------------------------------

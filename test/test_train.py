@@ -82,7 +82,7 @@ CONFIG = {
     'adapter': {'web_images': 8, 'lab': 1.0, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
                 'weight_decay': 0.05, 'dropout': 0.5, 'seed': 1},
     'head': {'epochs': 1, 'steps': 1, 'stills': 4, 'sequences': 4, 'lab_repeats': 1, 'noise': 0.1,
-             'learning_rate': 0.01, 'e2': 1.0, 'e3': 0, 'seed': 1}}
+             'prior': 0.5, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0, 'seed': 1}}
 
 
 def error_of(capsys, *arguments):
@@ -264,7 +264,7 @@ MISSING = object()
     ('stills learning_rate', float('inf'), 'should be a number above 0, not inf'),
     ('stills precision', 16, 'stills.precision should be one of float32, '),
     ('stills epochs', 3, 'stills: epochs is unknown; its keys are backbone, '),
-    ('adapter prior', 2, 'adapter.prior should be a number from 0 to 1, not 2'),
+    ('head prior', 2, 'head.prior should be a number from 0 to 1, not 2'),
     ('head noise', MISSING, 'head: noise is missing; its keys are epochs, steps, '),
     ('head noise', -1, 'head.noise should be a number from 0 on, not -1'),
 ])

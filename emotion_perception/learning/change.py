@@ -14,7 +14,7 @@ RIDGE = 1.0
 #: Share of an onset's largest change below which a frame shows too little to learn from.
 LEAST = 0.2
 
-#: The readout is fitted to the direction of a change, c / (|c| + SOFTNESS * the onset's largest |c|):
+#: The readout is fitted to the direction of a change, c / (|c| + SOFTNESS * the onset's largest):
 #: early in an onset, when little has changed yet, the direction is all there is.
 SOFTNESS = 0.3
 

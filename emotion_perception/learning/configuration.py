@@ -54,7 +54,7 @@ TRAINING = {
     'six': {'six': _POSITIVE, 'eight': _NOT_NEGATIVE, 'seven': _NOT_NEGATIVE},
     'adapter': {'web_images': _COUNT, 'lab': _NOT_NEGATIVE, 'epochs': _COUNT, 'seed': _NATURAL,
                 **_BATCHES, **_REGULAR},
-    'head': {'epochs': _COUNT, **_EPISODES}}
+    'head': {'epochs': _COUNT, 'prior': _SHARE, **_EPISODES}}
 COMPARISON = {
     'run_dir': _TEXT, 'folds': _FOLDS, 'sets': {'web': _TEXT, 'lab': [_TEXT]},
     'seeds': [_NATURAL], 'stills_seconds': _POSITIVE, 'fold_seconds': _POSITIVE,

@@ -12,6 +12,7 @@ from emotion_perception.learning.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
 from emotion_perception.learning.lab_faces import all_onsets, lab_stills
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
+from emotion_perception.learning.stills import class_prior
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.temporal import CHANGE, SIX
 
@@ -57,6 +58,7 @@ class EncodedFaces:
             len(web), *(VARIANTS * len(set_) for set_ in sets)])
         targets = stills_from(stills)
         self._six, self._weights = targets.targets['six'], targets.weights['six']
+        self._prior = class_prior(targets.take(np.flatnonzero(self._sets == 0)))
         # As strong as people see an expression, divided among the classes as E1 has it: otherwise
         # the two would pull an image on which taggers and FER2013 disagree to different classes.
         self._intensity = vote_intensity(stills).sum(1, keepdims=True) * self._six
@@ -108,7 +110,8 @@ class EncodedFaces:
             people are shown. Web faces are read by the first adapter.
         :param change: readout of change, and its offset.
         :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
-            ``lab_repeats`` (how often a lab still is drawn for a web one), ``noise``.
+            ``lab_repeats`` (how often a lab still is drawn for a web one), ``prior`` (share of
+            the web set's log prior that is taken out), ``noise``.
         """
         def read(kept, seen, adapter):
             kept, seen = kept.copy(), seen.astype(np.float32)
@@ -130,7 +133,11 @@ class EncodedFaces:
         for some, adapter in [([_NOBODY], strangers[0][1]), *strangers]:
             theirs = np.isin(self._people, list(some))
             stills[theirs] = read(self._kept[theirs], self._seen[theirs], adapter)
-        share = np.where(self._sets == 0, 1.0, config['lab_repeats'] / VARIANTS)
+        # What is rare in the web set is drawn more often, as its loss was shifted for the encoder.
+        # Who shows none of the six, by anybody's word, is drawn as often as the mean.
+        rarity = self._prior ** -config['prior'] / (self._prior ** (1 - config['prior'])).sum()
+        often = 1 + self._six @ (rarity - 1)
+        share = np.where(self._sets == 0, often, config['lab_repeats'] / VARIANTS)
         share *= self._for_head & np.isin(self._people, [_NOBODY, *adapter_of])
         share /= share.sum()
 

@@ -111,7 +111,7 @@ class SequenceTrainer:
 
 
 def padded(episodes, frames):
-    """Return kept, labels, label weights, intensities and weights of E2 of a batch, [n,frames,...]."""
+    """Return kept, labels, label weights, intensities, weights of E2 of a batch, [n,frames,..]."""
     def stack(arrays):
         result = np.zeros((len(arrays), frames, *arrays[0].shape[1:]), np.float32)
         for row, array in zip(result, arrays):
