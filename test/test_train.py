@@ -251,7 +251,7 @@ MISSING = object()
     ('sets lab', [None], 'sets.lab[0] should be a text, not None'),
     ('run_dir', None, 'run_dir should be a text, not None'),
     ('name', '', "name should be a text, not ''"),
-    ('stills', 3, 'stills should be a table of backbone, batch_size, '),
+    ('stills', 3, 'stills should be a table of backbone, phases, '),
     ('stills phases', MISSING, 'stills: phases is missing; its keys are backbone, '),
     ('stills phases', {}, 'stills.phases should be a list, not {}'),
     ('stills phases 0 size', 0, 'stills.phases[0].size should be a whole'),
@@ -265,7 +265,7 @@ MISSING = object()
     ('stills precision', 16, 'stills.precision should be one of float32, '),
     ('stills epochs', 3, 'stills: epochs is unknown; its keys are backbone, '),
     ('head prior', 2, 'head.prior should be a number from 0 to 1, not 2'),
-    ('head noise', MISSING, 'head: noise is missing; its keys are epochs, steps, '),
+    ('head noise', MISSING, 'head: noise is missing; its keys are epochs, prior, '),
     ('head noise', -1, 'head.noise should be a number from 0 on, not -1'),
 ])
 def test_wrong_values_are_named(tmp_path, monkeypatch, capsys, where, value, message):
