@@ -296,7 +296,7 @@ def test_what_training_refuses_ends_in_one_line(tmp_path, monkeypatch, capsys, a
         capsys, 'config.yaml', *arguments)
 
 
-@pytest.mark.parametrize('result', ['stills_1.npz', 'stills_2/state.npz'])
+@pytest.mark.parametrize('result', ['stills.npz', 'stills/state.npz'])
 def test_a_run_dir_with_results_of_another_configuration_is_refused(tmp_path, result):
     recipe = Recipe.__new__(Recipe)
     recipe.run_dir = tmp_path / 'run'

@@ -85,8 +85,8 @@ class Recipe:
         """Refuse the encoder of another configuration; what is trained on it may differ."""
         steps = {'web': self._config['sets']['web'], 'stills': self._config['stills']}
         path = self.run_dir / 'steps.json'
-        trained = any(any(self.run_dir.glob(name))
-                      for name in ('stills_*.npz', 'stills_*/state.npz'))
+        trained = any((self.run_dir / name).exists()
+                      for name in ('stills.npz', 'stills/state.npz'))
         if trained and path.exists() and json.loads(path.read_text()) != steps:
             raise ValueError(f'{self.run_dir} holds results of another configuration, see '
                              f'{path}: take another run_dir, or remove that folder')
@@ -125,7 +125,7 @@ class Recipe:
             onsets = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
             for name, one in {'model': model, 'CNN alone': CnnAlone(model)}.items():
                 rows = found.setdefault(name, {})
-                if stills:
+                if any(s.label in EMOTIONS for s in stills):
                     rows.setdefault(f'{samples.set_name} stills{note}', _Stills()).add(one, stills)
                 if onsets:
                     rows.setdefault(f'{samples.set_name} sequences{note}', _Onsets()).add(
