@@ -79,7 +79,7 @@ class EncodedFaces:
             ``lab`` (what all lab faces weigh, the web ones 1).
 
         Web faces are to be read as they are without an adapter (Li and Hoiem, Learning without
-        Forgetting, ECCV 2016): there is nothing about them that the encoder has not learnt.
+        Forgetting, ECCV 2016).
         """
         used = (self._for_adapter & ~np.isin(self._people, list(held_out))
                 & (self._weights > 0))
