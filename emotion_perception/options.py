@@ -57,7 +57,8 @@ OPTIONS = (
            1, 100, unit='frames'),
     Option('neutral_threshold', 0.4,
            'Intensity below which the label of a face is neutral', 0.0, 1.0, live=True),
-    Option('threads', 1, 'Threads of the network', 1, 16),
+    Option('threads', 2, 'Threads of the network, and cameras whose faces are found at once',
+           1, 16),
 )
 
 

@@ -3,6 +3,7 @@
 The only file that knows all the others; everything that it does is deterministic, so the same
 images and stamps give the same results, live or from a recording.
 """
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -46,9 +47,9 @@ class EmotionPipeline:
     def __init__(self, model=None, **options):
         self._options = option_table.checked(options)
         self._model = load_model(model, self._options['threads'])
-        self._detector = FaceDetector(**self._chosen(
-            'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
         self._cameras = {}
+        self._new_finder()      # a missing cascade is told of now, not with the first image
+        self._pool = ThreadPoolExecutor(self._options['threads'])
         #: Seconds that each stage of the last batch took, by the stage's name.
         self.timings = {}
 
@@ -88,7 +89,11 @@ class EmotionPipeline:
         self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
 
         start = perf_counter()
-        tracks = [self._follow(*item) for item in batch]
+        for camera, _, _ in batch:
+            if camera not in self._cameras:
+                self._cameras[camera] = _Camera(self._new_finder())
+        # One camera is not worth the way to another thread and back.
+        tracks = list((self._pool.map if len(batch) > 1 else map)(self._follow, batch))
         start = self._clock('detection', start)
         # A face that is only guessed at must not enter its sequence; its last result stands.
         seen = [(state.sequences[track.track_id], track, image, stamp_ns)
@@ -131,13 +136,11 @@ class EmotionPipeline:
         for camera in self._cameras.values():
             camera.finder.configure(**self._chosen('max_coast_frames', 'track_mode'))
 
-    def _follow(self, camera, image, stamp_ns):
+    def _follow(self, item):
         """Return what is known of the camera, and its tracks after this image."""
-        state = self._cameras.get(camera)
-        if state is None:
-            state = self._cameras[camera] = _Camera(FaceFinder(self._detector, **self._chosen(
-                'max_coast_frames', 'max_faces', 'track_mode')))
-        elif stamp_ns < state.last_stamp:
+        camera, image, stamp_ns = item
+        state = self._cameras[camera]
+        if stamp_ns < state.last_stamp:
             state.restart()
         state.last_stamp = stamp_ns
         tracks = state.finder.update(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp_ns)
@@ -146,6 +149,12 @@ class EmotionPipeline:
             track.track_id: state.sequences.get(track.track_id) or FaceSequence(limit)
             for track in tracks}
         return state, tracks
+
+    def _new_finder(self):
+        # A detector of its own: OpenCV's cascades cannot be shared by threads.
+        detector = FaceDetector(**self._chosen(
+            'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
+        return FaceFinder(detector, **self._chosen('max_coast_frames', 'max_faces', 'track_mode'))
 
     def _shows(self, track, state):
         # A face that became the nearest one while out of sight has no sequence yet.

@@ -5,6 +5,7 @@ from functools import partial
 import threading
 from time import perf_counter
 
+import cv2
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
@@ -47,6 +48,9 @@ class EmotionNode(Node):
             raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
                              'expected one name for each topic, all different')
         image_type, type_name, suffix, self._to_bgr = TRANSPORTS[values['image_transport']]
+        if len(topics) > 1:
+            # Cameras are worked on side by side; OpenCV's own threads would only wait for each other.
+            cv2.setNumThreads(1)
         self._pipeline = EmotionPipeline(
             values['model'] or None, **parameters.declare(self, OPTIONS))
         self._pipeline_lock = threading.Lock()
