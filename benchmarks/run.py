@@ -15,7 +15,7 @@ import tempfile
 from time import monotonic
 
 import cv2
-from node_latency import node_rows
+from node_latency import node_rows, start_row
 from pipeline_speed import pipeline_rows, tracking_rows
 from report import plot, tables, write_document
 from scenes import load_actors
@@ -45,6 +45,7 @@ def main():
         'pipeline': pipeline_rows(actors, 125 if arguments.quick else 300, model, not_measured),
         'tracking': tracking_rows(data, model) if data else [],
         'node': node_rows(actors, 3 if arguments.quick else 15, model),
+        'start': start_row(actors, 2 if arguments.quick else 12, model),
         'growth': _growth(data, model, arguments.quick)}
     results['minutes'] = round((monotonic() - start) / 60, 1)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from emotion_perception.emotions import EMOTIONS
 from emotion_perception.evaluation.sequences import PERCENTS
 from emotion_perception.learning.comparison import Comparison
 from emotion_perception.learning.configuration import COMPARISON, read_config
@@ -151,18 +152,21 @@ def plot(rows):
     """Draw the mean accuracy of each row with its interval, beside its time a frame."""
     figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout='constrained')
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-    for place, row in enumerate(rows.values()):
+    left.axvline(100 / len(EMOTIONS), color='0.3', linestyle=':', label='chance')
+    for place, (name, row) in enumerate(rows.items()):
         low, high = row['mean_interval']
+        color = 'tab:orange' if name.endswith('(default)') else 'tab:blue'
         left.plot([100 * low, 100 * high], [place, place], color='0.6')
         left.plot([100 * share for share in row['mean_of_seeds']],
-                  [place] * len(row['mean_of_seeds']), '|', color='tab:blue')
-        left.plot(100 * row['mean'], place, 'o', color='tab:blue')
-        right.barh(place, row['ms'], color='tab:blue')
+                  [place] * len(row['mean_of_seeds']), '|', color=color)
+        left.plot(100 * row['mean'], place, 'o', color=color)
+        right.barh(place, row['ms'], color=color)
     left.set_yticks(range(len(rows)), rows)
     left.invert_yaxis()
     left.set_xlabel('mean accuracy at 20 to 100 % of the frames [%]\n'
                     '(line: 95 % interval, ticks: seeds)')
     left.grid(axis='x', alpha=0.3)
+    left.legend(fontsize=8)
     right.set_xlabel('ms a face and frame\n(one thread)')
     right.grid(axis='x', alpha=0.3)
     return figure

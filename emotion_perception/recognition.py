@@ -1,6 +1,7 @@
 """Crops to emotions: the encoder (LiteRT) and the temporal head, checked as they are loaded."""
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,28 @@ def shipped_model():
     raise FileNotFoundError(f'no models/emotion.json in {Path(__file__).parent} or beside it')
 
 
+def file_of(model, suffix):
+    """Return the path of one of a model's files.
+
+    :param model: path of the model, with or without the suffix of one of its files; other dots
+        in it belong to its name.
+    """
+    model = Path(model)
+    return model.with_name(re.sub(r'\.(json|tflite|weights\.npz)$', '', model.name) + suffix)
+
+
 def load_model(path=None, threads=1):
     """Load a model and check that it is what its description says.
 
-    :param path: the description (.json) or the encoder beside it (.tflite); None for the
-        model that comes with the package.
+    :param path: of a model, see :func:`file_of`; None for the one that comes with the package.
     :param threads: threads of the encoder.
     :raises FileNotFoundError: when one of the two files is missing.
     :raises ValueError: when the description cannot be read, the encoder is not the one
         described (SHA-256), or the model was made for other classes or another crop than this
         version of the package has.
     """
-    path = Path(path) if path else shipped_model()
-    name = path.name.removesuffix('.json').removesuffix('.tflite')
-    path, encoder_path = path.with_name(f'{name}.json'), path.with_name(f'{name}.tflite')
+    model = path or shipped_model()
+    path, encoder_path = file_of(model, '.json'), file_of(model, '.tflite')
     for file in (path, encoder_path):
         if not file.is_file():
             raise FileNotFoundError(

@@ -45,13 +45,12 @@ def main(argv=None):
 
 def _train(arguments):
     config = read_config(arguments.config, TRAINING)
-    output = arguments.output or Path(config['run_dir']) / 'emotion'
-    check_writable(output)
-    recipe = Recipe(config)
     if arguments.folds:
-        recipe.measure_folds()
+        Recipe(config).measure_folds()
     else:
-        recipe.write(output)
+        output = arguments.output or Path(config['run_dir']) / 'emotion'
+        check_writable(output)
+        Recipe(config).write(output)
 
 
 def _model(text):

@@ -105,7 +105,7 @@ def test_to_and_fro_has_no_jump():
 
 def test_tables_go_where_the_document_wants_them(tmp_path, root):
     pytest.importorskip('matplotlib', reason='needs requirements/bench.txt')
-    from report import tables, write_document
+    from report import COLUMNS, tables, write_document
     pipeline = {'system': 'emotion_perception', 'version': 'abc', 'faces': 3, 'width': 640,
                 'height': 480, 'threads': 2, 'ms_median': 1.25, 'ms_p95': 2, 'cpu_s': 0.1,
                 'recall': 1, 'false_boxes': 0, 'id_switches': None, 'frames': 7}
@@ -113,7 +113,7 @@ def test_tables_go_where_the_document_wants_them(tmp_path, root):
         'date': '2000-01-01', 'minutes': 1, 'scenes': 'nothing', 'not_measured': {'fer': 'why'},
         'machine': dict.fromkeys(
             ('processor', 'cores', 'memory_gb', 'system', 'python', 'opencv'), 'x'),
-        'pipeline': [pipeline], 'tracking': [], 'node': [],
+        'pipeline': [pipeline], 'tracking': [], 'node': [], 'start': dict.fromkeys(COLUMNS['start'], 0.5),
         'growth': {'faces': [], 'sequence_length': [], 'memory': dict.fromkeys(
             ('minutes', 'mb_an_hour', 'rss_mb_after_first_minute', 'rss_mb_at_end'), 0)}}
     document = tmp_path / 'benchmarks.md'

@@ -64,7 +64,7 @@ def config(sets, monkeypatch, tmp_path):
         'run_dir': str(tmp_path / 'run'), 'sets': {'web': 'web', 'lab': ['lab']},
         'folds': 2, 'seeds': [1, 2], 'stills_seconds': 1e6, 'fold_seconds': 1e6,
         'stills': {'size': 32, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.05,
-                   'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5, 'seed': 1,
+                   'weight_decay': 0.001, 'dropout': 0.0, 'gamma': 0.25, 'prior': 0.5, 'seed': 1,
                    'precision': 'float32', 'changed': {'tiny': {'size': 16}}},
         'temporal': TEMPORAL,
         'rows': {'default': {'backbone': 'tiny', 'network': 'head', 'e2': 1.0, 'e3': 0.2},
@@ -146,7 +146,7 @@ def test_wrong_rows(row, message, tmp_path):
     ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
     ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
     ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
-    ({'stills': {}}, 'stills: size is missing, epochs is missing, prior is missing, '),
+    ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
 ])
 def test_wrong_configurations(config, tmp_path, capsys, change, message):
     with pytest.raises(SystemExit):
@@ -182,6 +182,18 @@ def test_too_few_web_faces_are_refused(config, sets, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(config, tmp_path)
     assert '12 web faces are too few: training takes 16 at a time' in ' '.join(
+        capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize('missing', [
+    lambda sample: len(sample.frames) == 1 and sample.label == 'fear',
+    lambda sample: sample.neutral_to_apex])
+def test_sets_without_stills_or_sequences_to_measure_are_refused(
+        config, sets, tmp_path, capsys, missing):
+    sets['lab'][:] = [sample for sample in sets['lab'] if not missing(sample)]
+    with pytest.raises(SystemExit):
+        run(config, tmp_path)
+    assert 'the lab sets need both, stills and sequences from neutral to apex' in ' '.join(
         capsys.readouterr().err.split())
 
 

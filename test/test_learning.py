@@ -1,5 +1,6 @@
 """Training, in small: objectives, targets, augmentation, networks, and that it can go on."""
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -406,7 +407,7 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
 def config(tiny):
     return {'backbone': tiny, 'phases': [{'size': 32, 'epochs': 2}], 'batch_size': 32,
             'learning_rate': 0.05, 'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5,
-            'seed': 1, 'precision': 'float32'}
+            'gamma': 0.25, 'seed': 1, 'precision': 'float32'}
 
 
 @pytest.fixture
@@ -503,7 +504,7 @@ def test_stills_are_learned(config, tmp_path):
     config = {**config, 'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
               'learning_rate': 0.1}
     with pytest.MonkeyPatch.context() as patch:  # a flip or a turn is another direction
-        patch.setattr(stills, 'augment', lambda image, size, rng: resize(image, size))
+        patch.setattr(stills, 'augment', lambda image, size, rng, gamma: resize(image, size))
         model = stills.train_stills(config, train, valid, tmp_path)
     found = stills.stills_accuracy(model_for_grey(model), valid, 48)
     assert found['six'] > 0.6 and np.isnan(found['seven'])
@@ -597,6 +598,47 @@ def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
         sample('sadness', onset), sample('contempt', onset[:1])])
     assert [(s.frames[0, 0, 0, 0], len(s.frames), s.label) for s in stills] == [
         (100, 1, 'fear'), (0, 1, 'neutral'), (4, 1, 'anger')]
+
+
+def test_averaged_weights_lie_between_and_know_their_own_statistics(config, some_stills):
+    models = [networks.build_stills_model(networks.build_encoder('residual')) for _ in range(2)]
+    mean = stills.average_weights(models, some_stills, {**config, 'backbone': 'residual'})
+    assert mean.input_shape == (None, 64, 64, 3)
+    for one, two, both in zip(*(model.weights for model in (*models, mean))):
+        if 'moving' not in both.path:
+            np.testing.assert_allclose(both, (one.numpy() + two.numpy()) / 2, atol=1e-6)
+    # The mean of the two models' statistics would be those of a network that saw nothing.
+    normalised = [layer for layer in mean.layers if 'batch_normalization' in layer.name][0]
+    assert np.abs(normalised.moving_mean.numpy()).max() > 0
+    again = stills.average_weights(models, some_stills, {**config, 'backbone': 'residual'})
+    for a, b in zip(mean.get_weights(), again.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(config, some_stills, tmp_path,
+                                                           monkeypatch):
+    begun = []
+
+    def train(config, web, valid, run_dir, start=None):
+        begun.append((config['seed'], run_dir.name, start and start.get_weights()[0].max()))
+        model = networks.build_stills_model(networks.build_encoder('residual'))
+        model.set_weights([np.full(w.shape, config['seed'] / 64) for w in model.get_weights()])
+        return model
+
+    monkeypatch.setattr(recipe, 'train_stills', train)
+    monkeypatch.setattr(recipe, 'stills_from', lambda samples: some_stills)
+    made = recipe.Recipe.__new__(recipe.Recipe)
+    made._web = made._valid = None
+    made._config = {'six': {'six': 1.0, 'eight': 0.0, 'seven': 0.0}, 'stills': {
+        **config, 'backbone': 'residual', 'cycles': [{'seed': 1}, {'seed': 3}]}}
+    made.run_dir = tmp_path
+    kernels = [made._encoder().get_weights()[0] for _ in range(2)]
+    np.testing.assert_array_equal(kernels, 2 / 64)
+    assert begun == [(1, 'stills_1', None), (3, 'stills_2', 1 / 64)], 'once, one from the other'
+
+    (tmp_path / 'stills.npz').unlink()
+    made._config['stills']['cycles'] = [{'seed': 1}]
+    np.testing.assert_array_equal(made._encoder().get_weights()[0], 1 / 64)
 
 
 # --- the adapter ----------------------------------------------------------------------------
@@ -729,6 +771,14 @@ def test_web_faces_are_those_of_one_part(monkeypatch):
         web_faces.load_web_faces('a', 'train')
     parts[:] = [sample('fear')]
     assert len(web_faces.load_web_faces('a', 'valid')) == 1, 'not divided'
+
+
+def test_more_folds_than_people_are_refused(monkeypatch):
+    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(
+        name, [replace(sample('fear'), subject=who) for who in 'ABA'], []))
+    assert LabFaces(['jaffe'], folds=2).folds == [{'A'}, {'B'}]
+    with pytest.raises(ValueError, match='the 2 people of jaffe do not fill 3 folds'):
+        LabFaces(['jaffe'], folds=3)
 
 
 def test_a_lab_set_that_nothing_is_learnt_from_is_refused(monkeypatch):

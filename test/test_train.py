@@ -72,12 +72,13 @@ def write_clip(path, portrait, light):
     video.release()
 
 
+CYCLE = {'learning_rate': 0.05, 'weight_decay': 0.004, 'dropout': 0.2, 'gamma': 0.25, 'seed': 1,
+         'phases': [{'size': 32, 'epochs': 1}]}
 CONFIG = {
     'name': 'x', 'run_dir': 'run', 'folds': 2,
     'sets': {'web': {'train': 'none.npz', 'valid': 'none.npz'}, 'lab': ['none']},
-    'stills': {'backbone': 'residual', 'batch_size': 4, 'learning_rate': 0.05, 'prior': 0.5,
-               'precision': 'float32', 'weight_decay': 0.004, 'dropout': 0.2, 'seed': 1,
-               'phases': [{'size': 32, 'epochs': 1}]},
+    'stills': {'backbone': 'residual', 'batch_size': 4, 'prior': 0.5, 'precision': 'float32',
+               'cycles': [CYCLE, CYCLE]},
     'six': {'six': 1.0, 'eight': 0.0, 'seven': 0.0},
     'adapter': {'web_images': 8, 'lab': 1.0, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
                 'weight_decay': 0.05, 'dropout': 0.5, 'seed': 1},
@@ -251,17 +252,17 @@ MISSING = object()
     ('sets lab', [None], 'sets.lab[0] should be a text, not None'),
     ('run_dir', None, 'run_dir should be a text, not None'),
     ('name', '', "name should be a text, not ''"),
-    ('stills', 3, 'stills should be a table of backbone, phases, '),
-    ('stills phases', MISSING, 'stills: phases is missing; its keys are backbone, '),
-    ('stills phases', {}, 'stills.phases should be a list, not {}'),
-    ('stills phases 0 size', 0, 'stills.phases[0].size should be a whole'),
-    ('stills dropout', 1, 'stills.dropout should be a number from 0 to below 1'),
+    ('stills', 3, 'stills should be a table of backbone, batch_size, '),
+    ('stills cycles', MISSING, 'stills: cycles is missing; its keys are backbone, '),
+    ('stills cycles', {}, 'stills.cycles should be a list, not {}'),
+    ('stills cycles 0 phases 0 size', 0, 'stills.cycles[0].phases[0].size should be a whole'),
+    ('stills cycles 1 dropout', 1, 'stills.cycles[1].dropout should be a number from 0 to below'),
     ('stills backbone', 'resnet', "stills.backbone should be one of residual, seed, "),
     ('stills batch_size', 'many', "stills.batch_size should be a whole number from 1 on, not 'm"),
     ('stills batch_size', '1e2', "not '1e2', which YAML reads as text: write 100"),
-    ('stills learning_rate', '1e-3', "not '1e-3', which YAML reads as text: write 0.001"),
-    ('stills learning_rate', '1e-5', "not '1e-5', which YAML reads as text: write 1.0e-05"),
-    ('stills learning_rate', float('inf'), 'should be a number above 0, not inf'),
+    ('stills cycles 0 learning_rate', '1e-3', "not '1e-3', which YAML reads as text: write 0.001"),
+    ('stills cycles 0 learning_rate', '1e-5', "not '1e-5', which YAML reads as text: write 1.0e-05"),
+    ('stills cycles 0 learning_rate', float('inf'), 'should be a number above 0, not inf'),
     ('stills precision', 16, 'stills.precision should be one of float32, '),
     ('stills epochs', 3, 'stills: epochs is unknown; its keys are backbone, '),
     ('head prior', 2, 'head.prior should be a number from 0 to 1, not 2'),
@@ -296,7 +297,7 @@ def test_what_training_refuses_ends_in_one_line(tmp_path, monkeypatch, capsys, a
         capsys, 'config.yaml', *arguments)
 
 
-@pytest.mark.parametrize('result', ['stills.npz', 'stills/state.npz'])
+@pytest.mark.parametrize('result', ['stills.npz', 'stills_1.npz', 'stills_1/state.npz'])
 def test_a_run_dir_with_results_of_another_configuration_is_refused(tmp_path, result):
     recipe = Recipe.__new__(Recipe)
     recipe.run_dir = tmp_path / 'run'

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 
 
-def augment(crop, size, rng):
+def augment(crop, size, rng, gamma=0.25):
     """Warp, shade and partly cover one grey crop.
 
     :param crop: uint8 [h,h], grey.
     :param size: rows and columns of the result.
     :param rng: ``numpy.random.Generator``.
+    :param gamma: deviation of the logarithm of the power that the pixels are raised to.
     :return: float32 [size,size] in 0..255.
     """
     if rng.random() < 0.25:
@@ -20,7 +21,7 @@ def augment(crop, size, rng):
     pixels = _warp(crop, size, flip=rng.random() < 0.5, angle=rng.normal(0, 8),
                    zoom=np.exp(rng.normal(0, 0.09)), stretch=np.exp(rng.normal(0, 0.04)),
                    shift=rng.normal(0, 0.045, 2))
-    pixels = 255 * (pixels.astype(np.float32) / 255) ** np.exp(rng.normal(0, 0.25))
+    pixels = 255 * (pixels.astype(np.float32) / 255) ** np.exp(rng.normal(0, gamma))
     if rng.random() < 0.3:
         slope = rng.normal(0, 40, 2)
         ramp = np.linspace(-0.5, 0.5, size, dtype=np.float32)

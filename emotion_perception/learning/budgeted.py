@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from emotion_perception.learning.augmentation import resize
-from emotion_perception.learning.stills import class_prior, StillsTrainer
+from emotion_perception.learning.stills import class_prior, for_crops, StillsTrainer
 
 #: Batches between two looks at the clock.
 _ROUND = 4
@@ -60,7 +60,7 @@ def train_encoder(config, stills, seconds):
     part = rng.choice(len(stills), count, replace=False)
     plain = np.stack([resize(image, config['size']) for image in stills.images[part]])
     estimate_statistics(trainer.model, np.split(plain[..., None], _ROUND))
-    return trainer.finished(), seen / len(stills)
+    return for_crops(trainer.model, config['backbone']), seen / len(stills)
 
 
 def estimate_statistics(model, batches):

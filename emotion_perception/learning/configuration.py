@@ -38,8 +38,8 @@ _PRECISION = {'precision': _one_of(('float32', 'mixed_bfloat16', 'mixed_float16'
 _EPISODES = {'steps': _COUNT, 'stills': _COUNT, 'sequences': _NATURAL, 'noise': _NOT_NEGATIVE,
              'lab_repeats': _NOT_NEGATIVE, 'learning_rate': _POSITIVE, 'e2': _SHARE,
              'e3': _NOT_NEGATIVE, 'seed': _NATURAL}
-_ENCODER = {'size': _SIZE, 'epochs': _COUNT, 'prior': _SHARE, 'seed': _NATURAL,
-            **_BATCHES, **_REGULAR, **_PRECISION}
+_ENCODER = {'size': _SIZE, 'epochs': _COUNT, 'gamma': _NOT_NEGATIVE, 'prior': _SHARE,
+            'seed': _NATURAL, **_BATCHES, **_REGULAR, **_PRECISION}
 _TEMPORAL = {**_EPISODES, 'steps': _NATURAL, 'lab_repeats': _COUNT, 'frames': _COUNT,
              'web_images': _COUNT}
 
@@ -49,8 +49,9 @@ TRAINING = {
     'name': _TEXT, 'run_dir': _TEXT, 'folds': _FOLDS,
     'sets': {'web': {'train': _TEXT, 'valid': _TEXT}, 'lab': [_TEXT]},
     'stills': {
-        'backbone': _one_of(BACKBONES), 'phases': [{'size': _SIZE, 'epochs': _COUNT}],
-        'prior': _SHARE, **_BATCHES, **_REGULAR, **_PRECISION, 'seed': _NATURAL},
+        'backbone': _one_of(BACKBONES), 'batch_size': _COUNT, 'prior': _SHARE, **_PRECISION,
+        'cycles': [{'learning_rate': _POSITIVE, **_REGULAR, 'gamma': _NOT_NEGATIVE,
+                    'seed': _NATURAL, 'phases': [{'size': _SIZE, 'epochs': _COUNT}]}]},
     'six': {'six': _POSITIVE, 'eight': _NOT_NEGATIVE, 'seven': _NOT_NEGATIVE},
     'adapter': {'web_images': _COUNT, 'lab': _NOT_NEGATIVE, 'epochs': _COUNT, 'seed': _NATURAL,
                 **_BATCHES, **_REGULAR},

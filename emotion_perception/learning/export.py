@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import re
 import sys
 import tempfile
 import zipfile
@@ -17,6 +16,7 @@ from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.networks import KEPT_HEADS, build_encoder, build_stills_model
 from emotion_perception.learning.targets import EIGHT, SEVEN
+from emotion_perception.recognition import file_of
 
 
 def encoder_bytes(stills_model, int8):
@@ -95,16 +95,6 @@ def write_all(path, stills_model, head, about):
     stills_model = read_weights(weights)  # rounded as they are written, for all to be the same
     write_model(path, stills_model, head, about, int8=True)
     write_model(file_of(path, '_float32'), stills_model, head, about, int8=False)
-
-
-def file_of(model, suffix):
-    """Return the path of one of a model's files.
-
-    :param model: path of the model, with or without the suffix of one of its files; other dots
-        in it belong to its name.
-    """
-    model = Path(model)
-    return model.with_name(re.sub(r'\.(json|tflite|weights\.npz)$', '', model.name) + suffix)
 
 
 def check_writable(path):

@@ -27,16 +27,22 @@ class Crops:
     :param lab: :class:`~emotion_perception.learning.lab_faces.LabFaces`.
     :param config: dict with ``web_images``, ``lab_repeats``, ``seed``.
     :param size: rows and columns.
+    :raises ValueError: when the lab sets lack stills or complete sequences of the six classes.
     """
 
     def __init__(self, web, lab, config, size):
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
         fold_of = {person: fold for fold, people in enumerate(lab.folds) for person in people}
-        onsets = list(all_onsets(samples, rng))
-        #: (fold, person, class) of each onset; the real ones stand before the made ones.
-        self.onsets = [(fold_of[person], person, label) for person, label, _ in onsets]
+        measured = [(set_.set_name, s) for set_ in lab.sets for s in set_
+                    if len(s.frames) == 1 and s.label in EMOTIONS]
         self.real = sum(s.neutral_to_apex and s.label in EMOTIONS for s in samples)
+        if not measured or not self.real:
+            raise ValueError('the lab sets need both, stills and sequences from neutral to apex of '
+                             'the six classes, for networks to be compared on')
+        onsets = list(all_onsets(samples, rng))
+        #: (fold, person, class) of each onset; the ``real`` first ones are sequences, not made.
+        self.onsets = [(fold_of[person], person, label) for person, label, _ in onsets]
         parts = [grey_variants(frames, size, _VARIANTS, number)
                  for number, (_, _, frames) in enumerate(onsets)]
 
@@ -50,8 +56,6 @@ class Crops:
             chosen + stills)
         parts.append(np.stack([augment(image, size, rng) for image in self.targets.images]))
 
-        measured = [(set_.set_name, s) for set_ in lab.sets for s in set_
-                    if len(s.frames) == 1 and s.label in EMOTIONS]
         #: (set, fold, class) of each still to measure.
         self.measured = [(name, fold_of[s.subject], EMOTIONS.index(s.label))
                          for name, s in measured]

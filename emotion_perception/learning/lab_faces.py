@@ -11,7 +11,8 @@ class LabFaces:
 
     :param paths: of the sets.
     :param folds: how many.
-    :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills`.
+    :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills`, or there
+        are fewer people than folds.
     """
 
     def __init__(self, paths, folds):
@@ -28,6 +29,9 @@ class LabFaces:
         people = []
         for some in watched, *({sample.subject for sample in set_} for set_ in self.sets):
             people += sorted(some.difference(people))
+        if len(people) < folds:
+            raise ValueError(f'the {len(people)} people of {", ".join(map(str, paths))} do not fill '
+                             f'{folds} folds')
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 

@@ -10,7 +10,7 @@ from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import published_labels
 from emotion_perception.learning.episodes import grey_variants
 from emotion_perception.learning.export import (
-    check_writable, file_of, read_weights, write_all)
+    check_writable, read_weights, write_all)
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.recognition import load_model
@@ -39,7 +39,7 @@ def adapt_to_clips(start, clips, output):
     """
     start, output = Path(start), Path(output)
     check_writable(output)
-    model = load_model(file_of(start, '.json'))
+    model = load_model(start)
     weights = file_of(start, '.weights.npz')
     if not weights.is_file():
         raise FileNotFoundError(f'{weights} is missing: a model is adapted from its weights, so '
@@ -63,7 +63,7 @@ def adapt_to_clips(start, clips, output):
              'trained_on': {**model.trained_on, 'clips': sorted(
                  {s.subject for s in train}.union(model.trained_on.get('clips', ())))}}
     write_all(output, stills_model, model.description['head'], about)
-    after = _accuracy(load_model(file_of(output, '.json')), aside)
+    after = _accuracy(load_model(output), aside)
     print(f'{len(train)} clips trained on, {len(aside)} kept aside: '
           f'{before:.3f} of their frames right before, {after:.3f} after', flush=True)
     if after < before:

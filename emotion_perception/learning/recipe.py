@@ -17,7 +17,7 @@ from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_all, write_weights)
 from emotion_perception.learning.lab_faces import LabFaces
 from emotion_perception.learning.sequence_trainer import train_head
-from emotion_perception.learning.stills import train_stills
+from emotion_perception.learning.stills import average_weights, train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.web_faces import load_web_faces
 from emotion_perception.recognition import Model
@@ -85,8 +85,8 @@ class Recipe:
         """Refuse the encoder of another configuration; what is trained on it may differ."""
         steps = {'web': self._config['sets']['web'], 'stills': self._config['stills']}
         path = self.run_dir / 'steps.json'
-        trained = any((self.run_dir / name).exists()
-                      for name in ('stills.npz', 'stills/state.npz'))
+        trained = any(any(self.run_dir.glob(name))
+                      for name in ('stills*.npz', 'stills_*/state.npz'))
         if trained and path.exists() and json.loads(path.read_text()) != steps:
             raise ValueError(f'{self.run_dir} holds results of another configuration, see '
                              f'{path}: take another run_dir, or remove that folder')
@@ -158,12 +158,26 @@ class Recipe:
         """Return a stills model that has seen web faces alone; its adapter adds nothing."""
         path = self.run_dir / 'stills.npz'
         if not path.exists():
-            write_weights(path, train_stills(
-                self._config['stills'], stills_from(self._web), stills_from(self._valid),
-                self.run_dir / 'stills'))
+            write_weights(path, self._train_encoder())
         model = read_weights(path)
         average_readouts(model, self._config['six'])
         return model
+
+    def _train_encoder(self):
+        """Train a stills model in cycles; return the mean of their ends.
+
+        Each cycle goes on from the last one's weights with the learning rate high again (Loshchilov
+        and Hutter, SGDR, ICLR 2017), and each end is kept.
+        """
+        config, ends = self._config['stills'], []
+        web, valid = stills_from(self._web), stills_from(self._valid)
+        for number, cycle in enumerate(config['cycles'], 1):
+            path = self.run_dir / f'stills_{number}.npz'
+            if not path.exists():
+                write_weights(path, train_stills(
+                    {**config, **cycle}, web, valid, path.with_suffix(''), *ends[-1:]))
+            ends.append(read_weights(path))
+        return average_weights(ends, web, {**config, **cycle}) if len(ends) > 1 else ends[0]
 
 
 def average_readouts(stills_model, shares):

@@ -16,12 +16,16 @@ from emotion_perception.learning.networks import build_encoder, build_stills_mod
 #: Weight of each head in the sum of the losses.
 HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 1.0}
 
+#: Batches over which the statistics of averaged weights are measured.
+STATISTICS = 100
+
 
 def train_stills(config, train, valid, run_dir, start=None):
     """Train an encoder with its heads for stills, or go on where an earlier run was stopped.
 
     :param config: dict with ``backbone``, ``phases`` (list of ``{size, epochs}``),
-        ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``prior``, ``seed``,
+        ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``gamma`` (see
+        :func:`~emotion_perception.learning.augmentation.augment`), ``prior``, ``seed``,
         ``precision`` (a Keras dtype policy).
     :param train: :class:`~emotion_perception.learning.targets.Stills`.
     :param valid: the same; measured after each epoch, never trained on.
@@ -58,7 +62,37 @@ def train_stills(config, train, valid, run_dir, start=None):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
         print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
-    return trainer.finished()
+    return for_crops(trainer.model, config['backbone'])
+
+
+def average_weights(models, train, config):
+    """Return a stills model whose weights are the mean of others' that come from one another.
+
+    Where cycles of training end, the weights differ while the loss is about the same, and their mean
+    generalises better than any of them (Izmailov et al., Averaging Weights Leads to Wider Optima and
+    Better Generalization, UAI 2018). What normalises batches is measured anew, as the mean of
+    statistics is not the statistics of the mean.
+
+    :param models: stills models of one backbone.
+    :param train, config: as for :func:`train_stills`; of the phases the last one counts.
+    """
+    size, rng = config['phases'][-1]['size'], np.random.default_rng(config['seed'])
+    mean = build_stills_model(build_encoder(config['backbone'], size, config['dropout']),
+                              config['dropout'])
+    mean.set_weights([np.mean(arrays, 0)
+                      for arrays in zip(*(model.get_weights() for model in models))])
+    for _ in range(STATISTICS):
+        images = train.images[rng.integers(len(train), size=config['batch_size'])]
+        mean(np.stack([augment(image, size, rng, config['gamma'])
+                       for image in images])[..., None], training=True)
+    return for_crops(mean, config['backbone'])
+
+
+def for_crops(model, backbone):
+    """Return a stills model of the same weights in float32, for crops [n,64,64,3]."""
+    result = build_stills_model(build_encoder(backbone))
+    result.set_weights(model.get_weights())
+    return result
 
 
 def class_prior(train):
@@ -118,7 +152,8 @@ class StillsTrainer:
 
         def batch(start):
             part = train.take(np.sort(order[start:start + batch_size]))
-            images = np.stack([augment(image, size, rng) for image in part.images])
+            images = np.stack([augment(image, size, rng, self._config['gamma'])
+                               for image in part.images])
             return images[..., None], part.targets, part.weights
 
         losses = []
@@ -167,11 +202,6 @@ class StillsTrainer:
             for variable, array in zip(self._variables, saved):
                 variable.assign(array)
             return int(state['epoch'])
-
-    def finished(self):
-        model = build_stills_model(build_encoder(self._config['backbone']))
-        model.set_weights(self.model.get_weights())
-        return model
 
 
 def _append(path, row):
