@@ -118,7 +118,7 @@ class _Listener:
             raise RuntimeError(f'no result after {PATIENCE} s')
 
     def stamps(self):
-        """Return {camera: stamps of all that it has published [ns]}; once the cameras have ended."""
+        """Return {camera: stamps of all that it published [ns]}; once the cameras have ended."""
         return dict(zip(self.names, json.loads(self._stamps.read_text())))
 
     def _on_result(self, message):

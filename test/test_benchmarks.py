@@ -113,7 +113,8 @@ def test_tables_go_where_the_document_wants_them(tmp_path, root):
         'date': '2000-01-01', 'minutes': 1, 'scenes': 'nothing', 'not_measured': {'fer': 'why'},
         'machine': dict.fromkeys(
             ('processor', 'cores', 'memory_gb', 'system', 'python', 'opencv'), 'x'),
-        'pipeline': [pipeline], 'tracking': [], 'node': [], 'start': dict.fromkeys(COLUMNS['start'], 0.5),
+        'pipeline': [pipeline], 'tracking': [], 'node': [],
+        'start': dict.fromkeys(COLUMNS['start'], 0.5),
         'growth': {'faces': [], 'sequence_length': [], 'memory': dict.fromkeys(
             ('minutes', 'mb_an_hour', 'rss_mb_after_first_minute', 'rss_mb_at_end'), 0)}}
     document = tmp_path / 'benchmarks.md'

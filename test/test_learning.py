@@ -602,7 +602,8 @@ def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
 
 def test_averaged_weights_lie_between_and_know_their_own_statistics(config, some_stills):
     models = [networks.build_stills_model(networks.build_encoder('residual')) for _ in range(2)]
-    mean = stills.average_weights(models, some_stills, {**config, 'backbone': 'residual'})
+    config = {**config, 'backbone': 'residual'}
+    mean = stills.average_weights(models, some_stills, some_stills, config)
     assert mean.input_shape == (None, 64, 64, 3)
     for one, two, both in zip(*(model.weights for model in (*models, mean))):
         if 'moving' not in both.path:
@@ -610,7 +611,7 @@ def test_averaged_weights_lie_between_and_know_their_own_statistics(config, some
     # The mean of the two models' statistics would be those of a network that saw nothing.
     normalised = [layer for layer in mean.layers if 'batch_normalization' in layer.name][0]
     assert np.abs(normalised.moving_mean.numpy()).max() > 0
-    again = stills.average_weights(models, some_stills, {**config, 'backbone': 'residual'})
+    again = stills.average_weights(models, some_stills, some_stills, config)
     for a, b in zip(mean.get_weights(), again.get_weights()):
         np.testing.assert_allclose(a, b, atol=1e-4)
 

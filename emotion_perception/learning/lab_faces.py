@@ -30,8 +30,8 @@ class LabFaces:
         for some in watched, *({sample.subject for sample in set_} for set_ in self.sets):
             people += sorted(some.difference(people))
         if len(people) < folds:
-            raise ValueError(f'the {len(people)} people of {", ".join(map(str, paths))} do not fill '
-                             f'{folds} folds')
+            raise ValueError(f'the {len(people)} people of {", ".join(map(str, paths))} do '
+                             f'not fill {folds} folds')
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 

@@ -9,11 +9,10 @@ from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import published_labels
 from emotion_perception.learning.episodes import grey_variants
-from emotion_perception.learning.export import (
-    check_writable, read_weights, write_all)
+from emotion_perception.learning.export import check_writable, read_weights, write_all
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
-from emotion_perception.recognition import load_model
+from emotion_perception.recognition import file_of, load_model
 from emotion_perception.temporal import SIX, UNITS
 
 VARIANTS = 6            # augmented variants of each clip

@@ -177,7 +177,7 @@ class Recipe:
                 write_weights(path, train_stills(
                     {**config, **cycle}, web, valid, path.with_suffix(''), *ends[-1:]))
             ends.append(read_weights(path))
-        return average_weights(ends, web, {**config, **cycle}) if len(ends) > 1 else ends[0]
+        return average_weights(ends, web, valid, {**config, **cycle}) if len(ends) > 1 else ends[0]
 
 
 def average_readouts(stills_model, shares):

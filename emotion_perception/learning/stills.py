@@ -61,20 +61,20 @@ def train_stills(config, train, valid, run_dir, start=None):
         with writer.as_default(step=epoch + 1):
             for name, value in row.items():
                 tf.summary.scalar(name, value)
-        print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
+        _print(row)
     return for_crops(trainer.model, config['backbone'])
 
 
-def average_weights(models, train, config):
+def average_weights(models, train, valid, config):
     """Return a stills model whose weights are the mean of others' that come from one another.
 
-    Where cycles of training end, the weights differ while the loss is about the same, and their mean
-    generalises better than any of them (Izmailov et al., Averaging Weights Leads to Wider Optima and
-    Better Generalization, UAI 2018). What normalises batches is measured anew, as the mean of
-    statistics is not the statistics of the mean.
+    Where cycles of training end, the weights differ while the loss is about the same, and their
+    mean generalises better than any of them (Izmailov et al., Averaging Weights Leads to Wider
+    Optima and Better Generalization, UAI 2018). What normalises batches is measured anew, as the
+    mean of statistics is not the statistics of the mean.
 
     :param models: stills models of one backbone.
-    :param train, config: as for :func:`train_stills`; of the phases the last one counts.
+    :param train, valid, config: as for :func:`train_stills`; of the phases the last one counts.
     """
     size, rng = config['phases'][-1]['size'], np.random.default_rng(config['seed'])
     mean = build_stills_model(build_encoder(config['backbone'], size, config['dropout']),
@@ -85,6 +85,7 @@ def average_weights(models, train, config):
         images = train.images[rng.integers(len(train), size=config['batch_size'])]
         mean(np.stack([augment(image, size, rng, config['gamma'])
                        for image in images])[..., None], training=True)
+    _print({'mean of': len(models), 'size': size, **stills_accuracy(mean, valid, size)})
     return for_crops(mean, config['backbone'])
 
 
@@ -202,6 +203,10 @@ class StillsTrainer:
             for variable, array in zip(self._variables, saved):
                 variable.assign(array)
             return int(state['epoch'])
+
+
+def _print(row):
+    print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
 
 
 def _append(path, row):

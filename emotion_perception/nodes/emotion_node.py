@@ -49,7 +49,7 @@ class EmotionNode(Node):
                              'expected one name for each topic, all different')
         image_type, type_name, suffix, self._to_bgr = TRANSPORTS[values['image_transport']]
         if len(topics) > 1:
-            # Cameras are worked on side by side; OpenCV's own threads would only wait for each other.
+            # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
             cv2.setNumThreads(1)
         self._pipeline = EmotionPipeline(
             values['model'] or None, **parameters.declare(self, OPTIONS))
