@@ -17,7 +17,7 @@ from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
 from emotion_perception.learning import (  # noqa: E402
-    encoded_faces, lab_faces, networks, recipe, stills, web_faces)
+    encoded_faces, lab_faces, networks, recipe, stills, temporal, web_faces)
 from emotion_perception.learning.adapter import train_adapter  # noqa: E402
 from emotion_perception.learning.augmentation import augment, resize  # noqa: E402
 from emotion_perception.learning.change import change_readout, DEVIATION  # noqa: E402
@@ -161,6 +161,21 @@ def test_e1_trains_every_weight(e1_alone):
     start = HeadNetwork()
     for before, after in zip(start.trainable_variables, e1_alone.trainable_variables):
         assert not np.array_equal(before.numpy(), after.numpy()), before.path
+
+
+def test_links_between_classes_cost_their_squares_and_training_keeps_them_small(
+        e1_alone, monkeypatch):
+    cost = temporal.BetweenClasses()
+    own = np.tile(np.eye(6, dtype=np.float32), (3, 4))          # what each class says of itself
+    evidence = np.ones((1, 24), np.float32)                     # of neutral, which is for all
+    assert cost(np.concatenate([own, evidence])) == 0
+    assert float(cost(np.concatenate([own + 2, evidence]))) == pytest.approx(
+        temporal.BETWEEN_CLASSES * 4 * 18 * 20)
+    monkeypatch.setattr(temporal, 'BETWEEN_CLASSES', 0)
+    free = train_head(draw, HEAD)
+    monkeypatch.undo()
+    for weights, free_weights in zip(e1_alone.lstm.get_weights()[:2], free.lstm.get_weights()):
+        assert cost(weights) < cost(free_weights)
 
 
 def test_the_third_term_brings_early_frames_nearer_to_the_apex():

@@ -31,7 +31,8 @@ class SequenceTrainer:
     As in the seed, E1 moves every weight; after each round of it the LSTM's weights alone are
     moved along E2's gradient.
 
-    :param make: function to a network with fresh weights.
+    :param make: function to a network with fresh weights; what its weights cost by themselves
+        (Keras' ``losses``) is added to both.
     :param shape: of an episode: frames, to which all are padded, and what is read of a frame.
     :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
         ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it out), ``e3`` (the third
@@ -92,7 +93,8 @@ class SequenceTrainer:
     def _e1_step(self, frames, labels, label_weight, intensity):
         with tf.GradientTape() as tape:
             values = self.network(frames)
-            loss = e1(values, self.network.sharpness, labels, label_weight)
+            loss = (e1(values, self.network.sharpness, labels, label_weight)
+                    + sum(self.network.losses))
             if self._config['e3']:
                 loss += self._config['e3'] * e3(values, labels, label_weight, self._apex)
         self._optimizers[0].apply(tape.gradient(loss, self._moved[0]), self._moved[0])
@@ -106,7 +108,7 @@ class SequenceTrainer:
 
     def _e2_step(self, frames, intensity, seen):
         with tf.GradientTape() as tape:
-            loss = e2(self.network(frames), intensity, seen)
+            loss = e2(self.network(frames), intensity, seen) + sum(self.network.losses)
         self._optimizers[1].apply(tape.gradient(loss, self._moved[1]), self._moved[1])
 
 

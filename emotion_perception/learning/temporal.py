@@ -8,6 +8,9 @@ from keras import layers, ops
 
 from emotion_perception.temporal import CHANGE, EIGHT, KEPT, NEUTRAL_LIMIT, SIX, UNITS
 
+#: What the squares of the LSTM's links between classes cost, added to E1 and E2.
+BETWEEN_CLASSES = 0.01
+
 
 class HeadInputs(layers.Layer):
     """Kept frames [n,t,27] to what the LSTM reads, [n,t,19].
@@ -41,6 +44,21 @@ class HeadInputs(layers.Layer):
         return ops.concatenate([logits, compared - reference, neutral], -1)
 
 
+class BetweenClasses(keras.regularizers.Regularizer):
+    """The cost of links from one class to another one's unit, in an LSTM with one unit a class.
+
+    The encoder has told the classes apart; from two dozen sequences the head would learn which
+    faces in them were taken for which others.
+    """
+
+    def __call__(self, weights):
+        """Return the cost of a kernel, [k,24]: rows of six classes each; a row beyond is free."""
+        rows, columns = weights.shape
+        classes = np.arange(rows // UNITS * UNITS)
+        between = classes[:, np.newaxis] % UNITS != np.arange(columns) % UNITS
+        return BETWEEN_CLASSES * ops.sum(ops.square(weights[:len(classes)]) * between)
+
+
 class HeadNetwork(keras.Model):
     """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1.
 
@@ -50,7 +68,9 @@ class HeadNetwork(keras.Model):
     def __init__(self):
         super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
-        self.lstm = layers.LSTM(UNITS, return_sequences=True, name='lstm')
+        self.lstm = layers.LSTM(
+            UNITS, return_sequences=True, kernel_regularizer=BetweenClasses(),
+            recurrent_regularizer=BetweenClasses(), name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
                                          name='sharpness')
         self(np.zeros((1, 1, KEPT), np.float32))
