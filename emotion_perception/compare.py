@@ -32,9 +32,9 @@ budget the learning rate falls to zero, whatever was reached.
 
 **What is measured.** On the people of the fold: the label after 20 to 100 % of the frames of
 CK+'s complete sequences, its mean over the five points; how the intensity of the sequence's class
-follows E2's target (correlation, mean absolute error; the target is made of the row's own
-encoder, so it is not the same for every backbone); the stills of six classes, as sequences of one
-frame. All figures are means over the seeds; ± is the standard deviation over them. In brackets:
+follows E2's target (correlation, nan where it never moves, and mean absolute error; the target is
+made of the row's own encoder, so it is not the same for every backbone); the stills of six
+classes, as sequences of one frame. All figures are means over the seeds; ± is the standard deviation over them. In brackets:
 95 % intervals over the {n} sequences, by bootstrap. They are wide: rows whose intervals lie
 within each other are not ranked by this table.
 
