@@ -34,9 +34,9 @@ budget the learning rate falls to zero, whatever was reached.
 CK+'s complete sequences, its mean over the five points; how the intensity of the sequence's class
 follows E2's target (correlation, nan where it never moves, and mean absolute error; the target is
 made of the row's own encoder, so it is not the same for every backbone); the stills of six
-classes, as sequences of one frame. All figures are means over the seeds; ± is the standard deviation over them. In brackets:
-95 % intervals over the {n} sequences, by bootstrap. They are wide: rows whose intervals lie
-within each other are not ranked by this table.
+classes, as sequences of one frame. All figures are means over the seeds; ± is the standard
+deviation over them. In brackets: 95 % intervals over the {n} sequences, by bootstrap. They are
+wide: rows whose intervals lie within each other are not ranked by this table.
 
 **The budgets are short.** The encoders get a small share of the training of the shipped model,
 and 32 pixels instead of 48; they never see a lab face. What is slow sees little: the seed's
