@@ -32,7 +32,7 @@ class SequenceTrainer:
     moved along E2's gradient.
 
     :param make: function to a network with fresh weights; what its weights cost by themselves
-        (Keras' ``losses``) is added to both.
+        (Keras' ``losses``) is added to both objectives.
     :param shape: of an episode: frames, to which all are padded, and what is read of a frame.
     :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
         ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it out), ``e3`` (the third
