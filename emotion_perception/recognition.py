@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead, UNITS
+from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
@@ -81,10 +81,7 @@ def _description(path):
     if missing:
         raise ValueError(f'{path}: the head lacks {", ".join(missing)}: it was made by another '
                          'version of the package; train it anew, or take the shipped model')
-    shapes = {'kernel': (3 * UNITS + 1, 4 * UNITS), 'recurrent': (UNITS, 4 * UNITS),
-              'bias': (4 * UNITS,), 'neutral_prior': (UNITS,), 'offset': (UNITS,)}
-    for name in HEAD_WEIGHTS:
-        shape = shapes.get(name, ())
+    for name, shape in HEAD_WEIGHTS.items():
         try:
             array = np.asarray(description['head'][name], np.float64)
         except (TypeError, ValueError) as error:

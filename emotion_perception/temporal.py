@@ -1,10 +1,12 @@
 """The temporal head as the running system computes it: kept frames in, scores out.
 
-The head is an LSTM with one unit a class (six), small enough that plain numpy runs all faces of
-a frame together faster than any runtime is called. ``learning/temporal.py`` trains the same
-head with Keras; a test holds both against each other.
+The head has an LSTM of one unit for each of the six classes. Each reads two numbers of a frame:
+how far the frame is from the face's neutral look toward its class, by the six logits and by the
+readout of change. It is so small that plain numpy runs all faces of a frame together faster than
+any runtime is called. ``learning/temporal.py`` trains the same head with Keras; a test holds both
+against each other.
 
-A result rests on a window of at most 100 frames, which the LSTM runs through from a fresh state.
+A result rests on a window of at most 100 frames, which the LSTMs run through from a fresh state.
 Keeping one state for ever would be cheaper still, but the result would then depend on all that
 was ever seen. Nor is the window run again for each frame: the state of every window that began in
 one of the last 100 frames is kept, and a new frame moves all of them by one step at once. The
@@ -19,14 +21,20 @@ SIX, EIGHT, SEVEN, CHANGE = slice(0, 6), slice(6, 14), slice(14, 21), slice(21, 
 KEPT = 27
 _NEUTRAL = 6
 UNITS = 6
-_COMPARED = 2 * UNITS   # the six logits and the readout of change
+COMPARED = 2 * UNITS    #: what a frame is compared in: the six logits and the readout of change
+GATES = 4 * UNITS       #: input, forget, cell, output, as Keras orders them; six classes each
 
-#: Names of a trained head's weights, see :class:`TemporalHead`.
-HEAD_WEIGHTS = ('kernel', 'recurrent', 'bias', 'sharpness', 'neutral_pull',
-                'neutral_prior', 'prior_weight', 'offset', 'scale')
+#: Names of a trained head's weights, and their shapes, see :class:`TemporalHead`.
+HEAD_WEIGHTS = {'kernel': (2, GATES), 'recurrent': (GATES,), 'bias': (GATES,), 'sharpness': (),
+                'neutral_prior': (UNITS,), 'scale': ()}
 
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
+
+#: How much a frame counts for the face's neutral look, of the log odds that it is neutral; beside
+#: it the look of people at large counts PRIOR_WEIGHT. Two dozen sequences would teach the head to
+#: remember what their people look like instead, so neither is trained.
+NEUTRAL_PULL, PRIOR_WEIGHT = 2.0, 3.0
 
 # Input, forget, cell, output: of sigmoid gates half a tanh of half the sum, and a half more.
 _GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
@@ -50,7 +58,7 @@ class Windows:
     """
 
     def __init__(self, limit):
-        self._states = np.zeros((limit, 2 * UNITS + _COMPARED + 1), np.float32)
+        self._states = np.zeros((limit, 2 * UNITS + COMPARED + 1), np.float32)
         self._frames = 0
 
     def __len__(self):
@@ -75,13 +83,12 @@ class Windows:
 class TemporalHead:
     """The trained head.
 
-    :param weights: dict of arrays: ``kernel`` [19,24] (rows: six logits, their difference to the
-        neutral look, that of the readout of change, neutral evidence), ``recurrent`` [6,24],
-        ``bias`` [24] (gates in Keras' order: input, forget, cell, output), ``sharpness`` (scalar k of
-        softmax(k h)), ``neutral_pull`` (scalar, how strongly neutral frames make the reference),
-        ``neutral_prior`` [6] (logits of the neutral look of people at large), ``prior_weight``
-        (scalar, what it weighs in the reference beside the frames),
-        ``offset`` [6] and ``scale`` (scalar), which bring the six logits to the head's range.
+    :param weights: dict of arrays: ``kernel`` [2,24] (rows: difference to the neutral look of the
+        six logits, of the readout of change; each gate reads that of its own class), ``recurrent``
+        [24] (of the class's own hidden state), ``bias`` [24] (gates in Keras' order: input, forget,
+        cell, output), ``sharpness`` (scalar k of softmax(k h)), ``neutral_prior`` [6] (logits of
+        the neutral look of people at large), ``scale`` (scalar), which brings the six logits to the
+        head's range.
     """
 
     def __init__(self, weights):
@@ -90,13 +97,9 @@ class TemporalHead:
         self._recurrent = np.asarray(weights['recurrent'], np.float32) * _GATE_SCALE
         self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
-        self._pull = np.float32(weights['neutral_pull'])
-        self._offset = np.asarray(weights['offset'], np.float32)
         self._scale = np.float32(weights['scale'])
-        self._prior_weight = np.float32(weights['prior_weight'])
-        prior = np.asarray(weights['neutral_prior']) * self._prior_weight
-        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, *np.zeros(UNITS),
-                                  self._prior_weight])
+        prior = np.asarray(weights['neutral_prior']) * PRIOR_WEIGHT
+        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, *np.zeros(UNITS), PRIOR_WEIGHT])
 
     def advance(self, windows, kept):
         """Move faces on by one frame.
@@ -105,14 +108,10 @@ class TemporalHead:
         :param kept: float32 [n,27], the new frame of each.
         :return: scores float32 [n,6] that sum to 1, and the LSTM's values float32 [n,6], -1..1.
         """
-        logits = (kept[:, SIX] + self._offset) * self._scale
-        neutral = neutral_evidence(kept)
-        weight = np.exp(self._pull * neutral.clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
-        compared = np.concatenate([logits, kept[:, CHANGE]], -1)
-        # All windows of a face see the same frame; only the reference differs between them.
-        gates = np.concatenate([logits, compared, neutral], -1) @ self._kernel + self._bias
-        change = kept[:, CHANGE] @ self._kernel[2 * UNITS:3 * UNITS]
+        compared = np.concatenate([kept[:, SIX] * self._scale, kept[:, CHANGE]], -1)
+        weight = np.exp(NEUTRAL_PULL * neutral_evidence(kept).clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
 
+        # All windows of a face see the same frame; only the neutral look differs between them.
         parts = [face.begin(self._fresh) for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
         hidden, cell, sums = np.split(np.concatenate(parts), (UNITS, 2 * UNITS), axis=1)
@@ -120,10 +119,13 @@ class TemporalHead:
         # counting more, and of people's look at large. Subtracting it leaves what has changed.
         # The readout of change knows no look at large: in its place stands the frame itself.
         sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
-        reference = sums[:, :_COMPARED] / sums[:, _COMPARED:]
-        unknown = self._prior_weight / sums[:, _COMPARED:]
-        gate = np.tanh(gates[face_of] - reference @ self._kernel[UNITS:UNITS + _COMPARED]
-                       - unknown * change[face_of] + hidden @ self._recurrent)
+        total = sums[:, COMPARED:]
+        difference = compared[face_of] - sums[:, :COMPARED] / total
+        difference[:, UNITS:] -= PRIOR_WEIGHT / total * kept[face_of][:, CHANGE]
+        logits, change, hidden = (np.tile(part, 4) for part in (
+            difference[:, :UNITS], difference[:, UNITS:], hidden))
+        gate = np.tanh(logits * self._kernel[0] + change * self._kernel[1]
+                       + hidden * self._recurrent + self._bias)
         gate *= _GATE_SCALE
         gate += _GATE_SHIFT
         take, keep, new, show = np.split(gate, 4, axis=1)

@@ -2,6 +2,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +21,24 @@ def data_dir():
     if not path.is_dir():
         pytest.skip(f'no data sets in {path}: set EMOTION_PERCEPTION_DATA')
     return path
+
+
+@pytest.fixture(scope='session')
+def keras_head_of():
+    """Return the function of a temporal head's weights to the same head in Keras."""
+    pytest.importorskip('tensorflow')
+    from emotion_perception.learning.temporal import HeadNetwork
+
+    def make(weights):
+        head, own = HeadNetwork(), np.tile(np.eye(6), 4)
+        head.lstm.set_weights([np.concatenate([own * row for row in weights['kernel']]),
+                               own * weights['recurrent'], np.asarray(weights['bias'])])
+        head.sharpness.assign(weights['sharpness'])
+        head.inputs_of.scale.assign(weights['scale'])
+        head.inputs_of.prior.assign(weights['neutral_prior'])
+        return head
+
+    return make
 
 
 @pytest.fixture(scope='session')

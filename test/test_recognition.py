@@ -127,11 +127,11 @@ def test_classes_that_are_no_list_are_refused(copy, classes):
 
 
 @pytest.mark.parametrize('name, value, message', [
-    ('kernel', [[0.0] * 24] * 18, r'is of shape \[18, 24\], but should be .* \[19, 24\]'),
+    ('kernel', [[0.0] * 24] * 3, r'is of shape \[3, 24\], but should be .* \[2, 24\]'),
     ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
     ('bias', 'text', 'is no array of numbers'),
     ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[24\]'),
-    ('offset', [0.0] * 5, r'is of shape \[5\], but'),
+    ('neutral_prior', [0.0] * 5, r'is of shape \[5\], but'),
     ('scale', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
     ('sharpness', None, 'finite numbers'),
 ])
@@ -235,26 +235,17 @@ def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
     np.testing.assert_allclose(model.classify_all(model.encode(crops))[0], expected, atol=1e-4)
 
 
-def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops):
+def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, keras_head_of):
     pytest.importorskip('tensorflow')
     import keras
     from emotion_perception.learning.export import read_weights
     from emotion_perception.learning.networks import KEPT_HEADS
-    from emotion_perception.learning.temporal import HeadNetwork
     model = load_model(shipped_model().with_name('emotion_float32.json'))
     stills_model = read_weights(shipped_model().with_suffix('.weights.npz'))
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
     kept = np.concatenate([logits[name] for name in KEPT_HEADS], 1)
-    weights = {name: np.float32(value) for name, value in model.description['head'].items()}
-    head = HeadNetwork()
-    head.lstm.set_weights([weights['kernel'], weights['recurrent'], weights['bias']])
-    for variable, value in (
-            (head.inputs_of.offset, weights['offset']), (head.inputs_of.scale, weights['scale']),
-            (head.inputs_of.pull, weights['neutral_pull']),
-            (head.inputs_of.prior, weights['neutral_prior']),
-            (head.inputs_of.log_prior_weight, np.log(weights['prior_weight']))):
-        variable.assign(value)
-    expected = np.array(keras.ops.softmax(weights['sharpness'] * head(kept[np.newaxis])[0]))
+    head = keras_head_of(model.description['head'])
+    expected = np.array(keras.ops.softmax(head.sharpness * head(kept[np.newaxis])[0]))
     np.testing.assert_allclose(model.classify_all(model.encode(crops))[0], expected, atol=1e-4)
 
 

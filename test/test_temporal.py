@@ -22,10 +22,9 @@ def random_kept(length, seed=0):
 def random_weights(seed=0):
     """Return the weights of a head that remembers long, none of them 0."""
     rng = np.random.default_rng(seed)
-    return {'kernel': rng.normal(0, 0.5, (19, 24)), 'recurrent': rng.normal(0, 0.8, (6, 24)),
+    return {'kernel': rng.normal(0, 0.5, (2, 24)), 'recurrent': rng.normal(0, 0.8, 24),
             'bias': rng.normal(0, 1, 24) + np.repeat([0, 4, 0, 0], 6), 'sharpness': 7.0,
-            'scale': 0.6, 'neutral_pull': 0.2, 'offset': rng.normal(0, 1, 6),
-            'neutral_prior': rng.normal(0, 1, 6), 'prior_weight': 1.7}
+            'scale': 0.6, 'neutral_prior': rng.normal(0, 1, 6)}
 
 
 @pytest.fixture(scope='module')
@@ -39,20 +38,9 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def keras_head():
-    """Return a HeadNetwork with random weights, none of them 0."""
-    pytest.importorskip('tensorflow')
-    from emotion_perception.learning.temporal import HeadNetwork
-    head = HeadNetwork()
-    weights = random_weights()
-    head.lstm.set_weights([weights['kernel'], weights['recurrent'], weights['bias']])
-    head.sharpness.assign(weights['sharpness'])
-    head.inputs_of.scale.assign(weights['scale'])
-    head.inputs_of.pull.assign(weights['neutral_pull'])
-    head.inputs_of.offset.assign(weights['offset'])
-    head.inputs_of.prior.assign(weights['neutral_prior'])
-    head.inputs_of.log_prior_weight.assign(np.log(weights['prior_weight']))
-    return head
+def keras_head(keras_head_of):
+    """Return a head in Keras with random weights."""
+    return keras_head_of(random_weights())
 
 
 @pytest.mark.parametrize('length', LENGTHS)

@@ -1,4 +1,4 @@
-"""The temporal head in Keras: an LSTM with one unit a class, over what is kept of each frame.
+"""The temporal head in Keras: an LSTM of one unit for each class, over what is kept of each frame.
 
 ``emotion_perception/temporal.py`` runs the same head without Keras.
 """
@@ -6,83 +6,93 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from emotion_perception.temporal import CHANGE, EIGHT, KEPT, NEUTRAL_LIMIT, SIX, UNITS
+from emotion_perception.temporal import (
+    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, SIX, UNITS)
 
-#: What the squares of the LSTM's links between classes cost, added to E1 and E2.
-BETWEEN_CLASSES = 0.01
+#: What the LSTM's squared distance to what it began with costs, added to E1 and E2.
+FROM_START = 0.3
+
+#: What each unit's cell begins with: its class by the logits, and by the readout of change.
+_READ = 0.6, 0.3
+
+#: Biases that the gates begin with, as Keras orders them: input half open, what was seen is kept,
+#: output open.
+_BIASES = 0.0, 2.0, 0.0, 2.0
 
 
 class HeadInputs(layers.Layer):
-    """Kept frames [n,t,27] to what the LSTM reads, [n,t,19].
+    """Kept frames [n,t,27] to what the LSTM reads, [n,t,12].
 
-    The six logits; their difference, and that of the readout of change, to the face's neutral look;
-    the evidence for neutral. What is taken for the neutral look before it was seen: of the logits
-    that of people at large, of the readout of change the frame itself, so that no change is read
-    where none can be known.
+    The difference of the six logits, and that of the readout of change, to the face's neutral look.
+    What is taken for the neutral look before it was seen: of the logits that of people at large, of
+    the readout of change the frame itself, so that no change is read where none can be known.
     """
 
     def build(self, shape):
-        self.offset = self.add_weight(shape=(UNITS,), initializer='zeros', name='offset')
         self.scale = self.add_weight(shape=(), initializer=_constant(0.5), name='scale')
-        self.pull = self.add_weight(shape=(), initializer=_constant(1.0), name='neutral_pull')
         self.prior = self.add_weight(shape=(UNITS,), initializer='zeros', name='prior')
-        self.log_prior_weight = self.add_weight(shape=(), initializer='zeros',
-                                                name='log_prior_weight')
 
     def call(self, kept):
-        logits = (kept[..., SIX] + self.offset) * self.scale
-        eight = kept[..., EIGHT]
+        logits, change, eight = kept[..., SIX] * self.scale, kept[..., CHANGE], kept[..., EIGHT]
         others = ops.concatenate([eight[..., :6], eight[..., 7:]], -1)
         neutral = eight[..., 6:7] - ops.logsumexp(others, -1, keepdims=True)
-        weight = ops.exp(self.pull * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
-        compared = ops.concatenate([logits, kept[..., CHANGE]], -1)
-        prior_weight = ops.exp(self.log_prior_weight)
-        prior = ops.concatenate(
-            [ops.broadcast_to(self.prior, ops.shape(logits)), kept[..., CHANGE]], -1)
-        reference = ((ops.cumsum(weight * compared, 1) + prior_weight * prior)
-                     / (ops.cumsum(weight, 1) + prior_weight))
-        return ops.concatenate([logits, compared - reference, neutral], -1)
+        weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
+        compared = ops.concatenate([logits, change], -1)
+        prior = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
+        reference = ((ops.cumsum(weight * compared, 1) + PRIOR_WEIGHT * prior)
+                     / (ops.cumsum(weight, 1) + PRIOR_WEIGHT))
+        return compared - reference
 
 
-class BetweenClasses(keras.regularizers.Regularizer):
-    """The cost of links from one class to another one's unit, in an LSTM with one unit a class.
+class OwnClass(keras.constraints.Constraint):
+    """No links from one class to another one's unit, in an LSTM with one unit a class.
 
     The encoder has told the classes apart; from two dozen sequences the head would learn which
     faces in them were taken for which others.
     """
 
     def __call__(self, weights):
-        """Return the cost of a kernel, [k,24]: rows of six classes each; a row beyond is free."""
-        rows, columns = weights.shape
-        classes = np.arange(rows // UNITS * UNITS)
-        between = classes[:, np.newaxis] % UNITS != np.arange(columns) % UNITS
-        return BETWEEN_CLASSES * ops.sum(ops.square(weights[:len(classes)]) * between)
+        rows, columns = np.indices(weights.shape)
+        return weights * (rows % UNITS == columns % UNITS)
+
+
+class FromStart(keras.regularizers.Regularizer):
+    """The cost of weights that leave what they began with.
+
+    Li et al., Explicit Inductive Bias for Transfer Learning with Convolutional Networks, ICML 2018.
+    What a head begins with is known to be sound; two dozen sequences may improve on it, but are too
+    few to learn it from.
+    """
+
+    def __init__(self, start):
+        self._start = start
+
+    def __call__(self, weights):
+        return FROM_START * ops.sum(ops.square(weights - self._start))
 
 
 class HeadNetwork(keras.Model):
     """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1.
 
-    It begins as nearly what the logits say: all gates open, each unit reading its class.
+    It begins as a running mean of how far each class's evidence is from the neutral look.
     """
 
     def __init__(self):
         super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
+        start = [np.zeros((COMPARED, GATES), np.float32), np.zeros((UNITS, GATES), np.float32),
+                 np.repeat(np.float32(_BIASES), UNITS)]
+        for rows, read in zip(np.split(start[0], len(_READ)), _READ):
+            rows[:, 2 * UNITS:3 * UNITS] = read * np.eye(UNITS)
+        kernel, recurrent, bias = map(FromStart, start)
         self.lstm = layers.LSTM(
-            UNITS, return_sequences=True, kernel_regularizer=BetweenClasses(),
-            recurrent_regularizer=BetweenClasses(), name='lstm')
+            UNITS, return_sequences=True, kernel_regularizer=kernel,
+            recurrent_regularizer=recurrent, bias_regularizer=bias,
+            kernel_constraint=OwnClass(), recurrent_constraint=OwnClass(), name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
                                          name='sharpness')
         self(np.zeros((1, 1, KEPT), np.float32))
-        kernel, recurrent, bias = self.lstm.get_weights()
-        units = np.arange(UNITS)
-        kernel *= 0.1
-        recurrent *= 0.1
-        kernel[units, 2 * UNITS + units] = 0.6       # the cell's candidate, from the logits
-        kernel[UNITS + units, 2 * UNITS + units] = 0.6  # and from what has changed in them,
-        kernel[2 * UNITS + units, 2 * UNITS + units] = 0.6  # and in the readout of change
-        bias[:] = np.repeat([2.0, -1.0, 0.0, 2.0], UNITS)
-        self.lstm.set_weights([kernel, recurrent, bias])
+        self.lstm.set_weights(start)
 
     def call(self, kept):
         return self.lstm(self.inputs_of(kept))
@@ -90,12 +100,12 @@ class HeadNetwork(keras.Model):
     def weights_for_numpy(self):
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
-        return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
+        gates = np.arange(GATES)
+        return {'kernel': np.stack([rows[gates % UNITS, gates]
+                                    for rows in np.split(kernel, len(_READ))]),
+                'recurrent': recurrent[gates % UNITS, gates], 'bias': bias,
                 'sharpness': float(self.sharpness), 'scale': float(self.inputs_of.scale),
-                'neutral_pull': float(self.inputs_of.pull),
-                'neutral_prior': self.inputs_of.prior.numpy(),
-                'prior_weight': float(ops.exp(self.inputs_of.log_prior_weight)),
-                'offset': self.inputs_of.offset.numpy()}
+                'neutral_prior': self.inputs_of.prior.numpy()}
 
 
 def _constant(value):
