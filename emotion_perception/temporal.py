@@ -31,10 +31,10 @@ HEAD_WEIGHTS = {'kernel': (2, GATES), 'recurrent': (GATES,), 'bias': (GATES,), '
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
 
-#: How much a frame counts for the face's neutral look, of the log odds that it is neutral; beside
-#: it the look of people at large counts PRIOR_WEIGHT. Two dozen sequences would teach the head to
-#: remember what their people look like instead, so neither is trained.
-NEUTRAL_PULL, PRIOR_WEIGHT = 2.0, 3.0
+#: How much more a frame counts for the face's neutral look, the surer it is neutral: weight
+#: exp(NEUTRAL_PULL n), n the log odds of neutral. Not trained: two dozen sequences would teach the
+#: head to remember what their people look like instead.
+NEUTRAL_PULL = 2.0
 
 # Input, forget, cell, output: of sigmoid gates half a tanh of half the sum, and a half more.
 _GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
@@ -98,8 +98,9 @@ class TemporalHead:
         self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
         self._scale = np.float32(weights['scale'])
-        prior = np.asarray(weights['neutral_prior']) * PRIOR_WEIGHT
-        self._fresh = np.float32([*np.zeros(2 * UNITS), *prior, *np.zeros(UNITS), PRIOR_WEIGHT])
+        # The look of people at large counts as one frame that is as likely neutral as not.
+        self._fresh = np.float32([*np.zeros(2 * UNITS), *weights['neutral_prior'],
+                                  *np.zeros(UNITS), 1])
 
     def advance(self, windows, kept):
         """Move faces on by one frame.
@@ -121,7 +122,7 @@ class TemporalHead:
         sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
         total = sums[:, COMPARED:]
         difference = compared[face_of] - sums[:, :COMPARED] / total
-        difference[:, UNITS:] -= PRIOR_WEIGHT / total * kept[face_of][:, CHANGE]
+        difference[:, UNITS:] -= compared[face_of, UNITS:] / total
         logits, change, hidden = (np.tile(part, 4) for part in (
             difference[:, :UNITS], difference[:, UNITS:], hidden))
         gate = np.tanh(logits * self._kernel[0] + change * self._kernel[1]

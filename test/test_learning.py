@@ -150,7 +150,7 @@ def e1_alone():
 def test_e2_moves_the_lstms_weights_and_nothing_else(e1_alone):
     both = train_head(draw, {**HEAD, 'e2': 1.0})
     lstm = {id(weight) for head in (e1_alone, both) for weight in head.lstm.weights}
-    assert len(e1_alone.trainable_variables) == 9
+    assert len(e1_alone.trainable_variables) == 6
     for without, with_e2 in zip(e1_alone.trainable_variables, both.trainable_variables):
         same = np.array_equal(without.numpy(), with_e2.numpy())
         assert same != (id(without) in lstm), without.path
@@ -163,19 +163,34 @@ def test_e1_trains_every_weight(e1_alone):
         assert not np.array_equal(before.numpy(), after.numpy()), before.path
 
 
-def test_links_between_classes_cost_their_squares_and_training_keeps_them_small(
-        e1_alone, monkeypatch):
-    cost = temporal.BetweenClasses()
-    own = np.tile(np.eye(6, dtype=np.float32), (3, 4))          # what each class says of itself
-    evidence = np.ones((1, 24), np.float32)                     # of neutral, which is for all
-    assert cost(np.concatenate([own, evidence])) == 0
-    assert float(cost(np.concatenate([own + 2, evidence]))) == pytest.approx(
-        temporal.BETWEEN_CLASSES * 4 * 18 * 20)
-    monkeypatch.setattr(temporal, 'BETWEEN_CLASSES', 0)
+def test_training_makes_no_links_between_classes(e1_alone):
+    kernel, recurrent, _ = e1_alone.lstm.get_weights()
+    own = np.tile(np.eye(6, dtype=bool), 4)
+    for weights in (*np.split(kernel, 2), recurrent):
+        assert (weights[~own] == 0).all() and (weights[own] != 0).all()
+
+
+def test_what_leaves_the_start_costs_its_square_and_training_stays_near(e1_alone, monkeypatch):
+    start = HeadNetwork().lstm.get_weights()
+    cost = temporal.FromStart(start[0])
+    assert cost(start[0]) == 0
+    assert float(cost(start[0] + 2)) == pytest.approx(temporal.FROM_START * 4 * start[0].size)
+    monkeypatch.setattr(temporal, 'FROM_START', 0)
     free = train_head(draw, HEAD)
     monkeypatch.undo()
-    for weights, free_weights in zip(e1_alone.lstm.get_weights()[:2], free.lstm.get_weights()):
-        assert cost(weights) < cost(free_weights)
+    for before, near, far in zip(start, e1_alone.lstm.get_weights(), free.lstm.get_weights()):
+        assert np.square(near - before).sum() < np.square(far - before).sum()
+
+
+def test_a_head_begins_as_the_difference_to_the_neutral_look():
+    kept = np.zeros((1, 12, KEPT), np.float32)
+    kept[0, :, 6 + 6] = 5                           # sure to be neutral, with a gloomy look
+    kept[0, :, 4] = 3
+    kept[0, 6:, 6 + 6] = -5
+    kept[0, 6:, 0] = 1                              # a little of another class now
+    values = HeadNetwork()(kept).numpy()[0]
+    assert np.abs(values[5]).max() < 0.05
+    assert values[-1].argmax() == 0 and values[-1, 0] > 0.2
 
 
 def test_the_third_term_brings_early_frames_nearer_to_the_apex():

@@ -133,6 +133,23 @@ def test_the_box_is_steadier_than_the_detections():
         jitter[10:, :2] + jitter[10:, 2:] / 2, axis=0).min()
 
 
+def test_the_box_of_a_still_face_stays_when_the_detections_jitter():
+    random = np.random.default_rng(0)
+    frames = run(Tracker(), [[face(*(100 + random.normal(0, 2, 2)))] for _ in range(60)])
+    centers = np.array([frame[0][2].center for frame in frames])
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+    assert np.median(steps) < 0.01 * 80          # those of the detections: .04 of a face
+    assert np.linalg.norm(centers[-1] - 140) < 2  # and it rests where they are on average
+
+
+def test_a_face_that_jumps_is_followed_at_once():
+    tracker = Tracker()
+    run(tracker, [[face(100)]] * 10)
+    frames = run(tracker, [[face(120)]] * 3, start=10)
+    assert abs(frames[0][0][2].x - 100) > 12
+    assert abs(frames[2][0][2].x - 120) < 4
+
+
 def test_prediction_follows_the_stamps_not_the_calls():
     near, far = Tracker(), Tracker()
     for tracker in (near, far):

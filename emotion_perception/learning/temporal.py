@@ -7,17 +7,17 @@ import numpy as np
 from keras import layers, ops
 
 from emotion_perception.temporal import (
-    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, SIX, UNITS)
+    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, SIX, UNITS)
 
 #: What the LSTM's squared distance to what it began with costs, added to E1 and E2.
-FROM_START = 0.3
+FROM_START = 1.0
 
 #: What each unit's cell begins with: its class by the logits, and by the readout of change.
 _READ = 0.6, 0.3
 
-#: Biases that the gates begin with, as Keras orders them: input half open, what was seen is kept,
-#: output open.
-_BIASES = 0.0, 2.0, 0.0, 2.0
+#: Biases that the gates begin with, as Keras orders them: input and output open, so that one frame
+#: can show a full expression; of what was seen, three quarters are kept from frame to frame.
+_BIASES = 2.0, 1.0, 0.0, 3.0
 
 
 class HeadInputs(layers.Layer):
@@ -39,8 +39,8 @@ class HeadInputs(layers.Layer):
         weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
         compared = ops.concatenate([logits, change], -1)
         prior = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
-        reference = ((ops.cumsum(weight * compared, 1) + PRIOR_WEIGHT * prior)
-                     / (ops.cumsum(weight, 1) + PRIOR_WEIGHT))
+        reference = ((ops.cumsum(weight * compared, 1) + prior)
+                     / (ops.cumsum(weight, 1) + 1))
         return compared - reference
 
 
