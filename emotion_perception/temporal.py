@@ -36,6 +36,9 @@ NEUTRAL_LIMIT = 8.0
 #: head to remember what their people look like instead.
 NEUTRAL_PULL = 2.0
 
+#: What the look of people at large weighs beside the most neutral frame.
+PRIOR_WEIGHT = 0.5
+
 # Input, forget, cell, output: of sigmoid gates half a tanh of half the sum, and a half more.
 _GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
 _GATE_SHIFT = np.repeat(np.float32([0.5, 0.5, 0.0, 0.5]), UNITS)
@@ -54,23 +57,20 @@ class Windows:
     """The states of the windows of one face: one for each of its last ``limit`` frames.
 
     In a row: hidden state (6), cell (6), weighted sum of what a frame is compared in (12), sum of
-    weights (1).
+    weights (1), largest weight (1).
     """
 
     def __init__(self, limit):
-        self._states = np.zeros((limit, 2 * UNITS + COMPARED + 1), np.float32)
+        self._states = np.zeros((limit, 2 * UNITS + COMPARED + 2), np.float32)
         self._frames = 0
 
     def __len__(self):
         """Return the frames in the longest window."""
         return min(self._frames, len(self._states))
 
-    def begin(self, state):
-        """Begin a window with a new frame, in place of one that is full; return all states.
-
-        :param state: what a window begins with, see TemporalHead.
-        """
-        self._states[self._frames % len(self._states)] = state
+    def begin(self):
+        """Begin a window with a new frame, in place of one that is full; return all states."""
+        self._states[self._frames % len(self._states)] = 0
         self._frames += 1
         return self._states[:len(self)]
 
@@ -98,9 +98,7 @@ class TemporalHead:
         self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
         self._scale = np.float32(weights['scale'])
-        # The look of people at large counts as one frame that is as likely neutral as not.
-        self._fresh = np.float32([*np.zeros(2 * UNITS), *weights['neutral_prior'],
-                                  *np.zeros(UNITS), 1])
+        self._prior = np.asarray(weights['neutral_prior'], np.float32)
 
     def advance(self, windows, kept):
         """Move faces on by one frame.
@@ -113,16 +111,22 @@ class TemporalHead:
         weight = np.exp(NEUTRAL_PULL * neutral_evidence(kept).clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
 
         # All windows of a face see the same frame; only the neutral look differs between them.
-        parts = [face.begin(self._fresh) for face in windows]
+        parts = [face.begin() for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
-        hidden, cell, sums = np.split(np.concatenate(parts), (UNITS, 2 * UNITS), axis=1)
+        compared, weight = compared[face_of], weight[face_of]
+        hidden, cell, sums, largest = np.split(
+            np.concatenate(parts), np.cumsum((UNITS, UNITS, COMPARED + 1)), axis=1)
         # The face's own neutral look: the mean of the window's frames, the more neutral ones
-        # counting more, and of people's look at large. Subtracting it leaves what has changed.
-        # The readout of change knows no look at large: in its place stands the frame itself.
-        sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
-        total = sums[:, COMPARED:]
-        difference = compared[face_of] - sums[:, :COMPARED] / total
-        difference[:, UNITS:] -= compared[face_of, UNITS:] / total
+        # counting more. It is known as surely as its most neutral frame; as far as it is not, that
+        # of people at large stands for it, so that an expression that is only held is not taken
+        # for a neutral look in the end. The readout of change knows no look at large: in its place
+        # stands the frame itself, so that no change is read where none can be known.
+        sums = sums + np.concatenate([weight * compared, weight], -1)
+        largest = np.maximum(largest, weight)
+        sure = largest / (largest + PRIOR_WEIGHT)
+        own = sums[:, :COMPARED] / sums[:, COMPARED:]
+        at_large = np.concatenate([np.tile(self._prior, (len(own), 1)), compared[:, UNITS:]], -1)
+        difference = compared - sure * own - (1 - sure) * at_large
         logits, change, hidden = (np.tile(part, 4) for part in (
             difference[:, :UNITS], difference[:, UNITS:], hidden))
         gate = np.tanh(logits * self._kernel[0] + change * self._kernel[1]
@@ -134,7 +138,7 @@ class TemporalHead:
         hidden = show * np.tanh(cell)
 
         values, end = np.empty((len(windows), UNITS), np.float32), 0
-        states = np.concatenate([hidden, cell, sums], 1)
+        states = np.concatenate([hidden, cell, sums, largest], 1)
         for i, (face, part) in enumerate(zip(windows, parts)):
             start, end = end, end + len(part)
             part[:] = states[start:end]

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from emotion_perception.temporal import (
-    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, SIX, UNITS)
+    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, SIX, UNITS)
 
 #: What the LSTM's squared distance to what it began with costs, added to E1 and E2.
 FROM_START = 1.0
@@ -17,15 +17,15 @@ _READ = 0.6, 0.3
 
 #: Biases that the gates begin with, as Keras orders them: input and output open, so that one frame
 #: can show a full expression; of what was seen, three quarters are kept from frame to frame.
-_BIASES = 2.0, 1.0, 0.0, 3.0
+_BIASES = 1.5, 1.0, 0.0, 3.0
 
 
 class HeadInputs(layers.Layer):
     """Kept frames [n,t,27] to what the LSTM reads, [n,t,12].
 
     The difference of the six logits, and that of the readout of change, to the face's neutral look.
-    What is taken for the neutral look before it was seen: of the logits that of people at large, of
-    the readout of change the frame itself, so that no change is read where none can be known.
+    As far as that was not seen, what stands for it is of the logits that of people at large, of the
+    readout of change the frame itself, so that no change is read where none can be known.
     """
 
     def build(self, shape):
@@ -38,10 +38,11 @@ class HeadInputs(layers.Layer):
         neutral = eight[..., 6:7] - ops.logsumexp(others, -1, keepdims=True)
         weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
         compared = ops.concatenate([logits, change], -1)
-        prior = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
-        reference = ((ops.cumsum(weight * compared, 1) + prior)
-                     / (ops.cumsum(weight, 1) + 1))
-        return compared - reference
+        own = ops.cumsum(weight * compared, 1) / ops.cumsum(weight, 1)
+        largest = ops.associative_scan(ops.maximum, weight, axis=1)
+        sure = largest / (largest + PRIOR_WEIGHT)
+        at_large = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
+        return compared - sure * own - (1 - sure) * at_large
 
 
 class OwnClass(keras.constraints.Constraint):
