@@ -39,7 +39,9 @@ class HeadInputs(layers.Layer):
         weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
         compared = ops.concatenate([logits, change], -1)
         own = ops.cumsum(weight * compared, 1) / ops.cumsum(weight, 1)
-        largest = ops.associative_scan(ops.maximum, weight, axis=1)
+        steps = ops.arange(ops.shape(kept)[1])
+        so_far = steps <= steps[:, np.newaxis]
+        largest = ops.max(ops.where(so_far[..., np.newaxis], weight[:, np.newaxis], 0), 2)
         sure = largest / (largest + PRIOR_WEIGHT)
         at_large = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
         return compared - sure * own - (1 - sure) * at_large
