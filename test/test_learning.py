@@ -193,6 +193,14 @@ def test_a_head_begins_as_the_difference_to_the_neutral_look():
     assert values[-1].argmax() == 0 and values[-1, 0] > 0.2
 
 
+def test_an_expression_that_is_only_held_is_not_taken_for_the_neutral_look():
+    kept = np.zeros((1, 100, KEPT), np.float32)
+    kept[0, :, 0] = 3
+    kept[0, :, 6 + 6] = 1                           # log odds -.95: it may be neutral
+    values = HeadNetwork()(kept).numpy()[0]
+    assert values[-1].argmax() == 0 and values[-1, 0] > 0.8 * values[:, 0].max() > 0.4
+
+
 def test_the_third_term_brings_early_frames_nearer_to_the_apex():
     def early(head):
         kept = [episode.kept for episode in draw(np.random.default_rng(99))]
