@@ -93,8 +93,10 @@ class TemporalHead:
 
     def __init__(self, weights):
         # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves the sigmoid gates and the cell.
-        self._kernel = np.asarray(weights['kernel'], np.float32) * _GATE_SCALE
-        self._recurrent = np.asarray(weights['recurrent'], np.float32) * _GATE_SCALE
+        # As dense matrices, since one product is faster than many small ones side by side.
+        own = np.tile(np.eye(UNITS, dtype=np.float32), 4) * _GATE_SCALE
+        self._kernel = np.concatenate([own * np.float32(row) for row in weights['kernel']])
+        self._recurrent = own * np.asarray(weights['recurrent'], np.float32)
         self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
         self._scale = np.float32(weights['scale'])
@@ -111,26 +113,26 @@ class TemporalHead:
         weight = np.exp(NEUTRAL_PULL * neutral_evidence(kept).clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
 
         # All windows of a face see the same frame; only the neutral look differs between them.
+        # The readout of change knows no look of people at large: in its place stands the frame
+        # itself, so that no change is read where none can be known.
+        read = compared @ self._kernel + self._bias
+        at_large = np.concatenate([np.tile(self._prior, (len(kept), 1)), kept[:, CHANGE]], -1)
+        at_large = at_large @ self._kernel
+
         parts = [face.begin() for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
-        compared, weight = compared[face_of], weight[face_of]
         hidden, cell, sums, largest = np.split(
             np.concatenate(parts), np.cumsum((UNITS, UNITS, COMPARED + 1)), axis=1)
         # The face's own neutral look: the mean of the window's frames, the more neutral ones
         # counting more. It is known as surely as its most neutral frame; as far as it is not, that
         # of people at large stands for it, so that an expression that is only held is not taken
-        # for a neutral look in the end. The readout of change knows no look at large: in its place
-        # stands the frame itself, so that no change is read where none can be known.
-        sums = sums + np.concatenate([weight * compared, weight], -1)
-        largest = np.maximum(largest, weight)
+        # for a neutral look in the end.
+        sums = sums + np.concatenate([weight * compared, weight], -1)[face_of]
+        largest = np.maximum(largest, weight[face_of])
         sure = largest / (largest + PRIOR_WEIGHT)
-        own = sums[:, :COMPARED] / sums[:, COMPARED:]
-        at_large = np.concatenate([np.tile(self._prior, (len(own), 1)), compared[:, UNITS:]], -1)
-        difference = compared - sure * own - (1 - sure) * at_large
-        logits, change, hidden = (np.tile(part, 4) for part in (
-            difference[:, :UNITS], difference[:, UNITS:], hidden))
-        gate = np.tanh(logits * self._kernel[0] + change * self._kernel[1]
-                       + hidden * self._recurrent + self._bias)
+        own = sums[:, :COMPARED] / sums[:, COMPARED:] @ self._kernel
+        gate = np.tanh(read[face_of] - sure * own - (1 - sure) * at_large[face_of]
+                       + hidden @ self._recurrent)
         gate *= _GATE_SCALE
         gate += _GATE_SHIFT
         take, keep, new, show = np.split(gate, 4, axis=1)

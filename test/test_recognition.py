@@ -236,7 +236,6 @@ def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
 
 
 def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, keras_head_of):
-    pytest.importorskip('tensorflow')
     import keras
     from emotion_perception.learning.export import read_weights
     from emotion_perception.learning.networks import KEPT_HEADS
