@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
 from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
-from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.evaluation.stills import evaluate_stills, HELD
 from emotion_perception.recognition import load_model
 
 
@@ -98,6 +98,8 @@ def report(result):
             ('ece', 'expected calibration error (15 bins)'),
             ('below_threshold_neutral', 'below the neutral threshold, neutral faces'),
             ('below_threshold_six', 'below the neutral threshold, other faces'),
+            ('below_threshold_neutral_held', f'neutral faces, held for {HELD} frames'),
+            ('below_threshold_six_held', f'other faces, held for {HELD} frames'),
             ('intensity_correlation', "intensity: correlation with E2's target"),
             ('intensity_mae', "intensity: mean absolute error to E2's target")):
         if result.get(name) is not None:

@@ -2,9 +2,11 @@
 
 The head has an LSTM of one unit for each of the six classes. Each reads two numbers of a frame:
 how far the frame is from the face's neutral look toward its class, by the six logits and by the
-readout of change. It is so small that plain numpy runs all faces of a frame together faster than
-any runtime is called. ``learning/temporal.py`` trains the same head with Keras; a test holds both
-against each other.
+readout of change. Its cell is divided by the weight of what its gates let in (the normaliser of
+the sLSTM: Beck et al., xLSTM, NeurIPS 2024), which makes it a mean, not a sum: an expression that
+lasts is as strong as in a single image, not stronger. The head is so small that plain numpy runs
+all faces of a frame together faster than any runtime is called. ``learning/temporal.py`` trains the
+same head with Keras; a test holds both against each other.
 
 A result rests on a window of at most 100 frames, which the LSTMs run through from a fresh state.
 Keeping one state for ever would be cheaper still, but the result would then depend on all that
@@ -21,12 +23,13 @@ SIX, EIGHT, SEVEN, CHANGE = slice(0, 6), slice(6, 14), slice(14, 21), slice(21, 
 KEPT = 27
 _NEUTRAL = 6
 UNITS = 6
-COMPARED = 2 * UNITS    #: what a frame is compared in: the six logits and the readout of change
-GATES = 4 * UNITS       #: input, forget, cell, output, as Keras orders them; six classes each
+READ = 2                    #: what a unit reads of a frame: by the logits, by the readout of change
+COMPARED = READ * UNITS     #: what a frame is compared in, for all units
+GATES = 4                   #: input, forget, cell, output, in this order everywhere
 
 #: Names of a trained head's weights, and their shapes, see :class:`TemporalHead`.
-HEAD_WEIGHTS = {'kernel': (2, GATES), 'recurrent': (GATES,), 'bias': (GATES,), 'sharpness': (),
-                'neutral_prior': (UNITS,), 'scale': ()}
+HEAD_WEIGHTS = {'kernel': (READ, GATES, UNITS), 'recurrent': (GATES, UNITS),
+                'bias': (GATES, UNITS), 'sharpness': (), 'neutral_prior': (UNITS,)}
 
 #: Log odds beyond which a frame counts as surely neutral, or surely not.
 NEUTRAL_LIMIT = 8.0
@@ -39,7 +42,10 @@ NEUTRAL_PULL = 2.0
 #: What the look of people at large weighs beside the most neutral frame.
 PRIOR_WEIGHT = 0.5
 
-# Input, forget, cell, output: of sigmoid gates half a tanh of half the sum, and a half more.
+#: Added to what a cell is divided by, which is 0 as long as the input gate is fully closed.
+TINY = 1e-6
+
+# Of sigmoid gates half a tanh of half the sum, and a half more.
 _GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
 _GATE_SHIFT = np.repeat(np.float32([0.5, 0.5, 0.0, 0.5]), UNITS)
 
@@ -56,12 +62,12 @@ def neutral_evidence(kept):
 class Windows:
     """The states of the windows of one face: one for each of its last ``limit`` frames.
 
-    In a row: hidden state (6), cell (6), weighted sum of what a frame is compared in (12), sum of
-    weights (1), largest weight (1).
+    In a row: hidden state (6), cell (6), what it is divided by (6), weighted sum of what a frame is
+    compared in (12), sum of weights (1), largest weight (1).
     """
 
     def __init__(self, limit):
-        self._states = np.zeros((limit, 2 * UNITS + COMPARED + 2), np.float32)
+        self._states = np.zeros((limit, 3 * UNITS + COMPARED + 2), np.float32)
         self._frames = 0
 
     def __len__(self):
@@ -83,23 +89,22 @@ class Windows:
 class TemporalHead:
     """The trained head.
 
-    :param weights: dict of arrays: ``kernel`` [2,24] (rows: difference to the neutral look of the
-        six logits, of the readout of change; each gate reads that of its own class), ``recurrent``
-        [24] (of the class's own hidden state), ``bias`` [24] (gates in Keras' order: input, forget,
-        cell, output), ``sharpness`` (scalar k of softmax(k h)), ``neutral_prior`` [6] (logits of
-        the neutral look of people at large), ``scale`` (scalar), which brings the six logits to the
-        head's range.
+    :param weights: dict of arrays: ``kernel`` [2,4,6] (what each gate of a class's unit makes of
+        the difference to the neutral look by the six logits, by the readout of change),
+        ``recurrent`` [4,6] (of the unit's own hidden state), ``bias`` [4,6], ``sharpness`` (scalar
+        k of softmax(k h)), ``neutral_prior`` [6] (logits of the neutral look of people at large).
     """
 
     def __init__(self, weights):
         # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves the sigmoid gates and the cell.
         # As dense matrices, since one product is faster than many small ones side by side.
-        own = np.tile(np.eye(UNITS, dtype=np.float32), 4) * _GATE_SCALE
-        self._kernel = np.concatenate([own * np.float32(row) for row in weights['kernel']])
-        self._recurrent = own * np.asarray(weights['recurrent'], np.float32)
-        self._bias = np.asarray(weights['bias'], np.float32) * _GATE_SCALE
+        own = np.tile(np.eye(UNITS, dtype=np.float32), GATES) * _GATE_SCALE
+        kernel, recurrent, bias = (np.asarray(weights[name], np.float32)
+                                   for name in ('kernel', 'recurrent', 'bias'))
+        self._kernel = np.concatenate([own * gates.ravel() for gates in kernel])
+        self._recurrent = own * recurrent.ravel()
+        self._bias = bias.ravel() * _GATE_SCALE
         self._sharpness = np.float32(weights['sharpness'])
-        self._scale = np.float32(weights['scale'])
         self._prior = np.asarray(weights['neutral_prior'], np.float32)
 
     def advance(self, windows, kept):
@@ -109,7 +114,7 @@ class TemporalHead:
         :param kept: float32 [n,27], the new frame of each.
         :return: scores float32 [n,6] that sum to 1, and the LSTM's values float32 [n,6], -1..1.
         """
-        compared = np.concatenate([kept[:, SIX] * self._scale, kept[:, CHANGE]], -1)
+        compared = np.concatenate([kept[:, SIX], kept[:, CHANGE]], -1)
         weight = np.exp(NEUTRAL_PULL * neutral_evidence(kept).clip(-NEUTRAL_LIMIT, NEUTRAL_LIMIT))
 
         # All windows of a face see the same frame; only the neutral look differs between them.
@@ -121,8 +126,8 @@ class TemporalHead:
 
         parts = [face.begin() for face in windows]
         face_of = np.repeat(np.arange(len(windows)), [len(part) for part in parts])
-        hidden, cell, sums, largest = np.split(
-            np.concatenate(parts), np.cumsum((UNITS, UNITS, COMPARED + 1)), axis=1)
+        hidden, cell, counted, sums, largest = np.split(
+            np.concatenate(parts), np.cumsum((UNITS, UNITS, UNITS, COMPARED + 1)), axis=1)
         # The face's own neutral look: the mean of the window's frames, the more neutral ones
         # counting more. It is known as surely as its most neutral frame; as far as it is not, that
         # of people at large stands for it, so that an expression that is only held is not taken
@@ -135,12 +140,13 @@ class TemporalHead:
                        + hidden @ self._recurrent)
         gate *= _GATE_SCALE
         gate += _GATE_SHIFT
-        take, keep, new, show = np.split(gate, 4, axis=1)
+        take, keep, new, show = np.split(gate, GATES, axis=1)
         cell = keep * cell + take * new
-        hidden = show * np.tanh(cell)
+        counted = keep * counted + take
+        hidden = show * cell / (counted + TINY)
 
         values, end = np.empty((len(windows), UNITS), np.float32), 0
-        states = np.concatenate([hidden, cell, sums, largest], 1)
+        states = np.concatenate([hidden, cell, counted, sums, largest], 1)
         for i, (face, part) in enumerate(zip(windows, parts)):
             start, end = end, end + len(part)
             part[:] = states[start:end]

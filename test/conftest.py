@@ -30,11 +30,10 @@ def keras_head_of():
     from emotion_perception.learning.temporal import HeadNetwork
 
     def make(weights):
-        head, own = HeadNetwork(), np.tile(np.eye(6), 4)
-        head.lstm.set_weights([np.concatenate([own * row for row in weights['kernel']]),
-                               own * weights['recurrent'], np.asarray(weights['bias'])])
+        head = HeadNetwork()
+        head.lstm.set_weights([np.asarray(weights[name])
+                               for name in ('kernel', 'recurrent', 'bias')])
         head.sharpness.assign(weights['sharpness'])
-        head.inputs_of.scale.assign(weights['scale'])
         head.inputs_of.prior.assign(weights['neutral_prior'])
         return head
 

@@ -72,6 +72,20 @@ def test_stills_count_what_is_labelled_with_each_set_of_classes():
     assert (result['below_threshold_neutral'], result['below_threshold_six']) == (1, 0)
 
 
+def test_stills_are_held_for_a_second_of_video_too():
+    class AddsUp(PixelModel):
+        """Its intensity grows with every frame."""
+
+        def classify_all(self, kept):
+            scores, intensities = super().classify_all(kept)
+            return scores, intensities.cumsum(0)
+
+    result = evaluate_stills(AddsUp(), STILLS)
+    assert (result['below_threshold_neutral'], result['below_threshold_neutral_held']) == (1, 0)
+    result = evaluate_stills(PixelModel(), STILLS)
+    assert (result['below_threshold_neutral_held'], result['below_threshold_six_held']) == (1, 0)
+
+
 def test_stills_by_their_fer2013_labels():
     result = evaluate_stills(PixelModel(), STILLS, 'fer2013')
     assert (result['n'], result['n_7']) == (4, 6)

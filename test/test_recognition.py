@@ -127,12 +127,12 @@ def test_classes_that_are_no_list_are_refused(copy, classes):
 
 
 @pytest.mark.parametrize('name, value, message', [
-    ('kernel', [[0.0] * 24] * 3, r'is of shape \[3, 24\], but should be .* \[2, 24\]'),
+    ('kernel', [[0.0] * 24] * 2, r'is of shape \[2, 24\], but should be .* \[2, 4, 6\]'),
     ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
     ('bias', 'text', 'is no array of numbers'),
-    ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[24\]'),
+    ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[4, 6\]'),
     ('neutral_prior', [0.0] * 5, r'is of shape \[5\], but'),
-    ('scale', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
+    ('sharpness', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
     ('sharpness', None, 'finite numbers'),
 ])
 def test_head_arrays_that_do_not_fit_are_refused(copy, name, value, message):
@@ -143,9 +143,9 @@ def test_head_arrays_that_do_not_fit_are_refused(copy, name, value, message):
 
 def test_a_head_of_another_version_is_refused(copy):
     head = json.loads(copy.read_text())['head']
-    del head['neutral_prior'], head['scale']
+    del head['neutral_prior'], head['sharpness']
     with pytest.raises(
-            ValueError, match='copy.json: the head lacks neutral_prior, scale: it was made by'):
+            ValueError, match='copy.json: the head lacks sharpness, neutral_prior: it was made by'):
         load_model(changed(copy, head=head))
 
 

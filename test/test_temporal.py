@@ -22,9 +22,9 @@ def random_kept(length, seed=0):
 def random_weights(seed=0):
     """Return the weights of a head that remembers long, none of them 0."""
     rng = np.random.default_rng(seed)
-    return {'kernel': rng.normal(0, 0.5, (2, 24)), 'recurrent': rng.normal(0, 0.8, 24),
-            'bias': rng.normal(0, 1, 24) + np.repeat([0, 4, 0, 0], 6), 'sharpness': 7.0,
-            'scale': 0.6, 'neutral_prior': rng.normal(0, 1, 6)}
+    return {'kernel': rng.normal(0, 0.3, (2, 4, 6)), 'recurrent': rng.normal(0, 0.8, (4, 6)),
+            'bias': rng.normal(0, 1, (4, 6)) + np.array([[0], [4], [0], [0]]), 'sharpness': 7.0,
+            'neutral_prior': rng.normal(0, 1, 6)}
 
 
 @pytest.fixture(scope='module')
@@ -104,6 +104,10 @@ def test_neutral_evidence_is_the_log_odds_of_the_seventh_of_eight():
 
 
 def test_extreme_logits_stay_finite():
+    closed = random_weights()
+    closed['bias'][:2] = -1000      # input and forget gate
+    for output in TemporalHead(closed).every(random_kept(3), 100):
+        assert np.isfinite(output).all()
     kept = np.zeros((100, KEPT), np.float32)
     kept[::2, 6 + 6] = 200
     kept[1::2, 0] = kept[1::2, 6] = 200

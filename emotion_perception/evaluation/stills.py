@@ -7,6 +7,9 @@ from emotion_perception.evaluation.metrics import (
     accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
     published_labels, recalls, wilson_interval)
 
+#: Frames for which a still is held, to see what a second of video makes of it.
+HELD = 30
+
 
 def evaluate_stills(model, samples, labels='ferplus'):
     """Measure a model on stills.
@@ -17,7 +20,7 @@ def evaluate_stills(model, samples, labels='ferplus'):
     labels for neutral (contempt). FER2013's labels for seven are asked of the head that was
     trained on them, all others of the one for eight, without its contempt.
     ``below_threshold_neutral`` and ``.._six``: share of the neutral images, and of the others,
-    that the node would call neutral.
+    that the node would call neutral; ``.._held``: the same once it has seen them for HELD frames.
 
     :param model: what :func:`emotion_perception.recognition.load_model` returns.
     :param samples: list of :class:`~emotion_perception.datasets.Sample`; of each the last frame.
@@ -31,10 +34,16 @@ def evaluate_stills(model, samples, labels='ferplus'):
 
 
 def answers_to_stills(model, samples):
-    """Return what a model says of samples: {'scores', 'intensities', 'eight', 'seven'}, [n,..]."""
+    """Return what a model says of samples, a dict of arrays [n,..].
+
+    ``scores``, ``intensities``; ``scores_held``, ``intensities_held``; ``eight``, ``seven``.
+    """
     kept = model.encode(np.stack([sample.frames[-1] for sample in samples]))
-    scores, intensities = model.classify([frame[np.newaxis] for frame in kept])
-    return {'scores': scores, 'intensities': intensities, **model.stills_scores(kept)}
+    answers = model.stills_scores(kept)
+    for held, frames in (('', 1), ('_held', HELD)):
+        answers['scores' + held], answers['intensities' + held] = model.classify(
+            [np.tile(frame, (frames, 1)) for frame in kept])
+    return answers
 
 
 def stills_figures(samples, answers, labels='ferplus'):
@@ -45,7 +54,7 @@ def stills_figures(samples, answers, labels='ferplus'):
     if not six:
         raise ValueError(f'no image has a {"FER2013 " * (labels == "fer2013")}label of '
                          f'{", ".join(EMOTIONS)}')
-    scores, intensities = answers['scores'], answers['intensities']
+    scores = answers['scores']
 
     true_six = np.array([EMOTIONS.index(truth[i]) for i in six])
     result = {'n': len(six), 'intervals': {}}
@@ -54,11 +63,13 @@ def stills_figures(samples, answers, labels='ferplus'):
     result['intervals']['ece'] = bootstrap_interval(
         expected_calibration_error, true_six, scores[six])
 
-    weak = published_labels(scores, intensities) == LABELS.index(NEUTRAL)
-    result['below_threshold_six'] = float(weak[six].mean())
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
-    if neutral:
-        result['below_threshold_neutral'] = float(weak[neutral].mean())
+    for held in ('', '_held'):
+        weak = LABELS.index(NEUTRAL) == published_labels(
+            answers['scores' + held], answers['intensities' + held])
+        result['below_threshold_six' + held] = float(weak[six].mean())
+        if neutral:
+            result['below_threshold_neutral' + held] = float(weak[neutral].mean())
 
     seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, :len(LABELS)]
     for given, classes in ((seven, LABELS), (answers['eight'], SAMPLE_LABELS)):

@@ -227,6 +227,7 @@ class _Onsets:
 def _headlines(figures):
     """Return of each row what a terminal has room for."""
     keys = ('n', 'accuracy_6', 'macro_recall_6', 'ece', 'accuracy_at', 'intensity_correlation',
-            'intensity_mae', 'lag', 'below_threshold_six', 'below_threshold_neutral')
+            'intensity_mae', 'lag', 'below_threshold_six', 'below_threshold_neutral',
+            'below_threshold_six_held', 'below_threshold_neutral_held')
     return {name: {what: {key: row[key] for key in keys if key in row}
                    for what, row in rows.items()} for name, rows in figures.items()}

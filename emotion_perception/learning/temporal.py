@@ -7,17 +7,18 @@ import numpy as np
 from keras import layers, ops
 
 from emotion_perception.temporal import (
-    CHANGE, COMPARED, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, SIX, UNITS)
+    CHANGE, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, READ, SIX, TINY,
+    UNITS)
 
 #: What the LSTM's squared distance to what it began with costs, added to E1 and E2.
-FROM_START = 1.0
+FROM_START = 4.0
 
-#: What each unit's cell begins with: its class by the logits, and by the readout of change.
-_READ = 0.6, 0.3
+#: What each unit's cell begins with: as much of either reading of its class.
+_READ = 0.3
 
-#: Biases that the gates begin with, as Keras orders them: input and output open, so that one frame
-#: can show a full expression; of what was seen, three quarters are kept from frame to frame.
-_BIASES = 1.5, 1.0, 0.0, 3.0
+#: Biases that the gates begin with: input, forget, cell, output. From frame to frame a good half
+#: of what was seen is kept; the output gate is open, so that a full expression is shown as one.
+_BIASES = 0.0, 0.5, 0.0, 4.0
 
 
 class HeadInputs(layers.Layer):
@@ -29,11 +30,10 @@ class HeadInputs(layers.Layer):
     """
 
     def build(self, shape):
-        self.scale = self.add_weight(shape=(), initializer=_constant(0.5), name='scale')
         self.prior = self.add_weight(shape=(UNITS,), initializer='zeros', name='prior')
 
     def call(self, kept):
-        logits, change, eight = kept[..., SIX] * self.scale, kept[..., CHANGE], kept[..., EIGHT]
+        logits, change, eight = kept[..., SIX], kept[..., CHANGE], kept[..., EIGHT]
         others = ops.concatenate([eight[..., :6], eight[..., 7:]], -1)
         neutral = eight[..., 6:7] - ops.logsumexp(others, -1, keepdims=True)
         weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
@@ -45,18 +45,6 @@ class HeadInputs(layers.Layer):
         sure = largest / (largest + PRIOR_WEIGHT)
         at_large = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
         return compared - sure * own - (1 - sure) * at_large
-
-
-class OwnClass(keras.constraints.Constraint):
-    """No links from one class to another one's unit, in an LSTM with one unit a class.
-
-    The encoder has told the classes apart; from two dozen sequences the head would learn which
-    faces in them were taken for which others.
-    """
-
-    def __call__(self, weights):
-        rows, columns = np.indices(weights.shape)
-        return weights * (rows % UNITS == columns % UNITS)
 
 
 class FromStart(keras.regularizers.Regularizer):
@@ -74,6 +62,45 @@ class FromStart(keras.regularizers.Regularizer):
         return FROM_START * ops.sum(ops.square(weights - self._start))
 
 
+class ClassCells(layers.Layer):
+    """The cell of an LSTM of one unit for each class: no unit reads another one's class.
+
+    The encoder has told the classes apart; from two dozen sequences the head would learn which
+    faces in them were taken for which others.
+
+    The cell is divided by the weight of what went into it, as in the sLSTM (Beck et al., xLSTM,
+    NeurIPS 2024): it is a mean over the frames in which the gates say what each counts. A sum, as
+    the classic cell is one, cannot say as much of one image as of a video without making a strong
+    expression of a weak one that lasts.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.state_size = [UNITS] * 3
+        self.output_size = UNITS
+
+    def build(self, shape):
+        start = {'kernel': np.zeros((READ, GATES, UNITS), np.float32),
+                 'recurrent': np.zeros((GATES, UNITS), np.float32),
+                 'bias': np.tile(np.float32(_BIASES)[:, np.newaxis], UNITS)}
+        start['kernel'][:, 2] = _READ
+        self.kernel, self.recurrent, self.bias = (
+            self.add_weight(shape=value.shape, initializer=_constant(value),
+                            regularizer=FromStart(value), name=name)
+            for name, value in start.items())
+
+    def call(self, compared, states):
+        hidden, cell, counted = states
+        compared = ops.reshape(compared, (-1, READ, 1, UNITS))
+        gates = (ops.sum(compared * self.kernel, 1) + hidden[:, np.newaxis] * self.recurrent
+                 + self.bias)
+        take, keep, show = (ops.sigmoid(gates[:, i]) for i in (0, 1, 3))
+        cell = keep * cell + take * ops.tanh(gates[:, 2])
+        counted = keep * counted + take
+        hidden = show * cell / (counted + TINY)
+        return hidden, [hidden, cell, counted]
+
+
 class HeadNetwork(keras.Model):
     """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1.
 
@@ -83,19 +110,10 @@ class HeadNetwork(keras.Model):
     def __init__(self):
         super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
-        start = [np.zeros((COMPARED, GATES), np.float32), np.zeros((UNITS, GATES), np.float32),
-                 np.repeat(np.float32(_BIASES), UNITS)]
-        for rows, read in zip(np.split(start[0], len(_READ)), _READ):
-            rows[:, 2 * UNITS:3 * UNITS] = read * np.eye(UNITS)
-        kernel, recurrent, bias = map(FromStart, start)
-        self.lstm = layers.LSTM(
-            UNITS, return_sequences=True, kernel_regularizer=kernel,
-            recurrent_regularizer=recurrent, bias_regularizer=bias,
-            kernel_constraint=OwnClass(), recurrent_constraint=OwnClass(), name='lstm')
+        self.lstm = layers.RNN(ClassCells(), return_sequences=True, name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
                                          name='sharpness')
         self(np.zeros((1, 1, KEPT), np.float32))
-        self.lstm.set_weights(start)
 
     def call(self, kept):
         return self.lstm(self.inputs_of(kept))
@@ -103,12 +121,8 @@ class HeadNetwork(keras.Model):
     def weights_for_numpy(self):
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
-        gates = np.arange(GATES)
-        return {'kernel': np.stack([rows[gates % UNITS, gates]
-                                    for rows in np.split(kernel, len(_READ))]),
-                'recurrent': recurrent[gates % UNITS, gates], 'bias': bias,
-                'sharpness': float(self.sharpness), 'scale': float(self.inputs_of.scale),
-                'neutral_prior': self.inputs_of.prior.numpy()}
+        return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
+                'sharpness': float(self.sharpness), 'neutral_prior': self.inputs_of.prior.numpy()}
 
 
 def _constant(value):
