@@ -12,6 +12,7 @@ import sys
 from time import perf_counter, sleep
 
 from emotion_perception.nodes.messages import image_from_bgr
+from emotion_perception.nodes.running import initialised
 import numpy as np
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
@@ -29,7 +30,7 @@ def main():
     stamps = [[] for _ in range(cameras)]
     stopped = []
     signal.signal(signal.SIGINT, lambda *_: stopped.append(True))
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
+    with initialised(signal_handler_options=SignalHandlerOptions.NO):
         node = rclpy.create_node('cameras')
         publishers = [node.create_publisher(Image, f'/camera_{camera}', qos_profile_sensor_data)
                       for camera in range(cameras)]

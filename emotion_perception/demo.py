@@ -26,6 +26,7 @@ from emotion_perception.drawing import draw_faces
 from emotion_perception.emotions import TrackState
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
+from emotion_perception.nodes.running import initialised
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 
 #: Images a second that are published.
@@ -227,9 +228,13 @@ def annotate(recording, messages, output):
                                               cv2.CAP_PROP_FRAME_HEIGHT)]
     writer = cv2.VideoWriter(str(output / 'annotated.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), RATE,
                              size)
+    if not writer.isOpened():
+        raise RuntimeError(f'{output}/annotated.mp4 cannot be written: OpenCV has no MPEG-4 here')
     best = (-1, 0.0)
     for stamp in read_stamps(recording):
-        _, image = video.read()
+        read, image = video.read()
+        if not read:
+            raise RuntimeError(f'{recording} has fewer images than stamps')
         faces = by_stamp.get(stamp, [])
         draw_faces(image, faces)
         writer.write(image)
@@ -250,7 +255,7 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
         (output / name).unlink(missing_ok=True)
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
+    with initialised(signal_handler_options=SignalHandlerOptions.NO):
         problem = show(arguments, output)
     sys.exit(problem or 0)
 

@@ -50,10 +50,10 @@ def find_cascade(path=''):
 def load_cascade(path=''):
     """Return the cv2.CascadeClassifier of find_cascade(path).
 
-    RuntimeError: this OpenCV has no cascade classifier. ValueError: the file is no cascade.
+    OSError: this OpenCV has no cascade classifier. ValueError: the file is no cascade.
     """
     if not hasattr(cv2, 'CascadeClassifier'):
-        raise RuntimeError(f'OpenCV {cv2.__version__} has no CascadeClassifier; '
+        raise OSError(f'OpenCV {cv2.__version__} has no CascadeClassifier; '
                            f'install opencv-python below version 5')
     path = find_cascade(path)
     try:

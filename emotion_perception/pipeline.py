@@ -26,6 +26,7 @@ class _Camera:
     finder: FaceFinder
     last_stamp: int = 0
     sequences: dict = field(default_factory=dict)  # track id -> FaceSequence
+    restarts: int = 0       # for a stamp that went back
 
     def restart(self):
         self.finder.restart()
@@ -121,6 +122,10 @@ class EmotionPipeline:
             if camera in (None, name):
                 state.restart()
 
+    def restarts(self, camera):
+        """Return how often a camera's faces were forgotten because a stamp went back."""
+        return self._cameras[camera].restarts
+
     def set_options(self, **options):
         """Change options that may be changed while running.
 
@@ -142,6 +147,7 @@ class EmotionPipeline:
         state = self._cameras[camera]
         if stamp_ns < state.last_stamp:
             state.restart()
+            state.restarts += 1
         state.last_stamp = stamp_ns
         tracks = state.finder.update(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp_ns)
         limit = self._options['sequence_limit']

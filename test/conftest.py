@@ -43,9 +43,10 @@ def keras_head_of():
 @pytest.fixture(scope='session')
 def ros():
     """Initialise ROS in this process and in those it starts, on a domain of their own."""
-    rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+    pytest.importorskip('rclpy', reason='needs ROS 2')
     os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+    from emotion_perception.nodes.running import initialised
     from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
     os.environ.update(FAST_DDS_SETTINGS)
-    with rclpy.init():
+    with initialised():
         yield

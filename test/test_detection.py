@@ -68,7 +68,7 @@ def test_a_file_that_is_no_cascade_is_refused(tmp_path, content):
 
 def test_opencv_without_cascades_is_named(monkeypatch):
     monkeypatch.delattr(cv2, 'CascadeClassifier')
-    with pytest.raises(RuntimeError, match='no CascadeClassifier'):
+    with pytest.raises(OSError, match='no CascadeClassifier'):
         FaceDetector()
 
 

@@ -250,6 +250,17 @@ def test_reports(robot):
     assert {'conversion', 'detection', 'crop', 'encoding', 'head', 'publish'} <= stages
 
 
+def test_a_stamp_that_goes_back_is_reported(robot):
+    robot.process_image(EMPTY)
+    before = count(robot.next_report()['camera camera'], 'stamps that went back')
+    robot._stamp -= 10**9
+    robot.process_image(EMPTY)
+    status = robot.next_report(
+        lambda all: count(all['camera camera'], 'stamps that went back') > before)
+    assert status['camera camera'].level == DiagnosticStatus.WARN
+    assert 'stamps went back 1 times' in status['camera camera'].message
+
+
 def test_parameter_file_has_every_parameter_with_its_default(root):
     file = yaml.safe_load((root / 'config' / 'emotion.yaml').read_text())
     assert file['/**']['ros__parameters'] == {
@@ -317,6 +328,7 @@ def test_signal_ends_the_node_at_work(tmp_path, portrait, number):
     (['track_mode:=farthest'], 'track_mode takes one of all, nearest'),
     (['image_transport:=theora'], 'image_transport takes one of raw, compressed'),
     (['camera_names:=[a,a]', 'image_topics:=[/x,/y]'], 'one name for each topic, all different'),
+    (['image_topics:=[/my-camera/image]'], '/my-camera/image'),
     (['model:=/nowhere.json'], '/nowhere.json is missing'),
     (['cascade:=/nowhere.xml'], '/nowhere.xml')])
 def test_bad_start_says_why(tmp_path, arguments, reason):

@@ -1,5 +1,6 @@
 """Messages in and out, in one process: every encoding against OpenCV's own conversion."""
 import array
+import zlib
 
 import cv2
 import numpy as np
@@ -132,6 +133,15 @@ def test_broken_jpeg_says_why(picture, length):
     data = array.array('B', cv2.imencode('.jpg', picture)[1].tobytes()[:length])
     with pytest.raises(ValueError, match=f"{length} bytes of format 'jpeg' do not decode"):
         messages.bgr_from_compressed_image(CompressedImage(format='jpeg', data=data))
+
+
+def test_a_picture_that_claims_to_be_huge_says_why():
+    png = bytearray(cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    png[16:24] = (1 << 19).to_bytes(4, 'big') * 2     # its width and height
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
+    with pytest.raises(ValueError, match="bytes of format 'png' do not decode"):
+        messages.bgr_from_compressed_image(
+            CompressedImage(format='png', data=array.array('B', png)))
 
 
 def test_image_from_bgr_is_the_way_back(picture):

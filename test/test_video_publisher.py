@@ -123,6 +123,21 @@ def test_bad_start_says_why(tmp_path, parameter, reason):
     assert 'Traceback' not in ended.stderr
 
 
+def test_a_video_without_images_is_no_success(tmp_path):
+    empty = tmp_path / 'empty.avi'
+    writer = cv2.VideoWriter(str(empty), cv2.VideoWriter_fourcc(*'MJPG'), 10, (80, 60))
+    writer.write(np.zeros((60, 80, 3), np.uint8))
+    writer.release()
+    data = empty.read_bytes()
+    picture = data.index(b'\xff\xd8')
+    empty.write_bytes(data[:picture] + bytes(len(data) - picture))
+    ended = subprocess.run(command(f'video:={empty}'), cwd=tmp_path, capture_output=True, text=True,
+                           timeout=LIMIT)
+    assert ended.returncode == 1, ended.stderr
+    assert 'FATAL' in ended.stderr and 'no image that OpenCV decodes' in ended.stderr
+    assert 'Traceback' not in ended.stderr
+
+
 def test_letterbox_keeps_proportions():
     wide = letterbox(np.full((90, 160, 3), 200, np.uint8), 640, 480)
     assert wide.shape == (480, 640, 3)

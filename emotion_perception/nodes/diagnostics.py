@@ -8,7 +8,6 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.qos import qos_policy_name_from_kind
 
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 
@@ -30,7 +29,7 @@ class CameraCounts:
     unusable: int = 0    #: refused, see unusable_reason
     lost: int = 0        #: lost by the middleware on the way to the node
     unusable_reason: str = ''
-    incompatible_qos: str = ''    #: policy by which a publisher was refused
+    restarts: int = 0    #: times that its faces were forgotten, for a stamp went back
     newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]
     latencies: list = field(default_factory=list)  #: stamp to result since the last report [s]
 
@@ -75,11 +74,15 @@ class Diagnostics:
             self._cameras[camera].unusable += 1
             self._cameras[camera].unusable_reason = reason
 
-    def processed(self, camera, latency, faces):
-        """Count an image whose result was published, latency [s] after its stamp."""
+    def processed(self, camera, latency, faces, restarts):
+        """Count an image whose result was published, latency [s] after its stamp.
+
+        :param restarts: how often the camera has begun anew so far.
+        """
         with self._lock:
             self._cameras[camera].processed += 1
             self._cameras[camera].latencies.append(latency)
+            self._cameras[camera].restarts = restarts
             self._faces[camera] = faces
 
     def spent(self, frames, timings):
@@ -92,12 +95,6 @@ class Diagnostics:
         """Take note of images that the middleware has lost."""
         with self._lock:
             self._cameras[camera].lost = event.total_count
-
-    def incompatible_qos(self, camera, event):
-        """Take note of a publisher that the middleware does not connect."""
-        with self._lock:
-            policy = qos_policy_name_from_kind(event.last_policy_kind)
-            self._cameras[camera].incompatible_qos = policy
 
     def _report(self):
         with self._lock:
@@ -115,11 +112,15 @@ class Diagnostics:
         received = counts.received - before.received
         overload = counts.overload - before.overload
         unusable = counts.unusable - before.unusable
+        restarts = counts.restarts - before.restarts
         silent = self._why_silent(counts) if age > SILENCE else None
         self._log_silence(name, silent)
         warning = silent
         if unusable:
             warning = f'{unusable} unusable images: {counts.unusable_reason}'
+        elif restarts:
+            warning = (f'stamps went back {restarts} times, and its faces were forgotten: '
+                       'is there a second publisher, or has a recording begun again?')
         elif overload:
             warning = f'{overload} of {received} images dropped: they come faster than processed'
         values = {
@@ -129,14 +130,15 @@ class Diagnostics:
             'images dropped (overload)': counts.overload,
             'images unusable': counts.unusable,
             'images lost in transport': counts.lost,
+            'stamps that went back': counts.restarts,
             'rate of images [Hz]': f'{received / elapsed:.1f}',
             'age of newest image [s]': f'{age:.2f}' if counts.received else 'none yet',
             'median latency, stamp to result [ms]':
                 f'{median(counts.latencies) * 1e3:.1f}' if counts.latencies else 'none',
         }
         counts.latencies.clear()
-        before.received, before.overload, before.unusable = (
-            counts.received, counts.overload, counts.unusable)
+        before.received, before.overload, before.unusable, before.restarts = (
+            counts.received, counts.overload, counts.unusable, counts.restarts)
         return self._status(f'camera {name}', warning, f'{received / elapsed:.1f} images/s', values)
 
     def _processing_status(self):
@@ -152,7 +154,7 @@ class Diagnostics:
     def _status(self, task, warning, message, values):
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if warning else DiagnosticStatus.OK,
-            name=f'{self._node.get_name()}: {task}',
+            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {task}',
             message=warning or message,
             hardware_id='none',
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
@@ -165,9 +167,6 @@ class Diagnostics:
         if types:
             return (f'no image on {counts.topic}: it carries {", ".join(sorted(types))}, '
                     f'expected {self._image_type}')
-        if counts.incompatible_qos:
-            return (f'no image on {counts.topic}: the publisher offers incompatible QoS, '
-                    f'policy {counts.incompatible_qos}')
         settings = ' '.join(map('='.join, FAST_DDS_SETTINGS.items()))
         return (f'no image on {counts.topic} though it is published. Over Fast DDS the publisher '
                 f'of large images needs {settings}')

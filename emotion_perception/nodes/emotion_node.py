@@ -11,6 +11,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_perception.msg import EmotionArray
@@ -36,6 +37,7 @@ class EmotionNode(Node):
     own takes the newest image of all cameras that have one, and processes them in one batch.
 
     :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises InvalidTopicNameException: when an image topic can be none.
     :raises ValueError: when a parameter has a value that cannot be, or the model is damaged.
     :raises FileNotFoundError: when the model or the face detector's cascade is missing.
     """
@@ -44,9 +46,9 @@ class EmotionNode(Node):
         super().__init__('emotion_node')
         values = parameters.declare(self, parameters.NODE_OPTIONS)
         names, topics = values['camera_names'], values['image_topics']
-        if len(names) != len(topics) or len(set(names)) != len(names):
+        if not names or len(names) != len(topics) or len(set(names)) != len(names):
             raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
-                             'expected one name for each topic, all different')
+                             'expected one name for each topic, all different, one at least')
         image_type, type_name, suffix, self._to_bgr = TRANSPORTS[values['image_transport']]
         if len(topics) > 1:
             # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
@@ -59,6 +61,8 @@ class EmotionNode(Node):
         self.finished = Future()
 
         self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
+        for topic in topics:
+            validate_topic_name(topic)      # says what is wrong, which resolving it does not
         # Resolved first, so that a remapping of image holds for image/compressed too.
         resolved = {name: self.resolve_topic_name(topic) + suffix
                     for name, topic in zip(names, topics)}
@@ -68,9 +72,7 @@ class EmotionNode(Node):
         # Best effort receives from every publisher. Depth 1: the newest image, never a queue.
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         for name, topic in resolved.items():
-            events = SubscriptionEventCallbacks(
-                message_lost=partial(self._diagnostics.lost, name),
-                incompatible_qos=partial(self._diagnostics.incompatible_qos, name))
+            events = SubscriptionEventCallbacks(message_lost=partial(self._diagnostics.lost, name))
             self.create_subscription(image_type, topic, partial(self._on_image, name), qos,
                                      event_callbacks=events)
             self.get_logger().info(f'Camera {name}: waits for {type_name} on {topic}')
@@ -113,12 +115,14 @@ class EmotionNode(Node):
         with self._pipeline_lock:
             results = self._pipeline.process_batch(batch)
             timings = self._pipeline.timings
+            restarts = [self._pipeline.restarts(camera) for camera, _, _ in batch]
         processed = perf_counter()
-        for (camera, image, stamp), header, faces in zip(batch, headers, results):
+        for (camera, image, stamp), header, faces, begun in zip(
+                batch, headers, results, restarts):
             self._publisher.publish(
                 messages.emotion_array(header, camera, image.shape[:2], faces))
             latency = self.get_clock().now().nanoseconds - stamp
-            self._diagnostics.processed(camera, latency * 1e-9, len(faces))
+            self._diagnostics.processed(camera, latency * 1e-9, len(faces), begun)
         self._diagnostics.spent(len(batch), {
             'conversion': converted - started, **timings, 'publish': perf_counter() - processed})
 

@@ -84,7 +84,11 @@ def bgr_from_compressed_image(message):
     :raises ValueError: when the data is no whole picture.
     """
     data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:      # a header that tells of more pixels than OpenCV allows
+        raise ValueError(f"{data.size} bytes of format '{message.format}' do not decode: "
+                         f'{error}') from error
     if image is None:
         raise ValueError(f"{data.size} bytes of format '{message.format}' do not decode, "
                          'expected a whole JPEG or PNG picture')

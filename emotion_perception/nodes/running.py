@@ -5,7 +5,8 @@ import sys
 from time import sleep
 
 import rclpy
-from rclpy.exceptions import NotInitializedException, ParameterException
+from rclpy.exceptions import (
+    NameValidationException, NotInitializedException, ParameterException)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 
@@ -14,6 +15,21 @@ END_LIMIT = 3
 
 #: Seconds after a signal within which ROS counts as shut down.
 SHUTDOWN_LIMIT = 0.2
+
+
+@contextmanager
+def initialised(**options):
+    """Keep ROS initialised within this context.
+
+    What ``rclpy.init`` returns does the same, but not yet in Jazzy.
+
+    :param options: of ``rclpy.init``.
+    """
+    rclpy.init(**options)
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
 
 
 @contextmanager
@@ -32,26 +48,34 @@ def end_in_time():
         signal.alarm(END_LIMIT)
 
 
+def give_up(name, error):
+    """Say why a node ends, and end with exit code 1."""
+    get_logger(name).fatal(str(error))
+    sys.exit(1)
+
+
 def run(name, node_type):
     """Run a node until SIGINT, SIGTERM or the end of its work.
 
-    Exit code 1, with the reason in the log, when the node refuses to start.
+    Exit code 1, with the reason in the log, when the node refuses to start or cannot go on.
 
     :param node_type: makes the node, which has ``running()``, the context in which it works, and
-        ``finished``, a future that is done when there is no more to do.
+        ``finished``, a future that is done when there is no more to do; its exception is why the
+        node cannot go on.
     """
-    with suppress(KeyboardInterrupt, ExternalShutdownException), rclpy.init(), end_in_time():
+    with suppress(KeyboardInterrupt, ExternalShutdownException), initialised(), end_in_time():
         try:
             # Before the node: a signal that meets a half-made executor leaves a traceback.
             executor = SingleThreadedExecutor()
             try:
                 node = node_type()
-            except (ParameterException, ValueError, OSError) as error:
-                get_logger(name).fatal(str(error))
-                sys.exit(1)
+            except (NameValidationException, ParameterException, ValueError, OSError) as error:
+                give_up(name, error)
             with node.running():
                 executor.add_node(node)
                 executor.spin_until_future_complete(node.finished)
+            if node.finished.done() and (error := node.finished.exception()):
+                give_up(name, error)
         except (NotInitializedException, RuntimeError):
             # A signal shuts ROS down at once, also while a callback is about to publish, and
             # breaks calls into rclpy, whose errors (RCLError, pybind11's) are RuntimeErrors.

@@ -48,7 +48,7 @@ class VideoPublisher(Node):
     def __init__(self):
         super().__init__('video_publisher')
         self._values = values = parameters.declare(self, OPTIONS)
-        #: Done at the end of the video or after max_images.
+        #: Done at the end of the video or after max_images, or with why there are no more images.
         self.finished = Future()
         self._published = 0
         self._is_webcam = values['device'] >= 0
@@ -90,10 +90,16 @@ class VideoPublisher(Node):
     def _on_timer(self):
         if self._values['wait_for_subscriber'] and not self._settled():
             return
-        if self._published == self._values['max_images'] > 0 or not self._advance():
-            if not self.finished.done():
-                self.get_logger().info(f'Published {self._published} images')
-                self.finished.set_result(None)
+        if self.finished.done():
+            return
+        try:
+            ended = self._published == self._values['max_images'] > 0 or not self._advance()
+        except OSError as error:
+            self.finished.set_exception(error)
+            return
+        if ended:
+            self.get_logger().info(f'Published {self._published} images')
+            self.finished.set_result(None)
             return
         stamp = self.get_clock().now()
         header = Header(stamp=stamp.to_msg(), frame_id=self._values['frame_id'])
@@ -109,12 +115,19 @@ class VideoPublisher(Node):
                 and monotonic() - self._subscriber_seen > SETTLING)
 
     def _advance(self):
-        """Bring self._image up to its time; False at the end of the video."""
+        """Bring self._image up to its time; False at the end of the video.
+
+        :raises OSError: when a webcam gives no more images, or a video none at all.
+        """
         while self._frames_due >= 1:
             read, frame = self._capture.read()
             if not read and self._published and self._values['loop'] and not self._is_webcam:
                 self._open()
                 read, frame = self._capture.read()
+            if not read and self._is_webcam:
+                raise OSError(f'webcam {self._source} gives no more images')
+            if not read and self._image is None:
+                raise OSError(f"video '{self._source}' holds no image that OpenCV decodes")
             if not read:
                 return False
             self._image = letterbox(frame, self._values['width'], self._values['height'])
