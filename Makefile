@@ -27,7 +27,7 @@ help:
 	@echo 'make demo VIDEO=PATH  ... in a video file'
 	@echo 'make demo CAMERA=0    ... before a webcam'
 	@echo 'make test             the tests, with real nodes'
-	@echo 'make bench            speed, latency and memory'
+	@echo 'make bench            speed, latency and memory; fetches 11 GB of other systems, once'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
 	@echo 'make ... PYTHON=python3.12 takes that Python. ROS 2 from pip exists for 3.10 to 3.13, on'

@@ -22,7 +22,8 @@ class TrackState(IntEnum):
 
     NEW = 0        #: seen, but not often enough yet to be believed
     CONFIRMED = 1  #: believed, and seen in this frame
-    COASTING = 2   #: believed, but not found in this frame; its region is predicted
+    #: Believed, but not detected in this frame; its region follows its picture or its motion.
+    COASTING = 2
 
 
 class Roi(NamedTuple):
@@ -44,7 +45,7 @@ class FaceEmotion:
     label: str                #: one of LABELS
     label_id: int             #: LABELS.index(label)
     intensity: float          #: strength of the strongest expression, 0 (neutral) .. 1 (apex)
-    confidence: float         #: probability that the label is right, 0 .. 1
-    scores: tuple[float, ...]  #: probability of each of EMOTIONS, sums to 1
+    confidence: float         #: of an emotion its score, of neutral 1 - intensity; 0 .. 1
+    scores: tuple[float, ...]  #: probability of each of EMOTIONS if it shows one, sums to 1
     sequence_length: int      #: frames in the sequence, 1 .. 100
     sequence_duration: float  #: seconds from the sequence's first frame to its newest
