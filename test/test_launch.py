@@ -33,17 +33,30 @@ def test_arguments_are_described(file, arguments):
     assert 'no description given' not in shown.lower()
 
 
-def test_demo_loops_a_video_through_the_node(ros, tmp_path, monkeypatch):
-    video = tmp_path / 'grey.avi'
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 30, (160, 120))
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / 'grey.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 30, (160, 120))
     for _ in range(3):
         writer.write(np.full((120, 160, 3), 90, np.uint8))
     writer.release()
+    return path
+
+
+def test_demo_ends_with_its_node(video):
+    ended = subprocess.run(
+        ['ros2', 'launch', 'emotion_perception', 'demo.launch.py', f'video:={video}',
+         'model:=/nowhere.json'], capture_output=True, text=True, timeout=LIMIT)
+    assert '/nowhere.json is missing' in ended.stdout + ended.stderr
+
+
+def test_demo_loops_a_video_through_the_node(ros, video, monkeypatch):
     monkeypatch.delenv('FASTDDS_BUILTIN_TRANSPORTS', raising=False)
 
     launch = subprocess.Popen(
         ['ros2', 'launch', 'emotion_perception', 'demo.launch.py', f'video:={video}',
-         'namespace:=robot', 'camera_name:=front'], start_new_session=True)
+         'namespace:=robot', 'camera_name:=front', 'image_topic:=/elsewhere',
+         'image_transport:=compressed', 'use_sim_time:=true'], start_new_session=True)
     results = []
     try:
         node = rclpy.create_node('listener')
