@@ -303,7 +303,7 @@ def test_the_cnn_alone_begins_as_its_logits():
 
 
 @pytest.mark.parametrize('name, expected', [
-    ('each_frame', KEPT * 6), ('head', (12 + 6) * 24), ('seed_head', (6 + 6) * 24),
+    ('each_frame', KEPT * 6), ('head', (2 + 1) * 24), ('seed_head', (6 + 6) * 24),
     ('lstm_32', (512 + 32) * 128 + 32 * 6),
     # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
     ('cnn_3d', 45 * (16 * (REACH - 4) * 16 ** 2 + 16 * 32 * (REACH - 8) * 8 ** 2

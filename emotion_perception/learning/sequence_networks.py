@@ -149,7 +149,8 @@ def multiply_adds(model):
     Each weight of a layer's matrices and kernels counts once a place of the layer's output.
     """
     return sum(int(np.prod(layer.output.shape[1:-1])) * weight.shape.num_elements()
-               for layer in model.layers for weight in layer.weights if len(weight.shape) > 1)
+               for layer in model.layers for weight in layer.weights
+               if len(weight.shape) > 1 and weight.name != 'bias')
 
 
 def milliseconds(model, runs=50):
