@@ -119,7 +119,7 @@ class Diagnostics:
         if unusable:
             warning = f'{unusable} unusable images: {counts.unusable_reason}'
         elif restarts:
-            warning = (f'stamps went back {restarts} times, and its faces were forgotten: '
+            warning = (f'{restarts} stamps went back, and the faces so far were forgotten: '
                        'is there a second publisher, or has a recording begun again?')
         elif overload:
             warning = f'{overload} of {received} images dropped: they come faster than processed'
