@@ -1,6 +1,7 @@
 """Train a model, or adapt one: `python -m emotion_perception.train --help`."""
 import argparse
 import os
+import warnings
 from pathlib import Path
 
 from emotion_perception.learning.configuration import read_config, TRAINING
@@ -26,6 +27,7 @@ def main(argv=None):
     parser.add_argument('--clips', type=Path, metavar='FOLDER',
                         help='labelled clips of your own: FOLDER/<label>/<person>_<any>.mp4')
     arguments = parser.parse_args(argv)
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     if bool(arguments.config) == bool(arguments.clips):
         parser.error('either a CONFIG.yaml or --clips FOLDER is needed')
     if arguments.start and not arguments.clips:

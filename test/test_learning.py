@@ -186,7 +186,7 @@ def test_training_makes_no_links_between_classes(e1_alone):
 
 def test_what_leaves_the_start_costs_its_square_and_training_stays_near(e1_alone, e1_alone_free):
     start = HeadNetwork().lstm.get_weights()
-    cost = temporal.FromStart(start[0])
+    cost = temporal.FromStart(start[0], temporal.FROM_START)
     assert cost(start[0]) == 0
     assert float(cost(start[0] + 2)) == pytest.approx(temporal.FROM_START * 4 * start[0].size)
     trained = (head.lstm.get_weights() for head in (e1_alone, e1_alone_free))

@@ -118,6 +118,17 @@ def test_adapting_to_clips(start, clips, tmp_path, capsys):
     assert changed == {'six', 'eight'}
 
 
+def test_adapting_stays_near_what_the_heads_knew(start, clips, tmp_path, monkeypatch):
+    def moved(cost):
+        monkeypatch.setattr(own_clips, 'FROM_START', cost)
+        adapt_to_clips(start, clips, tmp_path / 'mine')
+        old, new = (read_weights(model.with_suffix('.weights.npz')).get_layer('six').get_weights()
+                    for model in (start, tmp_path / 'mine'))
+        return sum(np.square(a - b).sum() for a, b in zip(old, new))
+
+    assert moved(own_clips.FROM_START) < moved(0.0) / 2
+
+
 def published(model, frames):
     """Return the labels that a node gives frame after frame, each with what it has seen so far."""
     windows, labels = Windows(100), []

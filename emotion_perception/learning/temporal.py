@@ -53,13 +53,15 @@ class FromStart(keras.regularizers.Regularizer):
     Li et al., Explicit Inductive Bias for Transfer Learning with Convolutional Networks, ICML 2018.
     What a head begins with is known to be sound; two dozen sequences may improve on it, but are too
     few to learn it from.
+
+    :param cost: what a squared distance of 1 costs.
     """
 
-    def __init__(self, start):
-        self._start = start
+    def __init__(self, start, cost):
+        self._start, self._cost = start, cost
 
     def __call__(self, weights):
-        return FROM_START * ops.sum(ops.square(weights - self._start))
+        return self._cost * ops.sum(ops.square(weights - self._start))
 
 
 class ClassCells(layers.Layer):
@@ -86,7 +88,7 @@ class ClassCells(layers.Layer):
         start['kernel'][:, 2] = _READ
         self.kernel, self.recurrent, self.bias = (
             self.add_weight(shape=value.shape, initializer=_constant(value),
-                            regularizer=FromStart(value), name=name)
+                            regularizer=FromStart(value, FROM_START), name=name)
             for name, value in start.items())
 
     def call(self, compared, states):
