@@ -54,7 +54,8 @@ def read(layout, recordings, kind=None):
             neutral_to_apex=recording.neutral_to_apex))
     if without_face:
         warnings.warn(f'no face found in {len(without_face)} of {len(recordings)} (in half of the '
-                      f'frames or more), which are left out: {", ".join(without_face)}', stacklevel=3)
+                      'frames or more), which are left out: ' + ', '.join(without_face),
+                      stacklevel=3)
     return Samples(layout.SET, samples, without_face)
 
 
