@@ -14,6 +14,7 @@ from rclpy.task import Future
 from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
+from emotion_perception.images import bgr_from_compressed_image
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.diagnostics import Diagnostics
@@ -26,7 +27,7 @@ from emotion_perception.pipeline import EmotionPipeline
 TRANSPORTS = {
     'raw': (Image, 'sensor_msgs/msg/Image', '', messages.bgr_from_image),
     'compressed': (CompressedImage, 'sensor_msgs/msg/CompressedImage', '/compressed',
-                   messages.bgr_from_compressed_image),
+                   bgr_from_compressed_image),
 }
 
 
