@@ -11,10 +11,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from rclpy.validate_topic_name import validate_topic_name
-from sensor_msgs.msg import CompressedImage, Image
 
-from emotion_perception.images import bgr_from_compressed_image
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.diagnostics import Diagnostics
@@ -22,13 +19,6 @@ from emotion_perception.nodes.newest_images import NewestImages
 from emotion_perception.nodes.running import run
 from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
-
-# Image transport -> message type, its name, suffix of the topic, conversion to BGR.
-TRANSPORTS = {
-    'raw': (Image, 'sensor_msgs/msg/Image', '', messages.bgr_from_image),
-    'compressed': (CompressedImage, 'sensor_msgs/msg/CompressedImage', '/compressed',
-                   bgr_from_compressed_image),
-}
 
 
 class EmotionNode(Node):
@@ -46,11 +36,9 @@ class EmotionNode(Node):
     def __init__(self):
         super().__init__('emotion_node')
         values = parameters.declare(self, parameters.NODE_OPTIONS)
-        names, topics = values['camera_names'], values['image_topics']
-        if not names or len(names) != len(topics) or len(set(names)) != len(names):
-            raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
-                             'expected one name for each topic, all different, one at least')
-        image_type, type_name, suffix, self._to_bgr = TRANSPORTS[values['image_transport']]
+        topics = parameters.image_topics(self, values)
+        transport = messages.IMAGE_TRANSPORTS[values['image_transport']]
+        self._to_bgr = transport.to_bgr
         if len(topics) > 1:
             # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
             cv2.setNumThreads(1)
@@ -62,21 +50,16 @@ class EmotionNode(Node):
         self.finished = Future()
 
         self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
-        for topic in topics:
-            validate_topic_name(topic)      # says what is wrong, which resolving it does not
-        # Resolved first, so that a remapping of image holds for image/compressed too.
-        resolved = {name: self.resolve_topic_name(topic) + suffix
-                    for name, topic in zip(names, topics)}
-        self._diagnostics = Diagnostics(self, resolved, type_name, {
+        self._diagnostics = Diagnostics(self, topics, transport.type_name, {
             'model': self._pipeline.model_name, 'model SHA-256': self._pipeline.model_sha256})
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # Best effort receives from every publisher. Depth 1: the newest image, never a queue.
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        for name, topic in resolved.items():
+        for name, topic in topics.items():
             events = SubscriptionEventCallbacks(message_lost=partial(self._diagnostics.lost, name))
-            self.create_subscription(image_type, topic, partial(self._on_image, name), qos,
-                                     event_callbacks=events)
-            self.get_logger().info(f'Camera {name}: waits for {type_name} on {topic}')
+            self.create_subscription(transport.message_type, topic, partial(self._on_image, name),
+                                     qos, event_callbacks=events)
+            self.get_logger().info(f'Camera {name}: waits for {transport.type_name} on {topic}')
 
     @contextmanager
     def running(self):

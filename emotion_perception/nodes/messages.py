@@ -3,11 +3,13 @@
 In: ``sensor_msgs/Image`` to BGR pixels, by cv_bridge and :mod:`emotion_perception.images`. Out:
 ``FaceEmotion`` results to ``EmotionArray``.
 """
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import NamedTuple
 
 from cv_bridge import CvBridge
 import numpy as np
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from emotion_perception import images
 from emotion_perception.msg import EmotionArray, FaceEmotion
@@ -27,6 +29,22 @@ def _rows_of(message):
     return _bridge.imgmsg_to_cv2(SimpleNamespace(
         height=message.height, width=message.step, step=message.step, encoding='8UC1',
         is_bigendian=0, data=message.data))
+
+
+class ImageTransport(NamedTuple):
+    """How images come: as the parameter image_transport names it."""
+
+    message_type: type
+    type_name: str     #: of the message type, as the ROS graph tells it
+    suffix: str        #: what follows the image topic
+    to_bgr: Callable   #: message -> uint8 [H,W,3], BGR; raises ValueError
+
+
+IMAGE_TRANSPORTS = {
+    'raw': ImageTransport(Image, 'sensor_msgs/msg/Image', '', bgr_from_image),
+    'compressed': ImageTransport(CompressedImage, 'sensor_msgs/msg/CompressedImage', '/compressed',
+                                 images.bgr_from_compressed_image),
+}
 
 
 def image_from_bgr(image, header):

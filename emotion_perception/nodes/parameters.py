@@ -1,6 +1,8 @@
 """ROS parameters from tables of options."""
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.validate_topic_name import validate_topic_name
 
+from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.options import Option
 
 #: What emotion_node has beside the options of the pipeline.
@@ -11,7 +13,7 @@ NODE_OPTIONS = (
            'Name of each camera, in the order of image_topics; stands in the results'),
     Option('image_transport', 'raw',
            'sensor_msgs/Image on the topics, or sensor_msgs/CompressedImage on <topic>/compressed',
-           choices=('raw', 'compressed')),
+           choices=tuple(IMAGE_TRANSPORTS)),
 )
 
 
@@ -24,6 +26,25 @@ def declare(node, options):
     """
     return {option.name: option.check(node.declare_parameter(
         option.name, option.default, _descriptor(option)).value) for option in options}
+
+
+def image_topics(node, values):
+    """Give each camera's image topic, resolved, of the values of NODE_OPTIONS.
+
+    :return: dict of the cameras' names -> topics.
+    :raises ValueError: when names and topics do not match.
+    :raises InvalidTopicNameException: when a topic can be none.
+    """
+    names, topics = values['camera_names'], values['image_topics']
+    if not names or len(names) != len(topics) or len(set(names)) != len(names):
+        raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
+                         'expected one name for each topic, all different, one at least')
+    for topic in topics:
+        validate_topic_name(topic)      # says what is wrong, which resolving it does not
+    # Resolved first, so that a remapping of image holds for image/compressed too.
+    suffix = IMAGE_TRANSPORTS[values['image_transport']].suffix
+    return {name: node.resolve_topic_name(topic) + suffix
+            for name, topic in zip(names, topics)}
 
 
 def _descriptor(option):
