@@ -1,0 +1,138 @@
+"""Reads videos one frame after the other, each with the time at which it is shown."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+import os
+import warnings
+
+import av
+import numpy as np
+
+#: Frames per second of what does not say how fast it is.
+USUAL_RATE = 30.0
+
+#: Frames per second that a video can have; where another rate is given, it is taken as unknown.
+_RATES = (0.1, 1000.0)
+
+#: Seconds to wait for a stream or a slow disk.
+_TIMEOUT = 30.0
+
+
+class VideoError(OSError):
+    """A video cannot be read; the message names it and says why."""
+
+
+class Video:
+    """An open video; iterate over it, once, for its frames.
+
+    ``with Video(path) as video`` closes it at the end, too. However long it is, and whoever
+    looks at it, it holds no more than a few frames.
+
+    :param source: path of a file (``~`` is the home folder), or the URL of a stream.
+    :raises VideoError: here when it does not open, and while iterating when it holds no image
+        that can be decoded. A damaged frame among others is left out.
+    """
+
+    def __init__(self, source: str | os.PathLike[str]) -> None:
+        self.source = os.fspath(source)
+        # Made absolute, because FFmpeg takes what stands before a colon for a protocol.
+        place = self.source
+        if '://' not in place:
+            place = os.path.abspath(os.path.expanduser(place))
+        with self._readable():
+            self._container = av.open(place, timeout=_TIMEOUT)
+        stream = self._container.streams.best('video')
+        if stream is None or stream.codec_context is None:
+            self.close()
+            raise self._error('it holds no video' if stream is None
+                              else 'FFmpeg has no decoder for its pictures')
+        stream.thread_type = 'AUTO'
+        self._stream = stream
+        rate = stream.average_rate or stream.guessed_rate or 0
+        low, high = _RATES
+        knows_rate = low <= rate <= high
+        self._interval_ns = round(1e9 / (rate if knows_rate else USUAL_RATE))
+        # AVI has no times, it counts frames: at a wrong rate, their times are wrong as well.
+        self._has_times = knows_rate or stream.time_base * rate != 1 or not stream.average_rate
+        if not self._has_times:
+            warnings.warn(f'{self.source} says {float(rate):g} frames per second: it is taken to '
+                          f'have {USUAL_RATE:g}', stacklevel=2)
+        #: Length that the file declares [s]; None where it declares none, as streams.
+        self.duration: float | None = None
+        if stream.duration and self._has_times:
+            self.duration = float(stream.duration * stream.time_base)
+        elif self._container.duration and self._has_times:
+            self.duration = self._container.duration / av.time_base
+
+    def __enter__(self) -> 'Video':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Give stamp and image of one frame after the other.
+
+        The stamp [ns] counts from the first frame and grows with every frame. It is the time at
+        which the container lets the frame be shown. A frame without a time, or with one that
+        does not come after the last, follows that at the file's nominal rate, at 30 frames a
+        second where that is unknown.
+
+        The image is uint8 [H,W,3] BGR, turned upright where the file says how.
+        """
+        stamp = shift = None  # of the last frame; from the container's time to the stamp
+        for frame in self._decoded():
+            time = None
+            if self._has_times and frame.pts is not None:
+                time = round(frame.pts * frame.time_base * 1_000_000_000)
+            if stamp is None:
+                stamp = 0
+            elif time is not None and shift is not None and time + shift > stamp:
+                stamp = time + shift
+            else:
+                stamp += self._interval_ns
+            if time is not None:
+                shift = stamp - time
+            yield stamp, _upright(frame.to_ndarray(format='bgr24'), frame.rotation)
+        if stamp is None:
+            raise self._error('no picture in it can be decoded')
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        with self._readable():
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    continue
+                yield from frames
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say in words what FFmpeg meets."""
+        try:
+            yield
+        except FileNotFoundError:
+            reason = 'no such file'
+        except IsADirectoryError:
+            reason = 'it is a folder'
+        except av.error.InvalidDataError:
+            reason = 'it is damaged, or in no format that FFmpeg knows'
+        except av.error.FFmpegError as error:
+            reason = error.strerror
+            if '://' in self.source:
+                reason = f'this address gives none ({reason})'
+        else:
+            return
+        raise self._error(reason) from None
+
+    def _error(self, reason: str) -> VideoError:
+        return VideoError(f'{self.source} cannot be read as a video: {reason}')
+
+
+def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
+    """Turn an image counterclockwise by degrees, to the nearest quarter turn."""
+    turns = round(rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -1,0 +1,214 @@
+"""Real files of several formats, made here, whose times and pictures are known."""
+from fractions import Fraction
+import struct
+import subprocess
+import sys
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from emotion_perception.videos import Video, VideoError
+
+#: When the frames of the irregular files are shown [ms].
+TIMES = [0, 30, 70, 75, 400, 410, 1400, 1401, 1990, 2000]
+
+
+def write(path, times=None, codec='libx264', size=(80, 60), count=10):
+    """Write frames that become brighter by 20 each; without times at 25 frames a second."""
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(
+                np.full((size[1], size[0], 3), 20 * (number % 12), np.uint8), format='bgr24')
+            if times:
+                frame.pts, frame.time_base = times[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def write_avi(path, scale, rate):
+    """Write ten frames of a nominal rate of rate / scale."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 30, (80, 60))
+    for number in range(10):
+        writer.write(np.full((60, 80, 3), 20 * number, np.uint8))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    struct.pack_into('<II', data, data.index(b'strh') + 28, scale, rate)
+    path.write_bytes(data)
+    return path
+
+
+def frames(path):
+    with Video(path) as video:
+        return list(video)
+
+
+def milliseconds(path):
+    return [round(stamp / 1e6) for stamp, _ in frames(path)]
+
+
+def brightness(path):
+    return [round(image.mean() / 20) for _, image in frames(path)]
+
+
+@pytest.mark.parametrize('name, codec', [
+    ('a.mp4', 'libx264'), ('a.mkv', 'libx264'), ('a.webm', 'libvpx'), ('a.mov', 'libx264')])
+def test_times_are_those_of_the_container(tmp_path, name, codec):
+    path = write(tmp_path / name, TIMES, codec)
+    assert milliseconds(path) == TIMES
+    assert brightness(path) == list(range(10))
+
+
+def test_times_count_from_the_first_frame(tmp_path):
+    assert milliseconds(write(tmp_path / 'a.mkv', [5000 + time for time in TIMES])) == TIMES
+
+
+@pytest.mark.parametrize('name, codec', [
+    ('a.avi', 'mjpeg'), ('a.avi', 'mpeg4'), ('a.h264', 'libx264'), ('a.ts', 'libx264')])
+def test_without_times_the_nominal_rate_counts(tmp_path, name, codec):
+    path = write(tmp_path / name, codec=codec)
+    assert milliseconds(path) == list(range(0, 400, 40))
+    assert frames(path)[0][1].shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize('scale, rate', [(1000, 1), (0xffffffff, 1), (1, 90000)],
+                         ids=('slow', 'negative', 'fast'))
+def test_an_impossible_rate_is_said_and_not_believed(tmp_path, scale, rate):
+    with pytest.warns(UserWarning, match='a.avi says .* frames per second: .* to have 30'):
+        video = Video(write_avi(tmp_path / 'a.avi', scale, rate))
+    assert [round(stamp / 1e6) for stamp, _ in video] == [round(n * 1000 / 30) for n in range(10)]
+    assert video.duration is None
+
+
+@pytest.mark.parametrize('scale, rate', [(0, 0), (1, 0)])
+def test_a_rate_that_is_none_is_the_usual_one(tmp_path, scale, rate):
+    assert milliseconds(write_avi(tmp_path / 'a.avi', scale, rate)) == [
+        round(n * 1000 / 30) for n in range(10)]
+
+
+def test_stamps_grow_where_times_go_back(tmp_path):
+    first, second = (write(tmp_path / name).read_bytes() for name in ('a.ts', 'b.ts'))
+    (tmp_path / 'joined.ts').write_bytes(first + second)
+    stamps = [stamp for stamp, _ in frames(tmp_path / 'joined.ts')]
+    assert len(stamps) == 20
+    assert np.diff(stamps).min() > 0 and stamps[-1] == 19 * 40_000_000
+
+
+def test_the_length_that_a_file_declares(tmp_path):
+    assert Video(write(tmp_path / 'a.mp4')).duration == pytest.approx(.4)
+    assert Video(write(tmp_path / 'a.mkv')).duration == pytest.approx(.4)
+
+
+@pytest.mark.parametrize('clockwise', [0, 1, 2, 3])
+def test_a_turned_video_comes_upright(tmp_path, clockwise):
+    path = tmp_path / 'phone.mp4'
+    write(path, size=(80, 60))
+    matrix = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][clockwise]
+    a, b, c, d = (value << 16 for value in matrix)
+    data = bytearray(path.read_bytes())
+    struct.pack_into('>9i', data, data.index(b'tkhd') + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    image = frames(path)[0][1]
+    assert image.shape[:2] == ((60, 80) if clockwise % 2 == 0 else (80, 60))
+    np.testing.assert_array_equal(image, cv2.VideoCapture(str(path)).read()[1])
+
+
+def test_turns_go_the_right_way(tmp_path):
+    path = tmp_path / 'phone.mp4'
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:32, :32] = 255  # above, left
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=25)
+        stream.width = stream.height = 64
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='bgr24')))
+        container.mux(stream.encode())
+    data = bytearray(path.read_bytes())
+    struct.pack_into('>9i', data, data.index(b'tkhd') + 44,
+                     0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter turn clockwise
+    path.write_bytes(data)
+    image = frames(path)[0][1]
+    assert image[:32, 32:].mean() > 240 > 20 > image[32:].mean()
+
+
+@pytest.mark.parametrize('name', ['smile \U0001f600.mp4', "it's $HOME.mp4", '12:30.mp4', '%d.mp4'])
+def test_any_file_name_will_do(tmp_path, name):
+    assert len(frames(write(tmp_path / name))) == 10
+
+
+def test_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    write(tmp_path / 'a.mp4')
+    assert len(frames('~/a.mp4')) == 10
+
+
+def test_a_damaged_frame_is_left_out(tmp_path):
+    path = write(tmp_path / 'a.mp4', codec='mpeg4')
+    data = bytearray(path.read_bytes())
+    start = data.index(b'mdat')
+    data[start + 400:start + 500] = bytes(100)
+    path.write_bytes(data)
+    seen = frames(path)
+    assert 8 <= len(seen) <= 10
+    assert np.diff([stamp for stamp, _ in seen]).min() > 0
+
+
+def sound(path):
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('pcm_s16le', rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), 's16', 'mono')
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+
+
+@pytest.mark.parametrize('name, make, reason', [
+    ('no.mp4', None, 'no such file'),
+    ('folder', lambda path: path.mkdir(), 'it is a folder'),
+    ('a.mp4', lambda path: path.write_text('words'), 'it is damaged, or in no format that'),
+    ('empty.mp4', lambda path: path.write_text(''), 'it is damaged, or in no format that'),
+    ('a.wav', sound, 'it holds no video'),
+])
+def test_what_is_no_video_says_why(tmp_path, name, make, reason):
+    if make:
+        make(tmp_path / name)
+    with pytest.raises(VideoError) as error:
+        Video(tmp_path / name)
+    assert str(error.value).startswith(f'{tmp_path / name} cannot be read as a video: {reason}')
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('url', ['http://127.0.0.1:1/a.mp4', 'rtsp://127.0.0.1:1/a', 'nothing://a'])
+def test_an_address_that_gives_nothing(url):
+    with pytest.raises(VideoError, match=f'{url} cannot be .*: this address gives none \\('):
+        Video(url)
+
+
+def test_a_video_without_a_picture(tmp_path):
+    path = write(tmp_path / 'a.avi', codec='mjpeg', count=1)
+    data = path.read_bytes()
+    picture = data.index(b'\xff\xd8')
+    path.write_bytes(data[:picture] + bytes(len(data) - picture))
+    with pytest.raises(VideoError, match='a.avi cannot be .*: no picture in it can be decoded'):
+        frames(path)
+
+
+def test_it_is_quiet_and_holds_few_frames(tmp_path):
+    """Read 40 full-HD frames (250 MB), some of them damaged, with 120 MB more than imports take."""
+    path = write(tmp_path / 'a.mp4', codec='mpeg4', size=(1920, 1080), count=40)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2:len(data) // 2 + 200] = bytes(200)
+    path.write_bytes(data)
+    code = ('import resource, sys; from emotion_perception.videos import Video; '
+            'most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = most(); '
+            'print(sum(1 for _ in Video(sys.argv[1])), most() - before)')
+    ended = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True,
+                           check=True)
+    count, kilobytes = map(int, ended.stdout.split())
+    assert count > 30 and kilobytes < 120_000
+    assert ended.stderr == ''
