@@ -10,6 +10,7 @@ PREFIX := $(CURDIR)/install/emotion_perception
 
 # Stamps: what stands already is not made again. Another Python is another environment.
 ENVIRONMENT := .venv/.python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+RUN_ENVIRONMENT := .venv/.run
 TEST_ENVIRONMENT := .venv/.test
 BENCH_ENVIRONMENT := .venv/.bench
 BUILD := install/.built
@@ -49,26 +50,33 @@ build: $(BUILD)
 clean:
 	rm -rf .venv build install log demo
 
-$(ENVIRONMENT): requirements.txt requirements/core.txt requirements/ros.txt tools/fix_ros_wheels.py
+$(ENVIRONMENT):
 	@$(PYTHON) tools/check_machine.py
 	rm -rf build install
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install -q -r requirements.txt -r requirements/core.txt -r requirements/ros.txt
+	@touch $@
+
+# Not quiet: it takes minutes the first time.
+$(RUN_ENVIRONMENT): $(ENVIRONMENT) requirements.txt requirements/core.txt requirements/ros.txt \
+                    tools/fix_ros_wheels.py
+	@echo 'Installing ROS 2 and what else is needed into .venv, some 900 MB; this happens once.'
+	$(BIN)/pip install -r requirements.txt -r requirements/core.txt -r requirements/ros.txt
 	$(BIN)/python tools/fix_ros_wheels.py
 	@touch $@
 
-$(TEST_ENVIRONMENT): $(ENVIRONMENT) requirements/test.txt requirements/train.txt
-	$(BIN)/pip install -q -r requirements/test.txt -r requirements/train.txt
+$(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/train.txt
+	@echo 'Installing TensorFlow and what else the tests need into .venv, some 2 GB; once.'
+	$(BIN)/pip install -r requirements/test.txt -r requirements/train.txt
 	@touch $@
 
-$(BENCH_ENVIRONMENT): $(ENVIRONMENT) requirements/bench.txt
-	$(BIN)/pip install -q -r requirements/bench.txt
+$(BENCH_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/bench.txt
+	$(BIN)/pip install -r requirements/bench.txt
 	@touch $@
 
 # Afterwards .venv/bin/python finds what was built without anything being sourced: the libraries in
 # .venv/lib, the Python package by a .pth file. Its second line imports the (empty) package itself,
 # so that in this folder too it is the built one, with the messages, and not the sources.
-$(BUILD): $(ENVIRONMENT) $(SOURCES)
+$(BUILD): $(RUN_ENVIRONMENT) $(SOURCES)
 	rm -f .venv/lib/python*/site-packages/emotion_perception.pth
 	. .venv/local_setup.sh && colcon build --cmake-args -DPython3_EXECUTABLE=$(BIN)/python
 	ln -sf $(PREFIX)/lib/*.so .venv/lib

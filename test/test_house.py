@@ -92,7 +92,7 @@ def test_only_training_imports_tensorflow(name):
 
 
 @pytest.mark.parametrize('low, high', [
-    (('options', 'crops', 'sequence', 'temporal', 'boxes', 'images'),
+    (('options', 'crops', 'sequence', 'temporal', 'boxes', 'videos', 'images'),
      ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
     (('detection', 'tracking', 'face_finder'),
      ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets')),
