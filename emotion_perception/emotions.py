@@ -16,6 +16,10 @@ NEUTRAL = 'neutral'
 #: Every label that can be published; a label's position is its ``label_id``.
 LABELS = EMOTIONS + (NEUTRAL,)
 
+#: What REP-155 (``hri_msgs/Expression``) calls each label.
+EXPRESSIONS = dict(zip(
+    LABELS, ('angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised', 'neutral')))
+
 
 class TrackState(IntEnum):
     """What a track knows of its face in the newest frame."""

@@ -62,13 +62,14 @@ OPTIONS = (
 )
 
 
-def checked(given):
+def checked(given, table=OPTIONS):
     """Complete and check a dict of options.
 
+    :param table: the options that there are.
     :return: dict with every option's name.
     :raises ValueError: for an unknown name or a wrong value.
     """
-    known = {option.name: option for option in OPTIONS}
+    known = {option.name: option for option in table}
     for name in given:
         if name not in known:
             raise ValueError(f'no option {name!r}; there are {", ".join(known)}')

@@ -98,6 +98,7 @@ def test_only_training_imports_tensorflow(name):
      ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets')),
     (('recognition',), ('detection', 'tracking', 'face_finder', 'pipeline', 'nodes', 'learning')),
     (('pipeline',), ('nodes', 'learning', 'datasets', 'evaluation', 'demo', 'drawing')),
+    (('behaviour',), ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
     (('datasets',), ('pipeline', 'recognition', 'nodes', 'learning', 'evaluation')),
     (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),
     (('nodes', 'demo'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),

@@ -1,0 +1,148 @@
+"""From the frames of one face to its stable emotion, and to the events in which that changes.
+
+Pure: no clock, only the images' stamps, so that the same results always give the same events.
+"""
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from emotion_perception.emotions import EMOTIONS, NEUTRAL, FaceEmotion, TrackState
+
+#: What can happen, as ``msg/EmotionEvent.msg`` names it.
+STARTED, CHANGED, ENDED = 'started', 'changed', 'ended'
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionEvent:
+    """A change in the stable emotion of a person; the fields of ``msg/EmotionEvent.msg``."""
+
+    type: str               #: STARTED, CHANGED or ENDED
+    camera: str
+    track_id: int
+    label: str              #: the emotion that started or ended, one of EMOTIONS
+    previous_label: str     #: of CHANGED the emotion before, else ''
+    intensity: float        #: over the last moments, 0 .. 1; of ENDED 0
+    peak_intensity: float   #: since it started, 0 .. 1
+    mean_intensity: float   #: since it started, 0 .. 1
+    since_ns: int           #: stamp of the first image that showed it [ns]
+    duration: float         #: from there to the newest image that shows it [s]
+
+
+class _Frame(NamedTuple):
+    seen_ns: int        # how long the face had been seen by then
+    stamp_ns: int
+    shows: str          # one of LABELS
+    intensity: float
+
+
+class Person:
+    """One face's stable emotion, moved on frame by frame.
+
+    An emotion starts when every frame of the last ``min_duration`` showed it, and showed it with
+    ``enter_intensity`` on average; it ends when none did. A frame shows the strongest emotion of
+    its face if that has ``leave_intensity``, and neutral otherwise.
+    """
+
+    def __init__(self, camera: str, track_id: int, stamp_ns: int):
+        self.camera, self.track_id = camera, track_id
+        self.label = NEUTRAL            #: the stable emotion, one of LABELS
+        self.since_ns = stamp_ns        #: stamp of the first frame that showed it
+        self.seen_since_ns = stamp_ns   #: stamp of the first frame with this face
+        self.stamp_ns = stamp_ns        #: stamp of the newest
+        self.sequence_length = 0        #: what the newest result rests on [frames]
+        self.x = self.y = 0.5           #: centre of the face, 0 (left, top) .. 1
+        self.size = 0.0                 #: height of the face by that of the image, 0 .. 1
+        self._seen_ns = 0
+        self._window = deque()          # the frames of the last min_duration
+        self._quiet_until_ns = stamp_ns
+        self._forget_strength()
+
+    def update(self, face: FaceEmotion, stamp_ns: int, image_size, options) -> EmotionEvent | None:
+        """Take in the face's next frame.
+
+        :param stamp_ns: stamp of the image [ns], never decreasing.
+        :param image_size: its height and width [pixels].
+        :param options: dict, see :data:`emotion_perception.behaviour.options.OPTIONS`.
+        :return: what happened, if anything.
+        """
+        elapsed_ns, self.stamp_ns = stamp_ns - self.stamp_ns, stamp_ns
+        self.sequence_length = face.sequence_length
+        height, width = image_size
+        self.x = (face.roi.x_offset + face.roi.width / 2) / width
+        self.y = (face.roi.y_offset + face.roi.height / 2) / height
+        self.size = face.roi.height / height
+        if face.state == TrackState.COASTING:
+            return None     # its emotion is an old one, and proves nothing for this time
+        self._seen_ns += elapsed_ns
+        strongest = max(range(len(EMOTIONS)), key=face.scores.__getitem__)
+        shows = EMOTIONS[strongest] if face.intensity >= options['leave_intensity'] else NEUTRAL
+        self._window.append(_Frame(self._seen_ns, stamp_ns, shows, face.intensity))
+        begin_ns = self._seen_ns - round(options['min_duration'] * 1e9)
+        while len(self._window) > 1 and self._window[1].seen_ns <= begin_ns:
+            self._window.popleft()
+        if shows == self.label != NEUTRAL:
+            self._add_strength(self._window[-1])
+        if self._window[0].seen_ns > begin_ns:
+            return None     # not seen for long enough to tell
+        return self._decide(options)
+
+    @property
+    def intensity(self) -> float:
+        """Mean strength of the stable emotion over the window, 0 .. 1; of neutral 0."""
+        if self.label == NEUTRAL:
+            return 0.0
+        return sum(frame.intensity for frame in self._window
+                   if frame.shows == self.label) / len(self._window)
+
+    @property
+    def duration(self) -> float:
+        """Time from the first frame that showed the stable emotion to the newest one [s]."""
+        return (self.stamp_ns - self.since_ns) * 1e-9
+
+    def end(self) -> EmotionEvent | None:
+        """End the emotion of a face that is seen no more, if it has one."""
+        return self._end(0) if self.label != NEUTRAL else None
+
+    def _decide(self, options):
+        shown = {frame.shows for frame in self._window}
+        label = self._window[-1].shows
+        cool_down_ns = round(options['cool_down'] * 1e9)
+        mean = sum(frame.intensity for frame in self._window) / len(self._window)
+        if (len(shown) == 1 and label not in (NEUTRAL, self.label)
+                and mean >= options['enter_intensity'] and self.stamp_ns >= self._quiet_until_ns):
+            return self._begin(label, cool_down_ns)
+        if self.label not in shown:
+            return self._end(cool_down_ns) if self.label != NEUTRAL else None
+        return None
+
+    def _begin(self, label, cool_down_ns):
+        previous, self.label = self.label, label
+        self.since_ns = self._window[0].stamp_ns
+        self._quiet_until_ns = self.stamp_ns + cool_down_ns
+        self._forget_strength()
+        for frame in self._window:
+            self._add_strength(frame)
+        if previous == NEUTRAL:
+            return self._event(STARTED, self.intensity)
+        return self._event(CHANGED, self.intensity, previous)
+
+    def _end(self, cool_down_ns):
+        event = self._event(ENDED, 0.0)
+        self.label = NEUTRAL
+        self.since_ns = self._window[0].stamp_ns
+        self._quiet_until_ns = self.stamp_ns + cool_down_ns
+        return event
+
+    def _event(self, type_, intensity, previous=''):
+        return EmotionEvent(
+            type_, self.camera, self.track_id, self.label, previous, intensity, self._peak,
+            self._sum / self._frames, self.since_ns, (self._shown_ns - self.since_ns) * 1e-9)
+
+    def _forget_strength(self):
+        self._peak, self._sum, self._frames, self._shown_ns = 0.0, 0.0, 0, 0
+
+    def _add_strength(self, frame):
+        self._peak = max(self._peak, frame.intensity)
+        self._sum += frame.intensity
+        self._frames += 1
+        self._shown_ns = frame.stamp_ns     # of the newest frame that shows the emotion

@@ -1,0 +1,101 @@
+"""Everybody in view of all cameras: their stable emotions, and who the main person is."""
+from emotion_perception.behaviour import options as option_table
+from emotion_perception.behaviour.events import EmotionEvent, Person
+from emotion_perception.emotions import FaceEmotion, TrackState
+
+#: By so much another person must be ahead of the main one (a factor), so that two who are alike
+#: do not take turns.
+LEAD = 1.2
+
+
+class People:
+    """The results of every image in, events out.
+
+    :param options: any of :data:`emotion_perception.behaviour.options.OPTIONS`.
+    :raises ValueError: for a wrong option.
+    """
+
+    def __init__(self, **options):
+        self._options = option_table.checked(options)
+        self._cameras = {}      # name -> stamp of its newest image [ns]
+        self._people = {}       # (camera, track id) -> Person
+        self._ahead_since_ns = None
+        #: The main person, or None.
+        self.main: Person | None = None
+        #: How often a camera's people were forgotten, for its stamps jumped.
+        self.jumps = 0
+
+    def __iter__(self):
+        """Give each :class:`Person` in view, in order of camera and track id."""
+        return (person for _, person in sorted(self._people.items()))
+
+    def set_options(self, **options) -> None:
+        """Change options.
+
+        :raises ValueError: for an unknown or wrong one; then nothing is changed.
+        """
+        self._options = option_table.checked({**self._options, **options})
+
+    def update(self, camera: str, stamp_ns: int, image_size,
+               faces: list[FaceEmotion]) -> list[EmotionEvent]:
+        """Take in the faces of a camera's next image, also when it shows none.
+
+        A stamp before the camera's last one, or more than ``max_gap`` after it, ends what was.
+
+        :param stamp_ns: stamp of the image [ns].
+        :param image_size: its height and width [pixels].
+        :return: what happened, in order of track id.
+        :raises ValueError: when the image has no pixels; then nothing is changed.
+        """
+        if min(image_size) < 1:
+            raise ValueError(f'the image has {image_size[0]} x {image_size[1]} pixels, expected '
+                             'at least one')
+        elapsed_ns = stamp_ns - self._cameras.get(camera, stamp_ns)
+        events = []
+        if not 0 <= elapsed_ns <= self._options['max_gap'] * 1e9:
+            self.jumps += 1
+            events += self.forget(camera)
+        self._cameras[camera] = stamp_ns
+        faces = {(camera, face.track_id): face for face in faces if face.state != TrackState.NEW}
+        for key in sorted(self._people):
+            face = faces.get(key)
+            # A shorter sequence is another face's: emotion_node was started anew and counts again.
+            if key[0] == camera and (
+                    face is None or face.sequence_length < self._people[key].sequence_length):
+                events.append(self._people.pop(key).end())
+        for key, face in faces.items():
+            person = self._people.setdefault(key, Person(*key, stamp_ns))
+            events.append(person.update(face, stamp_ns, image_size, self._options))
+        self._choose_main(stamp_ns)
+        return sorted((event for event in events if event), key=lambda event: event.track_id)
+
+    def forget(self, camera: str) -> list[EmotionEvent]:
+        """Let a camera's people be gone, because its images have stopped.
+
+        :return: the ends of their emotions.
+        """
+        stamp_ns = self._cameras.pop(camera, 0)
+        keys = sorted(key for key in self._people if key[0] == camera)
+        events = [self._people.pop(key).end() for key in keys]
+        self._choose_main(stamp_ns)
+        return [event for event in events if event]
+
+    def _choose_main(self, stamp_ns):
+        value = {
+            'nearest': lambda person: person.size,
+            'longest': lambda person: -person.seen_since_ns,
+            'strongest': lambda person: person.intensity,
+        }[self._options['main_person']]
+        best = max(self, key=lambda person: (value(person), person.size), default=None)
+        present = self.main is not None and self.main is self._people.get(
+            (self.main.camera, self.main.track_id))
+        lead = 1.0 if self._options['main_person'] == 'longest' else LEAD
+        if not present:
+            self.main, self._ahead_since_ns = best, None
+        elif value(best) <= value(self.main) * lead:
+            self._ahead_since_ns = None
+        elif self._ahead_since_ns is None:
+            self._ahead_since_ns = stamp_ns
+        # A camera's clock may have gone back meanwhile.
+        elif abs(stamp_ns - self._ahead_since_ns) >= self._options['main_hold'] * 1e9:
+            self.main, self._ahead_since_ns = best, None

@@ -1,0 +1,257 @@
+"""The node that robots act on: EmotionArray in, events, people and requests for behaviours out."""
+from contextlib import contextmanager
+from pathlib import Path
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from rclpy.validate_topic_name import validate_topic_name
+from std_msgs.msg import Header
+
+from emotion_perception import msg
+from emotion_perception.behaviour.options import OPTIONS
+from emotion_perception.behaviour.people import People
+from emotion_perception.behaviour.rules import Rules
+from emotion_perception.emotions import LABELS, NEUTRAL
+from emotion_perception.nodes import parameters
+from emotion_perception.nodes.messages import nanoseconds
+from emotion_perception.nodes.running import run
+from emotion_perception.options import Option
+
+#: Where the results come from; relative, so that both nodes move into a namespace together.
+EMOTIONS_TOPIC = 'emotion_node/emotions'
+
+#: Seconds in which results that belong to one instant (those of several cameras) arrive.
+INSTANT = 0.01
+
+#: Seconds between two looks at whether images still come.
+PERIOD = 0.2
+
+#: Seconds without any result after which the log says so.
+SILENCE = 5.0
+
+RULES = Option('rules', '', 'File of rules (YAML) by which behaviours are requested; empty: none. '
+               'Set again, it is read again', live=True)
+
+
+class BehaviourNode(Node):
+    """Publishes what a behaviour needs to know of the people whom emotion_node sees.
+
+    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ValueError: when a parameter has a value that cannot be, or the rules are missing or
+        wrong.
+    """
+
+    def __init__(self):
+        super().__init__('behaviour_node')
+        values = parameters.declare(self, OPTIONS)
+        self._max_gap = values['max_gap']
+        self._people = People(**values)
+        self._jumps = 0
+        self._headers = {}      # camera -> header of its newest result
+        self._arrivals = {}     # camera -> when that came, by the node's clock [ns]
+        self._updated = set()   # cameras with a result in this instant
+        self._events = []       # of this instant
+        self._silent = 0.0      # since when there has been no result [s], None once told
+        #: Never done: only a signal ends this node.
+        self.finished = Future()
+
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._events_publisher = self.create_publisher(msg.EmotionEvents, '~/events', 10)
+        self._people_publisher = self.create_publisher(msg.People, '~/people', latched)
+        self._main_publisher = self.create_publisher(msg.MainPerson, '~/main_person', latched)
+        self._requests_publisher = self.create_publisher(msg.BehaviourRequests, '~/requests', 10)
+        self._expression_publisher = None
+        self._set_rules(self._load_rules(*parameters.declare(self, [RULES]).values()))
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        # Reliable as the results are: every one counts for the time that an emotion lasts.
+        self._subscription = self.create_subscription(
+            msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+        # Steady time: under simulated time the node's own clock stands still until /clock comes.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._instant = self.create_timer(INSTANT, self._end_instant, clock=steady)
+        self._instant.cancel()
+        self.create_timer(PERIOD, self._look_for_silence, clock=steady)
+        self._people_message = msg.People()
+        self._main_message = msg.MainPerson(label=NEUTRAL, label_id=LABELS.index(NEUTRAL))
+        self._people_publisher.publish(self._people_message)
+        self._main_publisher.publish(self._main_message)
+
+    @contextmanager
+    def running(self):
+        """Work; all of it happens in callbacks."""
+        yield
+
+    def _on_emotions(self, message):
+        try:
+            self._events += self._people.update(
+                message.camera, nanoseconds(message.header.stamp),
+                (message.image_height, message.image_width), message.faces)
+        except ValueError as error:
+            self.get_logger().warning(f'Camera {message.camera}: unusable result: {error}',
+                                      throttle_duration_sec=1.0)
+            return
+        self._headers[message.camera] = message.header
+        self._arrivals[message.camera] = self.get_clock().now().nanoseconds
+        self._updated.add(message.camera)
+        if self._people.jumps > self._jumps:
+            self._jumps = self._people.jumps
+            self.get_logger().warning(
+                f'Camera {message.camera}: its stamps jumped (parameter max_gap), so all emotions '
+                'there have ended. Has a recording begun again, or are there two publishers on '
+                f'{self._subscription.topic_name}?', throttle_duration_sec=10.0)
+        if self._silent is None:
+            self.get_logger().info('Results arrive')
+        self._silent = 0.0
+        if self._instant.is_canceled():
+            self._instant.reset()
+
+    def _end_instant(self):
+        """Publish what the results of one instant have changed."""
+        self._instant.cancel()
+        header = max((self._headers[camera] for camera in self._updated),
+                     key=lambda header: nanoseconds(header.stamp))
+        if self._events:
+            self._events_publisher.publish(
+                msg.EmotionEvents(header=header, events=list(map(_event, self._events))))
+        people = [_person(person) for person in self._people]
+        if people != self._people_message.people:
+            self._people_message = msg.People(header=header, people=people)
+            self._people_publisher.publish(self._people_message)
+        self._publish_main(header)
+        requests = self._rules.update(
+            list(self._people), self._people.main, nanoseconds(header.stamp))
+        if requests:
+            self._publish_requests(header, requests)
+        self._events.clear()
+        self._updated.clear()
+
+    def _publish_main(self, header):
+        main = self._people.main
+        if main is None:
+            message = msg.MainPerson(header=header, label=NEUTRAL, label_id=LABELS.index(NEUTRAL))
+            news = self._main_message.track_id != 0
+        else:
+            message = msg.MainPerson(
+                header=self._headers[main.camera], camera=main.camera, track_id=main.track_id,
+                label=main.label, label_id=LABELS.index(main.label), intensity=main.intensity,
+                since=_time(main.since_ns), duration=main.duration,
+                x=main.x, y=main.y, size=main.size)
+            news = message != self._main_message
+        if news:
+            self._main_message = message
+            self._main_publisher.publish(message)
+
+    def _publish_requests(self, header, requests):
+        self._requests_publisher.publish(msg.BehaviourRequests(header=header, requests=[
+            msg.BehaviourRequest(
+                rule=request.rule, name=request.name, priority=request.priority,
+                parameters=[KeyValue(key=key, value=value)
+                            for key, value in request.parameters.items()],
+                camera=request.camera, track_id=request.track_id, label=request.label,
+                intensity=request.intensity) for request in requests]))
+        if self._expression_publisher:
+            for request in requests:
+                if request.name == 'set_expression' and 'expression' in request.parameters:
+                    self._expression_publisher.publish(self._expression_type(
+                        header=Header(stamp=header.stamp), confidence=1.0,
+                        expression=request.parameters['expression'],
+                        valence=float('nan'), arousal=float('nan')))
+
+    def _look_for_silence(self):
+        """End the emotions before a camera that has stopped, by the node's own clock."""
+        now = self.get_clock().now().nanoseconds
+        for camera, arrival in list(self._arrivals.items()):
+            if now < arrival:       # simulated time began anew
+                self._arrivals[camera] = now
+            elif now - arrival > self._max_gap * 1e9:
+                del self._arrivals[camera]
+                self._events += self._people.forget(camera)
+                self._updated.add(camera)
+                if self._instant.is_canceled():
+                    self._instant.reset()
+        if self._silent is not None:
+            self._silent += PERIOD
+            if self._silent > SILENCE:
+                self._silent = None
+                topic = self._subscription.topic_name
+                self.get_logger().warning(
+                    f'No results on {topic}: ' + ('are its cameras on, and is it active?'
+                                                  if self.count_publishers(topic) else
+                                                  'nobody publishes it; is emotion_node running?'))
+
+    def _load_rules(self, path):
+        """Return the rules of a file, and the type of their expression topic if they have one."""
+        try:
+            rules = Rules(Path(path).read_text(encoding='utf-8') if path else '')
+        except (OSError, ValueError) as error:
+            raise ValueError(f'rules {path}: {error}') from error
+        if not rules.expression_topic:
+            return rules, None
+        try:
+            validate_topic_name(rules.expression_topic)
+            from hri_msgs.msg import Expression
+        except InvalidTopicNameException as error:
+            raise ValueError(f'rules {path}: expression_topic: {error}') from error
+        except ImportError as error:
+            raise ValueError(
+                f'rules {path}: expression_topic needs hri_msgs, which is not installed: apt '
+                'install ros-$ROS_DISTRO-hri-msgs, or build github.com/ros4hri/hri_msgs'
+            ) from error
+        return rules, Expression
+
+    def _set_rules(self, loaded):
+        self._rules, self._expression_type = loaded
+        if self._expression_publisher:
+            self.destroy_publisher(self._expression_publisher)
+        self._expression_publisher = self._expression_type and self.create_publisher(
+            self._expression_type, self._rules.expression_topic, 10)
+
+    def _on_set_parameters(self, changed):
+        names = {option.name for option in OPTIONS}
+        values = {parameter.name: parameter.value for parameter in changed
+                  if parameter.name in names}
+        try:
+            loaded = [self._load_rules(RULES.check(parameter.value)) for parameter in changed
+                      if parameter.name == RULES.name]
+            self._people.set_options(**values)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for rules in loaded:
+            self._set_rules(rules)
+        self._max_gap = values.get('max_gap', self._max_gap)
+        return SetParametersResult(successful=True)
+
+
+def _time(nanoseconds_):
+    return Time(sec=nanoseconds_ // 10**9, nanosec=nanoseconds_ % 10**9)
+
+
+def _event(event):
+    return msg.EmotionEvent(
+        type=event.type, camera=event.camera, track_id=event.track_id, label=event.label,
+        label_id=LABELS.index(event.label), previous_label=event.previous_label,
+        intensity=event.intensity, peak_intensity=event.peak_intensity,
+        mean_intensity=event.mean_intensity, since=_time(event.since_ns), duration=event.duration)
+
+
+def _person(person):
+    return msg.PersonEmotion(
+        camera=person.camera, track_id=person.track_id, label=person.label,
+        label_id=LABELS.index(person.label), since=_time(person.since_ns),
+        seen_since=_time(person.seen_since_ns))
+
+
+def main():
+    """Run the node until SIGINT or SIGTERM."""
+    run('behaviour_node', BehaviourNode)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,359 @@
+"""The behaviour node as a process of its own, over DDS."""
+from contextlib import contextmanager
+import signal
+import subprocess
+import sys
+from time import monotonic
+
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+from builtin_interfaces.msg import Time  # noqa: E402
+from emotion_perception import msg  # noqa: E402
+from emotion_perception.behaviour.events import EmotionEvent  # noqa: E402
+from emotion_perception.behaviour.options import OPTIONS  # noqa: E402
+from emotion_perception.behaviour.rules import Request  # noqa: E402
+from emotion_perception.emotions import EMOTIONS, LABELS  # noqa: E402
+from emotion_perception.nodes.behaviour_node import EMOTIONS_TOPIC, RULES  # noqa: E402
+from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import RegionOfInterest  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
+LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+STEP = 100_000_000  # ns between two images
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+SMILE = '''
+rules:
+  smile:
+    behaviour: set_expression
+    priority: 200
+    parameters: {expression: '{expression}', face: '{track_id}'}
+'''
+
+pytestmark = pytest.mark.usefixtures('ros')
+
+
+def face(label='happiness', intensity=0.0, track_id=1, size=100):
+    return msg.FaceEmotion(
+        track_id=track_id, state=msg.FaceEmotion.CONFIRMED, intensity=intensity,
+        roi=RegionOfInterest(x_offset=100, y_offset=50, width=size, height=size),
+        label=label, label_id=LABELS.index(label), sequence_length=100,
+        scores=[0.9 if name == label else 0.02 for name in EMOTIONS])
+
+
+class Audience:
+    """What is sent to a behaviour node, and all that it publishes."""
+
+    def __init__(self, name, process, log):
+        self.process, self._log, self.name = process, log, name
+        self.node = rclpy.create_node(f'audience_of_{name}')
+        self.emotions = self.node.create_publisher(msg.EmotionArray, EMOTIONS_TOPIC, 100)
+        self.stamp = 10**18
+        self.events, self.people, self.main, self.requests = [], [], [], []
+        for type_, topic, kept, qos in (
+                (msg.EmotionEvents, 'events', self.events, 100),
+                (msg.People, 'people', self.people, LATCHED),
+                (msg.MainPerson, 'main_person', self.main, LATCHED),
+                (msg.BehaviourRequests, 'requests', self.requests, 100)):
+            self.node.create_subscription(type_, f'/{name}/{topic}', kept.append, qos)
+        self.parameters = AsyncParameterClient(self.node, name)
+
+    def log(self):
+        return self._log.read_text()
+
+    def wait_for(self, condition):
+        end = monotonic() + LIMIT
+        while not (result := condition()):
+            if self.process.poll() is not None:
+                pytest.fail(f'node ended with {self.process.returncode}:\n{self.log()}')
+            if monotonic() > end:
+                pytest.fail(f'waited for nothing; the node says:\n{self.log()}')
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+        return result
+
+    def send(self, *faces, camera='front', step=STEP):
+        self.stamp += step
+        header = Header(stamp=Time(sec=self.stamp // 10**9, nanosec=self.stamp % 10**9),
+                        frame_id=f'{camera}_frame')
+        self.emotions.publish(msg.EmotionArray(
+            header=header, camera=camera, image_width=640, image_height=480, faces=faces))
+        return header
+
+    def show(self, frames, *faces, **where):
+        """Send images and wait until the node has answered each."""
+        for _ in range(frames):
+            sent = self.send(*faces, **where)
+            if faces:
+                self.wait_for(lambda: self.main and self.main[-1].header == sent)
+
+    def connect(self):
+        """Wait until all topics are connected, and begin with nobody in view."""
+        self.wait_for(lambda: self.emotions.get_subscription_count() and self.people and self.main
+                      and all(self.node.count_publishers(f'/{self.name}/{topic}')
+                              for topic in ('events', 'requests')))
+        self.send(face())
+        self.wait_for(lambda: self.main[-1].track_id)
+        self.gone()
+        return self
+
+    def gone(self):
+        """Let the camera see nobody, and forget what was heard."""
+        self.send()
+        self.wait_for(lambda: self.main[-1].track_id == 0 and not self.people[-1].people)
+        for kept in (self.events, self.requests):
+            kept.clear()
+
+    def set_parameters(self, **values):
+        future = self.parameters.set_parameters(
+            [Parameter(name, value=value) for name, value in values.items()])
+        self.wait_for(future.done)
+        return future.result().results
+
+
+@contextmanager
+def running(name, tmp_path, **arguments):
+    log = tmp_path / f'{name}.log'
+    options = [f'__node:={name}', *(f'{key}:={value}' for key, value in arguments.items())]
+    with log.open('w') as output:
+        process = subprocess.Popen(
+            [sys.executable, '-c', MAIN, '--ros-args',
+             *(word for option in options for word in (
+                 '-r' if option.startswith('__') else '-p', option))],
+            stdout=output, stderr=subprocess.STDOUT)
+    audience = Audience(name, process, log)
+    try:
+        yield audience
+    finally:
+        audience.node.destroy_node()
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(LIMIT)
+
+
+@pytest.fixture(scope='module')
+def behaviours(ros, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('behaviours')
+    (folder / 'smile.yaml').write_text(SMILE)
+    with running('behaviours', folder, rules=folder / 'smile.yaml') as audience:
+        audience.folder = folder
+        yield audience.connect()
+
+
+@pytest.fixture
+def audience(behaviours):
+    behaviours.gone()
+    yield behaviours
+    behaviours.send()
+
+
+def test_messages_hold_what_the_core_tells():
+    given = set(msg.EmotionEvent.get_fields_and_field_types())
+    assert given == {name.removesuffix('_ns') for name in EmotionEvent.__dataclass_fields__} | {
+        'label_id'}
+    assert set(msg.BehaviourRequest.get_fields_and_field_types()) == set(
+        Request.__dataclass_fields__)
+    kinds = [getattr(msg.EmotionEvent, kind) for kind in ('STARTED', 'CHANGED', 'ENDED')]
+    assert kinds == ['started', 'changed', 'ended']
+
+
+def test_an_emotion_comes_out_on_every_topic(audience):
+    audience.show(5, face())
+    assert audience.main[-1].label == 'neutral' and not audience.events
+    began = audience.stamp + STEP
+    audience.show(6, face(intensity=0.8))
+    audience.wait_for(lambda: audience.events and audience.requests)
+    message, = audience.events
+    event, = message.events
+    assert nanoseconds(message.header.stamp) == audience.stamp
+    assert message.header.frame_id == 'front_frame'
+    assert (event.type, event.camera, event.track_id) == ('started', 'front', 1)
+    assert (event.label, event.label_id) == ('happiness', msg.FaceEmotion.HAPPINESS)
+    assert nanoseconds(event.since) == began and event.duration == pytest.approx(0.5)
+    assert event.intensity == event.peak_intensity == pytest.approx(0.8)
+
+    main = audience.main[-1]
+    assert (main.camera, main.track_id, main.label) == ('front', 1, 'happiness')
+    assert (main.x, main.y, main.size) == pytest.approx((150 / 640, 100 / 480, 100 / 480))
+    assert nanoseconds(main.since) == began and main.duration == pytest.approx(0.5)
+
+    requests, = audience.requests
+    request, = requests.requests
+    assert (request.rule, request.name, request.priority) == ('smile', 'set_expression', 200)
+    assert {p.key: p.value for p in request.parameters} == {'expression': 'happy', 'face': '1'}
+    assert (request.camera, request.track_id, request.label) == ('front', 1, 'happiness')
+
+    audience.show(20, face(intensity=0.9))
+    assert len(audience.events) == len(audience.requests) == 1
+    person, = audience.people[-1].people
+    assert (person.camera, person.track_id, person.label) == ('front', 1, 'happiness')
+    assert nanoseconds(person.since) == began
+    assert nanoseconds(person.seen_since) == began - 5 * STEP
+
+    audience.send()
+    audience.wait_for(lambda: len(audience.events) == 2)
+    assert audience.events[-1].events[0].type == 'ended'
+    audience.wait_for(lambda: audience.main[-1].track_id == 0 and not audience.people[-1].people)
+
+
+def test_all_events_of_an_instant_come_in_one_message(audience):
+    """Of several people, and of several cameras."""
+    for intensity in (0.0,) * 3 + (0.9,) * 6:
+        audience.send(face(intensity=intensity), face('anger', intensity, 2))
+        audience.send(face('fear', intensity), camera='back', step=0)
+        audience.wait_for(lambda: nanoseconds(audience.main[-1].header.stamp) == audience.stamp)
+    audience.wait_for(lambda: audience.events)
+    message, = audience.events
+    assert [(e.camera, e.track_id, e.label) for e in message.events] == [
+        ('front', 1, 'happiness'), ('front', 2, 'anger'), ('back', 1, 'fear')]
+    assert [(p.camera, p.track_id) for p in audience.people[-1].people] == [
+        ('back', 1), ('front', 1), ('front', 2)]
+    audience.send(camera='back')
+
+
+def test_who_subscribes_later_gets_the_state(audience):
+    audience.show(6, face(intensity=0.9))
+    people, main = [], []
+    node = rclpy.create_node('latecomer')
+    node.create_subscription(msg.People, '/behaviours/people', people.append, LATCHED)
+    node.create_subscription(msg.MainPerson, '/behaviours/main_person', main.append, LATCHED)
+    end = monotonic() + LIMIT
+    while not (people and main) and monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=0.05)
+    node.destroy_node()
+    assert people[0].people[0].label == main[0].label == 'happiness'
+
+
+def test_a_camera_that_stops_ends_its_emotions(audience):
+    audience.show(6, face(intensity=0.9))
+    audience.wait_for(lambda: audience.events)
+    audience.events.clear()
+    audience.wait_for(lambda: audience.events)     # nothing is sent meanwhile
+    ended, = audience.events[0].events
+    assert ended.type == 'ended' and ended.duration == pytest.approx(0.5)
+    audience.wait_for(lambda: audience.main[-1].track_id == 0 and not audience.people[-1].people)
+    audience.show(6, face(intensity=0.9))
+    audience.wait_for(lambda: len(audience.events) == 2)
+
+
+def test_a_stamp_that_jumps_is_reported(audience):
+    audience.show(6, face(intensity=0.9))
+    audience.send(face(), step=-10**12)
+    audience.wait_for(lambda: 'its stamps jumped' in audience.log())
+    audience.wait_for(lambda: audience.events[-1].events[0].type == 'ended')
+
+
+def test_a_result_without_an_image_size_is_refused(audience):
+    audience.emotions.publish(msg.EmotionArray(camera='front', faces=[face()]))
+    audience.wait_for(lambda: 'unusable result: the image has 0 x 0 pixels' in audience.log())
+    audience.show(6, face(intensity=0.9))
+    audience.wait_for(lambda: audience.events)
+
+
+def test_parameters_are_described_and_live(audience):
+    described = audience.parameters.describe_parameters(
+        [option.name for option in (*OPTIONS, RULES)])
+    audience.wait_for(described.done)
+    for option, found in zip((*OPTIONS, RULES), described.result().descriptors):
+        assert option.description in found.description and not found.read_only
+    low, high = audience.set_parameters(min_duration=20.0, main_person='oldest')
+    assert not low.successful and not high.successful
+    assert 'main_person takes one of nearest, longest, strongest' in high.reason
+    result, = audience.set_parameters(leave_intensity=0.9)
+    assert 'leave_intensity is 0.9 and enter_intensity 0.6: expected' in result.reason
+    result, = audience.set_parameters(min_duration=0.2)
+    assert result.successful
+    audience.show(3, face(intensity=0.9))
+    audience.wait_for(lambda: audience.events)
+    assert audience.set_parameters(min_duration=0.5)[0].successful
+
+
+def test_rules_are_read_again_when_they_are_set(audience):
+    path = audience.folder / 'smile.yaml'
+    path.write_text('rules: {smile: {behaviour: }}')
+    result, = audience.set_parameters(rules=str(path))
+    assert not result.successful and 'rule smile needs a behaviour' in result.reason
+    result, = audience.set_parameters(rules='/nowhere.yaml')
+    assert not result.successful and "No such file or directory: '/nowhere.yaml'" in result.reason
+    path.write_text('rules: {greet: {behaviour: say}}')
+    result, = audience.set_parameters(rules=str(path))
+    assert result.successful
+    audience.show(6, face(intensity=0.9))
+    audience.wait_for(lambda: audience.requests)
+    assert audience.requests[0].requests[0].name == 'say'
+    path.write_text(SMILE)
+    assert audience.set_parameters(rules=str(path))[0].successful
+
+
+def test_an_expression_topic_needs_its_messages(audience):
+    try:
+        import hri_msgs  # noqa: F401
+        pytest.skip('hri_msgs is installed')
+    except ImportError:
+        pass
+    path = audience.folder / 'face.yaml'
+    path.write_text('expression_topic: /robot_face/expression')
+    result, = audience.set_parameters(rules=str(path))
+    assert not result.successful and 'needs hri_msgs, which is not installed: apt' in result.reason
+
+
+def test_the_robots_face_shows_the_expression(tmp_path, ros):
+    hri = pytest.importorskip('hri_msgs.msg', reason='needs hri_msgs')
+    (tmp_path / 'face.yaml').write_text(SMILE + 'expression_topic: /robot_face/expression\n')
+    with running('face', tmp_path, rules=tmp_path / 'face.yaml') as audience:
+        shown = []
+        audience.node.create_subscription(hri.Expression, '/robot_face/expression', shown.append,
+                                          10)
+        audience.wait_for(lambda: audience.node.count_publishers('/robot_face/expression'))
+        audience.connect()
+        audience.show(6, face(intensity=0.9))
+        audience.wait_for(lambda: shown)
+        assert shown[0].expression == hri.Expression.HAPPY
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ({'rules': '/nowhere.yaml'}, "No such file or directory: '/nowhere.yaml'"),
+    ({'enter_intensity': '0.1'}, 'leave_intensity is 0.3 and enter_intensity 0.1'),
+    ({'min_duration': '0.0'}, 'min_duration'),
+])
+def test_a_wrong_start_ends_with_its_reason(arguments, message, tmp_path):
+    with running('wrong', tmp_path, **arguments) as audience:
+        assert audience.process.wait(LIMIT) == 1
+        assert message in audience.log() and 'Traceback' not in audience.log()
+
+
+def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
+    with running('simulated', tmp_path, use_sim_time='true') as audience:
+        audience.wait_for(lambda: 'No results on /emotion_node/emotions: ' in audience.log())
+        clock = audience.node.create_publisher(Clock, '/clock', 10)
+        audience.wait_for(clock.get_subscription_count)
+        audience.connect()
+        assert 'Results arrive' in audience.log()
+        clock.publish(Clock(clock=Time(sec=1000)))
+        audience.show(6, face(intensity=0.9))
+        audience.wait_for(lambda: audience.events)
+        end = monotonic() + 3.0     # longer than max_gap, of real time
+        while monotonic() < end:
+            rclpy.spin_once(audience.node, timeout_sec=0.05)
+        assert len(audience.events) == 1
+        clock.publish(Clock(clock=Time(sec=1010)))
+        audience.wait_for(lambda: len(audience.events) == 2)
+        clock.publish(Clock(clock=Time(sec=1)))     # the simulation begins anew
+        audience.show(6, face(intensity=0.9))
+        audience.wait_for(lambda: len(audience.events) == 3)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it(number, tmp_path):
+    with running('signalled', tmp_path) as audience:
+        audience.connect()
+        audience.process.send_signal(number)
+        assert audience.process.wait(LIMIT) == 0
+        assert 'Traceback' not in audience.log()
