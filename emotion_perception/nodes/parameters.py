@@ -5,15 +5,20 @@ from rclpy.validate_topic_name import validate_topic_name
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.options import Option
 
-#: What emotion_node has beside the options of the pipeline.
-NODE_OPTIONS = (
-    Option('model', '', 'Model description (.json); empty: the installed model'),
+#: Where a node finds the cameras' images.
+CAMERA_OPTIONS = (
     Option('image_topics', ['image'], 'Image topic of each camera'),
     Option('camera_names', ['camera'],
            'Name of each camera, in the order of image_topics; stands in the results'),
     Option('image_transport', 'raw',
            'sensor_msgs/Image on the topics, or sensor_msgs/CompressedImage on <topic>/compressed',
            choices=tuple(IMAGE_TRANSPORTS)),
+)
+
+#: What emotion_node has beside the options of the pipeline.
+NODE_OPTIONS = (
+    Option('model', '', 'Model description (.json); empty: the installed model'),
+    *CAMERA_OPTIONS,
 )
 
 
@@ -29,7 +34,7 @@ def declare(node, options):
 
 
 def image_topics(node, values):
-    """Give each camera's image topic, resolved, of the values of NODE_OPTIONS.
+    """Give each camera's image topic, resolved, of the values of CAMERA_OPTIONS.
 
     :return: dict of the cameras' names -> topics.
     :raises ValueError: when names and topics do not match.

@@ -69,7 +69,8 @@ def run(name, node_type):
             executor = SingleThreadedExecutor()
             try:
                 node = node_type()
-            except (NameValidationException, ParameterException, ValueError, OSError) as error:
+            except (NameValidationException, ParameterException, ValueError, OSError,
+                    ModuleNotFoundError) as error:
                 give_up(name, error)
             with node.running():
                 executor.add_node(node)

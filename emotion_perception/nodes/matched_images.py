@@ -1,0 +1,99 @@
+"""A camera's images, each brought together with the result that was computed from it."""
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from emotion_perception.msg import EmotionArray
+from emotion_perception.nodes import messages
+from emotion_perception.nodes.mirror import Input, Mirror
+
+#: Images, and results, that wait for the other at most: half a second at 30 Hz. The result of an
+#: image comes within some frames; most images of an overloaded node never have one.
+WAITING = 15
+
+#: Results in a row without their image after which the node says so.
+UNMATCHED = 30
+
+
+class StampPairs:
+    """Matches images and results by stamp, whichever comes first.
+
+    :param limit: images, and results, that wait for the other at most; the oldest go first.
+    """
+
+    def __init__(self, limit: int):
+        self._limit = limit
+        self._images: OrderedDict[int, Any] = OrderedDict()
+        self._results: OrderedDict[int, Any] = OrderedDict()
+
+    def add_image(self, stamp_ns: int, image: Any) -> Any | None:
+        """Take an image; return the result that waited for it, if any."""
+        result = self._results.pop(stamp_ns, None)
+        if result is None:
+            self._keep(self._images, stamp_ns, image)
+        return result
+
+    def add_result(self, stamp_ns: int, result: Any) -> Any | None:
+        """Take a result; return the image that waited for it, if any."""
+        image = self._images.pop(stamp_ns, None)
+        if image is None:
+            self._keep(self._results, stamp_ns, result)
+        return image
+
+    def _keep(self, waiting, stamp_ns, value):
+        waiting[stamp_ns] = value
+        if len(waiting) > self._limit:
+            waiting.popitem(last=False)
+
+
+class MatchedImages(Input):
+    """A subscription to a camera's images that calls on_match for each that has a result."""
+
+    def __init__(self, node: Mirror, camera: str,
+                 on_match: Callable[[npt.NDArray[np.uint8], EmotionArray], None]):
+        """Prepare it.
+
+        :param on_match: takes the image, uint8 [H,W,3] BGR, which it may draw on, and its result.
+        """
+        transport = messages.IMAGE_TRANSPORTS[node.image_transport]
+        # Best effort receives from every publisher. Images may come in a burst while one is drawn.
+        qos = QoSProfile(depth=WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
+        topic = node.image_topics[camera]
+        super().__init__(node, transport.message_type, topic, self._on_image, qos)
+        self._camera, self._topic = camera, topic
+        self._to_bgr = transport.to_bgr
+        self._on_match = on_match
+        self._pairs = StampPairs(WAITING)
+        self._unmatched = 0
+
+    def add_result(self, result: EmotionArray) -> None:
+        """Take a result; its image may have come or be on its way."""
+        if not self.wanted():   # so that no image comes
+            return
+        stamp = messages.nanoseconds(result.header.stamp)
+        self._unmatched += 1
+        if (image := self._pairs.add_result(stamp, result)) is not None:
+            self._match(image, result)
+        elif self._unmatched > UNMATCHED:
+            self._node.get_logger().warning(
+                f'Camera {self._camera}: {UNMATCHED} results came without their images. Expected '
+                f'those images on {self._topic}', throttle_duration_sec=10.0)
+
+    def _on_image(self, image):
+        stamp = messages.nanoseconds(image.header.stamp)
+        if (result := self._pairs.add_image(stamp, image)) is not None:
+            self._match(image, result)
+
+    def _match(self, image, result):
+        self._unmatched = 0
+        try:
+            pixels = self._to_bgr(image).copy()
+        except ValueError as error:     # of a second publisher with the same stamps
+            self._node.get_logger().warning(f'Camera {self._camera}: unusable image: {error}',
+                                            throttle_duration_sec=1.0)
+            return
+        self._on_match(pixels, result)

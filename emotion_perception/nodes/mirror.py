@@ -1,0 +1,138 @@
+"""What the nodes that show the results in another form have in common.
+
+A mirror reads the topic emotion_node/emotions, and works only while somebody looks at it.
+"""
+from collections.abc import Iterable
+from contextlib import contextmanager
+import importlib
+import os
+from types import ModuleType
+
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.task import Future
+
+from emotion_perception.msg import EmotionArray
+from emotion_perception.nodes import parameters
+
+#: Where mirrors read; remap it where the emotion node has another name.
+EMOTIONS_TOPIC = 'emotion_node/emotions'
+
+#: Where messages that are no part of ROS 2's core come from.
+SOURCES = {
+    'foxglove_msgs': 'https://github.com/foxglove/foxglove-sdk',
+    'hri_msgs': 'https://github.com/ros4hri/hri_msgs',
+    'vision_msgs': 'https://github.com/ros-perception/vision_msgs',
+}
+
+
+class Input:
+    """A subscription that exists only while one of its outputs has a subscriber."""
+
+    def __init__(self, node: Node, *arguments):
+        """Prepare it.
+
+        :param arguments: what ``Node.create_subscription`` takes.
+        """
+        self._node = node
+        self._arguments = arguments
+        self._subscription = None
+        self.outputs: set[Publisher] = set()
+
+    def wanted(self) -> bool:
+        """Tell whether somebody looks at one of the outputs."""
+        return any(output.get_subscription_count() for output in self.outputs)
+
+    def adapt(self) -> None:
+        """Subscribe or unsubscribe, as the outputs have it now."""
+        wanted = self.wanted()
+        if wanted and self._subscription is None:
+            self._subscription = self._node.create_subscription(*self._arguments)
+        elif not wanted and self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+
+class Mirror(Node):
+    """Hands the results of the cameras it knows to on_emotions, while somebody looks.
+
+    It takes the emotion node's own parameters image_topics, camera_names and image_transport, so
+    that both can be started with one parameter file.
+
+    :raises ValueError: when camera names and image topics do not match.
+    :raises InvalidTopicNameException: when an image topic can be none.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        values = parameters.declare(self, parameters.CAMERA_OPTIONS)
+        #: Image topic of each camera, with the suffix of its transport.
+        self.image_topics = parameters.image_topics(self, values)
+        self.image_transport = values['image_transport']
+        #: What stands for each camera in topics.
+        self.tokens = {camera: topic_token(camera) for camera in self.image_topics}
+        if len(set(self.tokens.values())) < len(self.tokens):
+            raise ValueError(f'camera_names {list(self.tokens)} make topics '
+                             f'{list(self.tokens.values())}, expected all different')
+        #: Never done: a mirror has no end of its own.
+        self.finished = Future()
+        self.emotions = Input(self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+        self._strangers: set[str] = set()
+
+    @contextmanager
+    def running(self):
+        """Do all work in callbacks."""
+        yield
+
+    def create_output(self, message_type: type, topic: str, inputs: Iterable[Input]) -> Publisher:
+        """Make a publisher whose subscribers turn these inputs on.
+
+        Reliable, so that RViz and other tools receive it as they come; of depth 1, since only the
+        newest is of interest.
+        """
+        inputs = tuple(inputs)
+
+        def adapt(_):
+            for feed in inputs:
+                feed.adapt()
+        publisher = self.create_publisher(
+            message_type, topic, 1, event_callbacks=PublisherEventCallbacks(matched=adapt))
+        for feed in inputs:
+            feed.outputs.add(publisher)
+        return publisher
+
+    def on_emotions(self, message: EmotionArray) -> None:
+        """Take one result of a camera in image_topics."""
+        raise NotImplementedError
+
+    def _on_emotions(self, message):
+        if message.camera in self.image_topics:
+            self.on_emotions(message)
+        elif message.camera not in self._strangers:
+            self._strangers.add(message.camera)
+            self.get_logger().warning(
+                f"Results of camera '{message.camera}' are left out, expected one of camera_names: "
+                + ', '.join(self.image_topics))
+
+
+def topic_token(name: str) -> str:
+    """Make a camera's name a part of a topic: what a topic cannot hold becomes its hex code."""
+    token = ''.join(c if c.isascii() and (c.isalnum() or c == '_') else f'{ord(c):x}'
+                    for c in name)
+    return token if token[:1].isalpha() else f'camera_{token}'
+
+
+def optional_messages(package: str) -> ModuleType:
+    """Import the messages of a package that this one does not depend on.
+
+    :param package: one of SOURCES.
+    :raises ModuleNotFoundError: says how to get them.
+    """
+    try:
+        return importlib.import_module(f'{package}.msg')
+    except ModuleNotFoundError as error:
+        debian = f"ros-{os.environ.get('ROS_DISTRO', '$ROS_DISTRO')}-{package.replace('_', '-')}"
+        raise ModuleNotFoundError(
+            f'{package} is not installed: apt install {debian}, or build {SOURCES[package]} '
+            'in your workspace and source it') from error
