@@ -24,6 +24,7 @@ CASCADE = 'haarcascade_frontalface_default.xml'
 WINDOW = 24             # [pixels] the cascade's window
 FACE = 32               # [pixels] size that a face is scaled to for a close search
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
+LARGEST = 1e5           # [pixels] no face is wider, whatever a box says
 LEAST = 0.8             # of the smallest size asked for: sizes are only found to about so much
 RAW = 0                 # neighbours: every window that the cascade accepts
 
@@ -73,7 +74,8 @@ def shrink(image, scale):
     """
     whole = max(int(1 / scale), 1)
     if whole > 1:
-        height, width = image.shape[0] // whole, image.shape[1] // whole
+        # A strip may be narrower than the pixels that are to become one.
+        height, width = (max(length // whole, 1) for length in image.shape)
         image = cv2.resize(image[:height * whole, :width * whole], (width, height),
                            interpolation=cv2.INTER_AREA)
     size = [max(round(length * scale * whole), 1) for length in image.shape[::-1]]
@@ -84,6 +86,9 @@ class _View:
     """The surroundings of a box, scaled so that the box is FACE pixels wide; may be empty."""
 
     def __init__(self, gray, box, reach):
+        if not 1 <= box.width <= LARGEST:
+            self.pixels = gray[:0]
+            return
         scale = FACE / box.width
         x, y = box.center
         half = box.width * (0.5 + reach)
@@ -151,8 +156,10 @@ class FaceDetector:
             fx, fy = gray.shape[1] / level.shape[1], gray.shape[0] / level.shape[0]
             # A face costs the cascade more than a wall: hide what is known.
             for x, y, width, height in known:
-                level[max(round((y + 0.2 * height) / fy), 0):round((y + 0.8 * height) / fy),
-                      max(round((x + 0.2 * width) / fx), 0):round((x + 0.8 * width) / fx)] = 128
+                top, bottom, left, right = (max(round(edge), 0) for edge in (
+                    (y + 0.2 * height) / fy, (y + 0.8 * height) / fy,
+                    (x + 0.2 * width) / fx, (x + 0.8 * width) / fx))
+                level[top:bottom, left:right] = 128
             rows = level.shape[0] - WINDOW
             # Another band in each level: faces stand side by side, and cost more than walls.
             band = (share + number) % shares

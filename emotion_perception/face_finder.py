@@ -25,37 +25,51 @@ class FaceFinder:
     turns. Deterministic: the same frames and stamps give the same tracks. Several cameras may
     share one detector in one thread.
 
-    max_coast_frames: frames after which a face that is not seen is given up. max_faces: tracks
+    max_coast_seconds: time after which a face that is not seen is given up. max_faces: tracks
     at a time. track_mode: 'all', or 'nearest' for the largest face alone.
     """
 
-    def __init__(self, detector, *, max_coast_frames=DEFAULTS['max_coast_frames'],
+    def __init__(self, detector, *, max_coast_seconds=DEFAULTS['max_coast_seconds'],
                  max_faces=DEFAULTS['max_faces'], track_mode=DEFAULTS['track_mode']):
         self._detector = detector
-        self._tracker = Tracker(max_coast_frames, max_faces)
+        self._tracker = Tracker(max_coast_seconds, max_faces)
         self._max_faces = max_faces
-        self.configure(max_coast_frames=max_coast_frames, track_mode=track_mode)
+        #: Times that all faces were forgotten because the images came in another size.
+        self.resizes = 0
+        self._shape = None
+        self.configure(max_coast_seconds=max_coast_seconds, track_mode=track_mode)
         self.restart()
 
     def restart(self):
         """Begin a new stream: all faces are forgotten, their ids are not given out again."""
         self._tracker.restart()
+        self._begin()
+
+    def _begin(self):
+        """Know nobody: the next image is searched as a whole."""
+        self._tracker.forget({track.track_id for track in self._tracker.tracks})
         self._nearest_id = None
         self._frame = 0
         self._searched = {}     # track_id -> frame in which the cascade last looked for it
 
-    def configure(self, *, max_coast_frames, track_mode):
+    def configure(self, *, max_coast_seconds, track_mode):
         """Change what may be changed while the tracks go on."""
         if track_mode not in ('all', 'nearest'):
             raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
         self._track_mode = track_mode
-        self._tracker.max_coast_frames = max_coast_frames
+        self._tracker.max_coast_seconds = max_coast_seconds
 
     def update(self, gray, stamp_ns):
         """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].
 
-        ValueError: a stamp earlier than the last one.
+        An image of another size than the last one, and one after a gap in time, begin with
+        nobody known. ValueError: a stamp earlier than the last one.
         """
+        resized = self._shape not in (None, gray.shape)
+        self._shape = gray.shape
+        self.resizes += resized
+        if resized or self._tracker.gap(stamp_ns):
+            self._begin()
         expected = self._tracker.predict(stamp_ns)
         detections, followed, waiting = self._known(gray, expected)
         known = [d.box for d in detections] + list(followed.values())
@@ -88,15 +102,18 @@ class FaceFinder:
             # its results should not depend on that.)
             if (self._frame + position[track.track_id]) % 2 and _certain(track):
                 there, likeness = self._detector.follow(gray, place, track.patch, 0.2)
-                if likeness >= SAME:
+                if likeness >= SAME and all(overlap(there, d.box) < 0.6 for d in detections):
                     detections.append(Detection(there, track.patch, track.sure))
                     continue
             self._searched[track.track_id] = self._frame
             new, seen = track.state is TrackState.NEW, track.misses == 0
             reach = 0.2 if seen else 0.45
-            detection = self._detector.search(
-                gray, place, self._detector.min_neighbors if new else 2,
-                growth=1.12 if seen and not new else 1.3, reach=reach)
+            looks = {'min_neighbors': self._detector.min_neighbors if new else 2,
+                     'growth': 1.12 if seen and not new else 1.3, 'reach': reach}
+            detection = self._detector.search(gray, place, **looks)
+            if not detection and overlap(place, track.box) < 0.8:
+                # What was expected to move far, as after a late image, may have stopped.
+                detection = self._detector.search(gray, track.box, **looks)
             if detection:
                 if all(overlap(detection.box, d.box) < 0.6 for d in detections):
                     detections.append(detection)

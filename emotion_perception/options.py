@@ -1,5 +1,6 @@
 """The table of options: validation here, ROS parameters in the node and the docs follow it."""
 from dataclasses import dataclass
+import warnings
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ OPTIONS = (
     Option('track_mode', 'all', 'Follow all faces, or only the nearest (largest) one',
            choices=('all', 'nearest'), live=True),
     Option('max_faces', 16, 'Faces that are followed at most, for each camera', 1, 64),
-    Option('max_coast_frames', 24,
-           'Frames that a track lives on without its face being found', 1, 300, unit='frames',
-           live=True),
+    Option('max_coast_seconds', 0.8,
+           'Time that a track lives on without its face being found, by the stamps of the images; '
+           'after a longer gap in them all faces are new', 0.03, 60.0, unit='s', live=True),
     Option('publish_new_tracks', False,
            'Also report faces that have not been seen often enough to be confirmed', live=True),
     Option('sequence_limit', 100, 'Frames of a face that the network looks back on',
@@ -62,13 +63,37 @@ OPTIONS = (
 )
 
 
+#: An option of before -> the name that took its place, and how its value becomes the new one's.
+RENAMED = (
+    (Option('max_coast_frames', 24, 'Old name of max_coast_seconds, in frames at 30 Hz', 1, 300,
+            unit='frames', live=True), 'max_coast_seconds', lambda frames: frames / 30),
+)
+
+
+def renamed(given):
+    """Replace old names in a dict of options, with a FutureWarning for each.
+
+    :raises ValueError: when an old value is wrong, or the new name is given beside the old.
+    """
+    given = dict(given)
+    for old, name, convert in RENAMED:
+        if old.name in given:
+            if name in given:
+                raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
+            given[name] = convert(old.check(given.pop(old.name)))
+            warnings.warn(f'{old.name} is now {name}, and will be removed: '
+                          f'give {name}={given[name]:.3g}', FutureWarning, stacklevel=2)
+    return given
+
+
 def checked(given, table=OPTIONS):
-    """Complete and check a dict of options.
+    """Complete and check a dict of options; of old names too, see :func:`renamed`.
 
     :param table: the options that there are.
     :return: dict with every option's name.
     :raises ValueError: for an unknown name or a wrong value.
     """
+    given = renamed(given)
     known = {option.name: option for option in table}
     for name in given:
         if name not in known:

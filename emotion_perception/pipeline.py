@@ -18,20 +18,42 @@ from emotion_perception.face_finder import FaceFinder
 from emotion_perception.recognition import load_model
 from emotion_perception.sequence import FaceSequence
 
+#: [ns] An image whose stamp lies less than this before the last one's is late, and left out ...
+LATE_NS = 500_000_000
+
+#: ... until so many in a row were: then the stream has begun anew.
+LATE_IN_A_ROW = 5
+
 
 @dataclass
 class _Camera:
     """What is remembered of one camera."""
 
     finder: FaceFinder
-    last_stamp: int = 0
+    last_stamp: int | None = None
     sequences: dict = field(default_factory=dict)  # track id -> FaceSequence
-    restarts: int = 0       # for a stamp that went back
+    restarts: int = 0       # for a stamp that jumped back
+    late: int = 0           # images left out, for a stamp a little before the last one
+    late_in_a_row: int = 0
 
     def restart(self):
         self.finder.restart()
         self.sequences = {}
-        self.last_stamp = 0
+        self.last_stamp = None
+        self.late_in_a_row = 0
+
+    def takes(self, stamp_ns):
+        """Take the next image's stamp; return False where the image is to be left out."""
+        if self.last_stamp is not None and stamp_ns < self.last_stamp:
+            if (self.last_stamp - stamp_ns < LATE_NS and self.late_in_a_row < LATE_IN_A_ROW):
+                self.late += 1
+                self.late_in_a_row += 1
+                return False
+            self.restart()
+            self.restarts += 1
+        self.late_in_a_row = 0
+        self.last_stamp = stamp_ns
+        return True
 
 
 class EmotionPipeline:
@@ -68,19 +90,23 @@ class EmotionPipeline:
         """Process the next image of one camera.
 
         :param image: uint8 [H,W,3], BGR.
-        :param stamp_ns: when the image was taken, integer nanoseconds. A stamp before the
-            camera's last one (a recording that begins again) forgets the camera's faces.
+        :param stamp_ns: when the image was taken, integer nanoseconds. An image less than half a
+            second older than the camera's last one is late: it is counted and left out. An
+            earlier stamp, or a sixth late image in a row (a recording that begins again),
+            forgets the camera's faces. So do a gap of more than max_coast_seconds and an image
+            of another size.
         :param camera: any name; each camera has its own tracks and ids.
-        :return: list of :class:`~emotion_perception.emotions.FaceEmotion`, in order of id.
+        :return: list of :class:`~emotion_perception.emotions.FaceEmotion`, in order of id; empty
+            for a late image.
         :raises ValueError: when the image is not uint8 [H,W,3] with at least one pixel.
         """
-        return self.process_batch([(camera, image, stamp_ns)])[0]
+        return self.process_batch([(camera, image, stamp_ns)])[0] or []
 
     def process_batch(self, batch):
         """Process one image of each of several cameras; all faces are encoded together.
 
         :param batch: list of ``(camera, image, stamp_ns)``, each camera at most once.
-        :return: for each item in order, what :meth:`process` returns.
+        :return: for each item in order, what :meth:`process` returns; None for a late image.
         :raises ValueError: before anything is processed, if any item is wrong.
         """
         if len({camera for camera, _, _ in batch}) != len(batch):
@@ -90,9 +116,12 @@ class EmotionPipeline:
         self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
 
         start = perf_counter()
-        for camera, _, _ in batch:
+        items, batch = batch, []
+        for camera, image, stamp_ns in items:
             if camera not in self._cameras:
                 self._cameras[camera] = _Camera(self._new_finder())
+            if self._cameras[camera].takes(stamp_ns):
+                batch.append((camera, image, stamp_ns))
         # One camera is not worth the way to another thread and back.
         tracks = list((self._pool.map if len(batch) > 1 else map)(self._follow, batch))
         start = self._clock('detection', start)
@@ -110,11 +139,11 @@ class EmotionPipeline:
             results = self._model.advance([sequence.windows for sequence, *_ in seen], kept)
             for (sequence, _, _, stamp_ns), scores, intensities in zip(seen, *results):
                 sequence.append(stamp_ns, scores, intensities)
-        faces = [[self._face(track, image.shape, state.sequences[track.track_id])
-                  for track in found if self._shows(track, state)]
-                 for (_, image, _), (state, found) in zip(batch, tracks)]
+        faces = {camera: [self._face(track, image.shape, state.sequences[track.track_id])
+                          for track in found if self._shows(track, state)]
+                 for (camera, image, _), (state, found) in zip(batch, tracks)}
         self._clock('head', start)
-        return faces
+        return [faces.get(camera) for camera, _, _ in items]
 
     def reset(self, camera=None):
         """Forget the faces of one camera, or of all of them; their ids are not given again."""
@@ -123,8 +152,16 @@ class EmotionPipeline:
                 state.restart()
 
     def restarts(self, camera):
-        """Return how often a camera's faces were forgotten because a stamp went back."""
+        """Return how often a camera's faces were forgotten because a stamp jumped back."""
         return self._cameras[camera].restarts
+
+    def late(self, camera):
+        """Return how many images of a camera were left out for a stamp a little too old."""
+        return self._cameras[camera].late
+
+    def resizes(self, camera):
+        """Return how often a camera's faces were forgotten because its images changed size."""
+        return self._cameras[camera].finder.resizes
 
     def set_options(self, **options):
         """Change options that may be changed while running.
@@ -132,6 +169,7 @@ class EmotionPipeline:
         :raises ValueError: for an unknown or wrong option, or one that is fixed at start; then
             nothing is changed.
         """
+        options = option_table.renamed(options)
         merged = option_table.checked({**self._options, **options})
         fixed = [option.name for option in option_table.OPTIONS
                  if option.name in options and not option.live]
@@ -139,16 +177,12 @@ class EmotionPipeline:
             raise ValueError(f'{", ".join(fixed)} can only be set at start')
         self._options = merged
         for camera in self._cameras.values():
-            camera.finder.configure(**self._chosen('max_coast_frames', 'track_mode'))
+            camera.finder.configure(**self._chosen('max_coast_seconds', 'track_mode'))
 
     def _follow(self, item):
         """Return what is known of the camera, and its tracks after this image."""
         camera, image, stamp_ns = item
         state = self._cameras[camera]
-        if stamp_ns < state.last_stamp:
-            state.restart()
-            state.restarts += 1
-        state.last_stamp = stamp_ns
         tracks = state.finder.update(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp_ns)
         limit = self._options['sequence_limit']
         state.sequences = {
@@ -160,7 +194,7 @@ class EmotionPipeline:
         # A detector of its own: OpenCV's cascades cannot be shared by threads.
         detector = FaceDetector(**self._chosen(
             'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
-        return FaceFinder(detector, **self._chosen('max_coast_frames', 'max_faces', 'track_mode'))
+        return FaceFinder(detector, **self._chosen('max_coast_seconds', 'max_faces', 'track_mode'))
 
     def _shows(self, track, state):
         # A face that became the nearest one while out of sight has no sequence yet.

@@ -18,9 +18,16 @@ SIZE_GAIN = 0.4         # sizes jitter more than they change
 JITTER = 0.05           # [face sizes] the cascade's boxes of a still face lie so far apart
 VELOCITY_DECAY = 1.0    # [s] an unseen face is expected to come to rest in about this time
 FOLLOW = 3              # coasting may last so many times longer while its picture is seen
+USUAL = 1 / 30          # [s] by which a frame ages a face where the stamps stand still
+PERIODS = 1.5           # a stream of few images has no gap before so many times its last period
+SLOWEST = 3.0           # [s] ... and so much at most: beyond it, images have to do with each other
+#                         only where max_coast_seconds says so
+ROUNDING = 1e-6         # [s] sums of periods are not exact
+SHARED = 0.5            # overlap at which two tracks are of one face
+SHARED_SECONDS = 0.4    # [s] ... after so long; people who pass each other take less
 DOUBT = 3               # a track coasts at most so many times the frames that it was detected
 GATE = 0.6              # [face sizes] how far a detection may be from where it is expected
-GATE_GROWTH = 0.1       # [face sizes] by which each miss widens the gate
+GATE_GROWTH = 3.0       # [face sizes/s] by which the gate widens while a face is unseen
 GATE_LIMIT = 1.5        # [face sizes]
 FORGET_SURE = 0.05      # weight of the newest detection in the share of sure ones
 LEAST_SURE = 0.2        # share of sure detections below which a track is no face
@@ -38,6 +45,9 @@ class Track:
     hits: int = 1            #: frames with a detection
     misses: int = 0          #: frames since it was last seen, detected or followed
     undetected: int = 0      #: frames since the last detection
+    unseen_seconds: float = 0.0      #: of these misses
+    undetected_seconds: float = 0.0  #: of these frames
+    shared_seconds: float = 0.0      #: for which another track has had the same place
     sure: float = 1.0        #: share of the late detections that were sure, 0 .. 1
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
     patch: np.ndarray | None = None             #: picture at the last detection
@@ -56,18 +66,25 @@ class Tracker:
     An id is given out once, counted up from 1.
     """
 
-    def __init__(self, max_coast_frames=DEFAULTS['max_coast_frames'],
+    def __init__(self, max_coast_seconds=DEFAULTS['max_coast_seconds'],
                  max_faces=DEFAULTS['max_faces']):
         self.tracks = []
-        self.max_coast_frames = max_coast_frames
+        self.max_coast_seconds = max_coast_seconds
         self._max_faces = max_faces
         self._next_id = 1
         self._stamp_ns = None
+        self._period = 0.0      # [s] between the last two frames
 
     def restart(self):
         """Forget all tracks and the time, for a stream that begins anew; ids count on."""
         self.tracks = []
         self._stamp_ns = None
+        self._period = 0.0
+
+    def gap(self, stamp_ns):
+        """Say whether so much time lies before this frame that no face in it is a known one."""
+        usual = min(PERIODS * self._period, SLOWEST)
+        return self._seconds_until(stamp_ns) > max(self.max_coast_seconds, usual)
 
     def predict(self, stamp_ns):
         """Return {track_id: Box}, where each face is expected at that time."""
@@ -76,6 +93,8 @@ class Tracker:
 
     def update(self, detections, stamp_ns, followed=None, waiting=()):
         """Advance by one frame and return the living tracks, oldest first.
+
+        After a gap they are all new.
 
         detections: of Detection, one a face. stamp_ns: time of the frame [ns], never
         decreasing. followed: {track_id: Box} for faces that were not detected but seen to
@@ -87,9 +106,11 @@ class Tracker:
             if not all(map(isfinite, detection.box)) or min(detection.box[2:]) <= 0:
                 raise ValueError(f'a detection must be a finite box with a positive width and '
                                  f'height, got {detection.box}')
+        if self.gap(stamp_ns):
+            self.tracks = []
         seconds = self._seconds_until(stamp_ns)
         expected = self.predict(stamp_ns)
-        self._stamp_ns = stamp_ns
+        self._stamp_ns, self._period = stamp_ns, seconds
         crowded = {i for i, box in expected.items()
                    if any(overlap(box, other) > 0.1 for j, other in expected.items() if j != i)}
 
@@ -106,6 +127,7 @@ class Tracker:
                 # Half hidden, its picture would stick to the face in front.
                 seen_at = (followed or {}).get(track.track_id) if alone else None
                 self._miss(track, place, seen_at, seconds)
+        self._end_doubles(seconds or USUAL)
         self.tracks = [track for track in self.tracks if self._lives(track)]
 
         taken = set(matches.values())
@@ -134,10 +156,12 @@ class Tracker:
         pairs = []
         for track in self.tracks:
             box = expected[track.track_id]
-            gate = min(GATE + GATE_GROWTH * track.misses, GATE_LIMIT)
+            gate = min(GATE + GATE_GROWTH * track.unseen_seconds, GATE_LIMIT)
             for index, detection in enumerate(detections):
-                (x, y), (u, v) = box.center, Box(*detection.box).center
-                distance = hypot(x - u, y - v) / box.width
+                u, v = Box(*detection.box).center
+                # It may have moved on, or come to rest where it was.
+                distance = min(hypot(x - u, y - v) / box.width
+                               for x, y in (box.center, track.box.center))
                 growth = abs(log(detection.box[2] / box.width))
                 if distance > gate or growth > 0.5:
                     continue
@@ -166,12 +190,16 @@ class Tracker:
         track.sure += FORGET_SURE * (detection.sure - track.sure)
         track.hits += 1
         track.misses = track.undetected = 0
+        track.unseen_seconds = track.undetected_seconds = 0.0
         if track.hits >= CONFIRM_HITS:
             track.state = TrackState.CONFIRMED
 
     def _miss(self, track, expected, followed, seconds):
+        step = seconds or USUAL
         track.undetected += 1
+        track.undetected_seconds += step
         track.misses = track.misses + 1 if followed is None else 0
+        track.unseen_seconds = track.unseen_seconds + step if followed is None else 0.0
         if followed is None:
             decay = exp(-seconds / VELOCITY_DECAY)
             track.velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
@@ -191,13 +219,27 @@ class Tracker:
         (x, y), (u, v) = expected.center, seen.center
         track.velocity = (track.velocity[0] + gain * (u - x), track.velocity[1] + gain * (v - y))
 
+    def _end_doubles(self, seconds):
+        """End one of two tracks that stay in one place: the one not detected, or the newer."""
+        shared = set()
+        for i, a in enumerate(self.tracks):
+            for b in self.tracks[i + 1:]:
+                if overlap(a.box, b.box) > SHARED:
+                    shared.add(max(a, b, key=lambda t: (t.undetected, -t.hits)).track_id)
+        for track in self.tracks:
+            track.shared_seconds = (
+                track.shared_seconds + seconds if track.track_id in shared else 0.0)
+
     def _lives(self, track):
+        if track.shared_seconds > SHARED_SECONDS:
+            return False
         if track.state is TrackState.NEW:
             return track.undetected <= 1
         # What only just looks like a face, a pattern say, does so again and again.
         return (track.sure >= LEAST_SURE
-                and track.misses <= min(self.max_coast_frames, DOUBT * track.hits)
-                and track.undetected <= min(FOLLOW * self.max_coast_frames, DOUBT * track.hits))
+                and max(track.misses, track.undetected) <= DOUBT * track.hits
+                and track.unseen_seconds <= self.max_coast_seconds + ROUNDING
+                and track.undetected_seconds <= FOLLOW * self.max_coast_seconds + ROUNDING)
 
 
 def _beyond_jitter(off):
