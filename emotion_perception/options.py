@@ -65,7 +65,8 @@ OPTIONS = (
 
 #: An option of before -> the name that took its place, and how its value becomes the new one's.
 RENAMED = (
-    (Option('max_coast_frames', 24, 'Old name of max_coast_seconds, in frames at 30 Hz', 1, 300,
+    (Option('max_coast_frames', 0,
+            'Old name of max_coast_seconds, in frames at 30 Hz; 0: not given', 0, 300,
             unit='frames', live=True), 'max_coast_seconds', lambda frames: frames / 30),
 )
 
@@ -77,10 +78,11 @@ def renamed(given):
     """
     given = dict(given)
     for old, name, convert in RENAMED:
-        if old.name in given:
+        value = old.check(given.pop(old.name, old.default))
+        if value != old.default:
             if name in given:
                 raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
-            given[name] = convert(old.check(given.pop(old.name)))
+            given[name] = convert(value)
             warnings.warn(f'{old.name} is now {name}, and will be removed: '
                           f'give {name}={given[name]:.3g}', FutureWarning, stacklevel=2)
     return given

@@ -231,15 +231,15 @@ class Tracker:
                 track.shared_seconds + seconds if track.track_id in shared else 0.0)
 
     def _lives(self, track):
-        if track.shared_seconds > SHARED_SECONDS:
+        if (track.shared_seconds > SHARED_SECONDS
+                or track.unseen_seconds > self.max_coast_seconds + ROUNDING
+                or track.undetected_seconds > FOLLOW * self.max_coast_seconds + ROUNDING):
             return False
         if track.state is TrackState.NEW:
             return track.undetected <= 1
         # What only just looks like a face, a pattern say, does so again and again.
         return (track.sure >= LEAST_SURE
-                and max(track.misses, track.undetected) <= DOUBT * track.hits
-                and track.unseen_seconds <= self.max_coast_seconds + ROUNDING
-                and track.undetected_seconds <= FOLLOW * self.max_coast_seconds + ROUNDING)
+                and max(track.misses, track.undetected) <= DOUBT * track.hits)
 
 
 def _beyond_jitter(off):

@@ -1,9 +1,10 @@
 """Detection, and detection with tracking, on real pictures."""
 import cv2
 from emotion_perception.boxes import Box, overlap
-from emotion_perception.detection import FaceDetector, find_cascade
+from emotion_perception.detection import FaceDetector, find_cascade, shrink
 from emotion_perception.emotions import TrackState
 from emotion_perception.face_finder import FaceFinder
+from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
 
@@ -130,6 +131,37 @@ def test_small_and_narrow_images_work(shape):
     finder = FaceFinder(FaceDetector(min_face_size=24))
     for index in range(6):
         finder.update(image, index * FRAME_NS)
+
+
+NUMBERS = strategies.floats(-3000, 3000)
+
+
+@given(strategies.integers(1, 700), strategies.integers(1, 700), NUMBERS, NUMBERS,
+       strategies.one_of(strategies.floats(1e-9, 3000), strategies.just(1e300)))
+@settings(deadline=None, max_examples=300)
+def test_any_box_in_any_image_may_be_looked_at(detector, photograph, width, height, x, y, size):
+    image = cv2.resize(photograph, (width, height))
+    box = Box(x, y, size, size)
+    found = detector.search(image, box, 2, growth=1.3, reach=0.45)
+    assert found is None or min(found.box[2:]) > 0
+    patch = np.tile(np.arange(24, dtype=np.uint8), (24, 1))
+    place, likeness = detector.follow(image, box, patch, 0.45)
+    assert place is None or -1.01 <= likeness <= 1.01
+    detector.verify(image, [box])
+    assert all(isinstance(hit, Box) for hit in detector.propose(image, 1, 4, known=[box]))
+
+
+def test_a_known_face_above_the_image_hides_nothing(detector, head):
+    image = picture(head, [(300, 200, 80)])
+    above = Box(300.0, -200.0, 80.0, 80.0)
+    assert detector.propose(image, known=[above]) == detector.propose(image)
+
+
+@pytest.mark.parametrize('shape, scale', [((1, 500), 0.01), ((6, 300), 0.1), ((480, 3), 0.2)])
+def test_strips_shrink_to_a_pixel_at_least(shape, scale):
+    small = shrink(np.full(shape, 7, np.uint8), scale)
+    assert (small == 7).all()
+    assert small.shape == tuple(max(round(length * scale), 1) for length in shape)
 
 
 def test_the_shares_together_see_what_one_search_sees(detector, head):

@@ -243,7 +243,7 @@ def test_reports(robot):
     camera = last['camera camera']
     assert values(camera)['topic'] == '/image'
     assert count(camera, 'images received') == sum(count(camera, f'images {what}') for what in (
-        'processed', 'dropped (overload)', 'unusable'))
+        'processed', 'dropped (overload)', 'unusable', 'late (left out)'))
     assert last['processing'].level == DiagnosticStatus.OK
     assert len(values(last['processing'])['model SHA-256']) == 64
     stages = {key.removesuffix(' [ms/image]') for key in values(last['processing'])}
@@ -259,6 +259,32 @@ def test_a_stamp_that_goes_back_is_reported(robot):
         lambda all: count(all['camera camera'], 'stamps that went back') > before)
     assert status['camera camera'].level == DiagnosticStatus.WARN
     assert '1 stamps went back' in status['camera camera'].message
+
+
+def test_a_late_image_is_reported_and_has_no_result(robot):
+    robot.process_image(EMPTY)
+    before = count(robot.next_report()['camera camera'], 'images late (left out)')
+    robot.results.clear()
+    newest, robot._stamp = robot._stamp, robot._stamp - 10**8
+    robot.send(EMPTY)
+    status = robot.next_report(
+        lambda all: count(all['camera camera'], 'images late (left out)') > before)
+    robot._stamp = newest
+    assert status['camera camera'].level == DiagnosticStatus.WARN
+    assert '1 images left out' in status['camera camera'].message
+    assert robot.results == []
+    robot.process_image(EMPTY)
+
+
+def test_a_change_of_image_size_is_reported(robot):
+    robot.process_image(EMPTY)
+    before = count(robot.next_report()['camera camera'], 'changes of image size')
+    robot.process_image(np.ascontiguousarray(EMPTY[:-8]))
+    status = robot.next_report(
+        lambda all: count(all['camera camera'], 'changes of image size') > before)
+    robot.process_image(EMPTY)
+    assert status['camera camera'].level == DiagnosticStatus.WARN
+    assert 'the size of the images changed' in status['camera camera'].message
 
 
 def test_parameter_file_has_every_parameter_with_its_default(root):
@@ -284,7 +310,7 @@ def test_parameters_are_described(robot):
     ('neutral_threshold', float('nan'), 'neutral_threshold'),
     ('neutral_threshold', 'high', 'Wrong parameter type'),
     ('track_mode', 'farthest', 'all, nearest'),
-    ('max_coast_frames', 0, 'out of range'),
+    ('max_coast_seconds', 0.0, 'out of range'),
     ('threads', 2, 'read-only')])
 def test_bad_value_is_refused_live_with_a_reason(robot, name, value, reason):
     result, = robot.wait_done(

@@ -71,3 +71,13 @@ def test_choices_include_the_default():
         assert not option.choices or option.default in option.choices
     with pytest.raises(ValueError, match='one of a, b'):
         Option('x', 'a', 'letter', choices=('a', 'b')).check('c')
+
+
+def test_an_old_name_lives_on_with_a_warning():
+    with pytest.warns(FutureWarning, match='max_coast_frames is now max_coast_seconds.*=0.5'):
+        options = checked({'max_coast_frames': 15})
+    assert options == checked({'max_coast_seconds': 0.5})
+    with pytest.raises(ValueError, match='old name of max_coast_seconds: give max_coast_seconds'):
+        checked({'max_coast_frames': 15, 'max_coast_seconds': 0.5})
+    with pytest.raises(ValueError, match='max_coast_frames takes 0 to 300 frames'):
+        checked({'max_coast_frames': -1})

@@ -1,5 +1,6 @@
 """The whole walk, with real images of a face."""
 import cv2
+from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
 
@@ -144,12 +145,81 @@ def test_neutral_threshold(video):
     assert always.scores == never.scores and always.intensity == never.intensity
 
 
-def test_a_stamp_that_goes_back_begins_anew(video):
+def test_a_stamp_that_jumps_back_begins_anew(video):
     frames = video(6)
     pipeline = EmotionPipeline(publish_new_tracks=True)
     assert run(pipeline, frames)[-1][0].sequence_length == 6
-    [face] = pipeline.process(frames[0], START)
+    [face] = pipeline.process(frames[0], START - 10**9)
     assert (face.state, face.sequence_length) == (TrackState.NEW, 1)
+    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (1, 0)
+
+
+def test_a_late_image_is_left_out(video):
+    frames = video(6)
+    pipeline = EmotionPipeline()
+    run(pipeline, frames)
+    late = START + 5 * PERIOD - 1_000_000
+    assert pipeline.process(frames[-1], late) == []
+    both = pipeline.process_batch([('camera', frames[-1], late), ('other', frames[0], START)])
+    assert both == [None, []]
+    [face] = pipeline.process(frames[-1], START + 6 * PERIOD)
+    assert (face.track_id, face.sequence_length) == (1, 7)
+    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (0, 2)
+    assert pipeline.late('other') == 0
+
+
+def test_a_short_recording_may_begin_again(video):
+    """Its images all look late, but so many in a row do not come late."""
+    frames = video(9)
+    pipeline = EmotionPipeline()
+    shown = [bool(faces) for _ in range(4) for faces in run(pipeline, frames)]
+    assert sum(shown) >= 12
+    assert pipeline.late('camera') == 3 * 5 and pipeline.restarts('camera') == 3
+
+
+@pytest.mark.parametrize('gap', [1.0, 3600.0])
+def test_after_a_gap_a_face_and_its_sequence_are_new(video, gap):
+    frames = video(12)
+    pipeline = EmotionPipeline()
+    [before] = run(pipeline, frames[:8])[-1]
+    [after] = run(pipeline, frames[8:], start=START + 8 * PERIOD + int(gap * 1e9))[-1]
+    assert after.track_id > before.track_id
+    assert after.sequence_length == 4 and after.sequence_duration < 0.2
+
+
+def test_images_of_another_size_begin_anew(video):
+    frames = video(20)
+    pipeline = EmotionPipeline()
+    run(pipeline, frames[:8])
+    larger = [cv2.resize(frame, None, fx=2, fy=2) for frame in frames[8:]]
+    results = run(pipeline, larger, start=START + 8 * PERIOD)
+    assert [len(faces) for faces in results] == [0] + [1] * 11
+    assert {face.track_id for [face] in results[1:]} == {2}
+    assert pipeline.resizes('camera') == 1 and pipeline.restarts('camera') == 0
+
+
+@given(strategies.lists(strategies.tuples(
+    strategies.sampled_from([0, PERIOD, PERIOD, -1_000_000, 700_000_000, 10**9, -10**12, 10**14]),
+    strategies.integers(1, 400), strategies.integers(1, 400),
+    strategies.integers(-300, 300), strategies.floats(0.2, 3)), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_no_image_and_no_stamp_is_too_much(shared_pipeline, portrait, images):
+    """Any sizes, any steps of time, faces anywhere, of any size."""
+    pipeline = shared_pipeline
+    pipeline.reset()
+    stamp = START
+    for step, width, height, offset, scale in images:
+        stamp += step
+        image = cv2.warpAffine(portrait, np.float64([
+            [scale, 0, offset - scale * 100], [0, scale, offset / 2]]), (width, height))
+        for face in pipeline.process(image, stamp):
+            check_face(face, width, height)
+            assert face.sequence_duration < 100 * 1.2
+
+
+@pytest.fixture(scope='session')
+def shared_pipeline():
+    return EmotionPipeline(publish_new_tracks=True)
 
 
 def test_the_same_stamp_twice_goes_on(video):
@@ -180,7 +250,7 @@ def test_reset_forgets_one_camera_or_all(video):
 
 def test_an_unseen_face_coasts_and_then_ends(video):
     frames = video(8)
-    pipeline = EmotionPipeline(max_coast_frames=3)
+    pipeline = EmotionPipeline(max_coast_seconds=0.1)
     [before] = run(pipeline, frames)[-1]
     after = run(pipeline, [BLANK] * 5, start=START + 8 * PERIOD)
     assert [len(faces) for faces in after] == [1, 1, 1, 0, 0]
@@ -202,7 +272,7 @@ def test_nearest_mode_follows_the_largest_face(two_faces):
 
 
 def test_a_face_that_becomes_the_nearest_while_unseen_is_not_made_up(two_faces):
-    pipeline = EmotionPipeline(track_mode='nearest', max_coast_frames=3)
+    pipeline = EmotionPipeline(track_mode='nearest', max_coast_seconds=0.1)
     small, nobody = two_faces.copy(), np.full_like(two_faces, 90)
     small[:, :230] = 90
     results = run(pipeline, [two_faces] * 8 + [small] * 2 + [nobody] * 4)
@@ -267,9 +337,9 @@ def test_live_options(video, two_faces):
     [face] = pipeline.process(frames[0], START, 'another')
     assert face.state == TrackState.NEW
 
-    pipeline = EmotionPipeline(max_coast_frames=6)
+    pipeline = EmotionPipeline(max_coast_seconds=0.2)
     run(pipeline, [two_faces] * 8)
-    pipeline.set_options(track_mode='nearest', max_coast_frames=1)
+    pipeline.set_options(track_mode='nearest', max_coast_seconds=0.034)
     blank = np.full_like(two_faces, 90)
     after = run(pipeline, [two_faces, blank, blank], start=START + 8 * PERIOD)
     assert [len(faces) for faces in after] == [1, 1, 0]

@@ -1,9 +1,10 @@
 """The tracker on boxes whose truth is known."""
-from math import nan
+from math import isfinite, nan
 
 from emotion_perception.boxes import Box, Detection, overlap
 from emotion_perception.emotions import Roi, TrackState
-from emotion_perception.tracking import nearest, Tracker
+from emotion_perception.tracking import nearest, SHARED_SECONDS, Tracker
+from hypothesis import given, strategies
 import numpy as np
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_face_is_new_then_confirmed_and_keeps_its_id():
 
 
 def test_ids_count_up_from_one_and_are_not_reused():
-    tracker = Tracker(max_coast_frames=3)
+    tracker = Tracker(max_coast_seconds=0.1)
     first = run(tracker, [[face(0), face(300)]] * 5)
     assert ids(first[-1]) == [1, 2]
     assert ids(run(tracker, [[]] * 10, start=5)[-1]) == []
@@ -58,10 +59,55 @@ def test_a_moving_face_is_found_again_behind_an_occlusion():
     assert {track_id for frame in run(tracker, frames) for track_id in ids(frame)} == {1}
 
 
-def test_a_lost_face_ends_after_max_coast_frames():
-    tracker = Tracker(max_coast_frames=5)
+@pytest.mark.parametrize('rate, frames', [(10, 2), (30, 6), (60, 12)])
+def test_a_lost_face_ends_after_max_coast_seconds(rate, frames):
+    tracker = Tracker(max_coast_seconds=0.2)
+    shown = [len(tracker.update([face(100)] if index < 10 else [], index * 10**9 // rate))
+             for index in range(12 + frames)]
+    assert shown == [1] * (10 + frames) + [0] * 2
+
+
+def test_a_lost_face_ends_where_the_stamps_stand_still():
+    tracker = Tracker()
+    shown = [len(tracker.update([face(100)] if index < 40 else [], 0)) for index in range(70)]
+    assert shown == [1] * 64 + [0] * 6
+
+
+@pytest.mark.parametrize('gap, same', [(0.5, True), (0.9, False), (3600, False)])
+def test_after_a_gap_a_face_is_a_new_one(gap, same):
+    tracker = Tracker()
     run(tracker, [[face(100)]] * 10)
-    assert [len(frame) for frame in run(tracker, [[]] * 7, start=10)] == [1] * 5 + [0] * 2
+    track, = tracker.update([face(100)], 9 * FRAME_NS + int(gap * 1e9))
+    assert (track.track_id == 1) is same
+    assert track.hits == (11 if same else 1)
+
+
+def test_a_stream_of_few_images_has_its_faces():
+    """Its own period is no gap; a longer time is."""
+    tracker = Tracker()
+    tracks = [tracker.update([face(100)], index * 10**9)[0] for index in range(6)]
+    assert [track.track_id for track in tracks] == [1] + [2] * 5
+    assert tracks[-1].state is TrackState.CONFIRMED
+    assert tracker.update([face(100)], 8 * 10**9)[0].track_id == 3
+
+
+def test_a_face_that_moved_is_the_same_where_it_stopped():
+    """After a late image, or a step of the clock, it need not be where it was going."""
+    tracker = Tracker()
+    run(tracker, [[face(100 + 8 * index)] for index in range(20)])
+    track, = tracker.update([face(100 + 8 * 20)], 19 * FRAME_NS + 500_000_000)
+    assert (track.track_id, track.hits) == (1, 21)
+
+
+@pytest.mark.parametrize('first, second', [(100, 300), (300, 100)])
+def test_two_tracks_do_not_stay_on_one_face(first, second):
+    """Two faces close in on one place, and one of them is found there from then on."""
+    tracker = Tracker()
+    run(tracker, [[face(first), face(second)]] * 20)
+    frames = run(tracker, [[face(min(100 + 5 * index, 190)), face(max(300 - 5 * index, 210))]
+                           for index in range(30)], start=20)
+    assert len(frames[0]) == 2 and len(frames[-1]) == 1
+    assert len(run(tracker, [[face(200)]] * 15, start=50)[-1]) == 1
 
 
 def test_what_was_detected_once_does_not_linger():
@@ -69,7 +115,7 @@ def test_what_was_detected_once_does_not_linger():
 
 
 def test_following_a_picture_moves_the_box_and_lets_it_coast_longer():
-    tracker = Tracker(max_coast_frames=4)
+    tracker = Tracker(max_coast_seconds=4 * 0.033)
     run(tracker, [[face(100)]] * 10)
     for index in range(10):
         place = face(100 + 3 * index).box
@@ -80,7 +126,7 @@ def test_following_a_picture_moves_the_box_and_lets_it_coast_longer():
 
 
 def test_a_track_that_was_not_looked_for_does_not_age():
-    tracker = Tracker(max_coast_frames=2)
+    tracker = Tracker(max_coast_seconds=0.07)
     run(tracker, [[face(100)]] * 5)
     for index in range(5, 20):
         track, = tracker.update([], index * FRAME_NS, waiting=[1])
@@ -189,3 +235,34 @@ def test_bad_input_is_refused():
 def test_roi_is_clipped_to_the_image():
     assert Box(-10.4, 5.2, 30, 30).roi(100, 20) == Roi(0, 5, 20, 15)
     assert Box(200, 200, 30, 30).roi(100, 50) == Roi(99, 49, 1, 1)
+
+
+NUMBERS = strategies.floats(-1e4, 1e4)
+SIZES = strategies.floats(1, 2000)
+BOXES = strategies.builds(Box, NUMBERS, NUMBERS, SIZES, SIZES)
+#: Seconds between two frames: usual ones, none, almost none, an hour.
+STEPS = strategies.one_of(strategies.floats(0, 4), strategies.sampled_from([0, 1e-9, 1 / 30, 3600]))
+
+
+DETECTIONS = strategies.builds(Detection, BOXES, strategies.just(None), strategies.floats(0, 1))
+
+
+@given(strategies.lists(strategies.tuples(
+    STEPS, strategies.lists(DETECTIONS, max_size=4)), max_size=30))
+def test_whatever_comes_the_tracks_are_sound(frames):
+    """Any boxes at any times."""
+    tracker, stamp, together, newest = Tracker(max_faces=3), 0, {}, 0
+    for step, detections in frames:
+        stamp += round(step * 1e9)
+        gap = tracker.gap(stamp)
+        tracks = tracker.update(detections, stamp)
+        ids = [track.track_id for track in tracks]
+        assert len(tracks) <= 3 and ids == sorted(set(ids))
+        assert not gap or all(i > newest for i in ids)
+        newest = max([newest, *ids])
+        assert all(all(map(isfinite, t.box)) and min(t.box[2:]) > 0 for t in tracks)
+        assert all(t.unseen_seconds <= 0.81 and t.undetected_seconds <= 2.41 for t in tracks)
+        pairs = {(a.track_id, b.track_id) for a in tracks for b in tracks
+                 if a is not b and overlap(a.box, b.box) > 0.5}
+        together = {pair: together.get(pair, 0) + step for pair in pairs}
+        assert all(seconds <= SHARED_SECONDS + step for seconds in together.values())

@@ -30,6 +30,8 @@ class CameraCounts:
     lost: int = 0        #: lost by the middleware on the way to the node
     unusable_reason: str = ''
     restarts: int = 0    #: times that its faces were forgotten, for a stamp went back
+    late: int = 0        #: left out, for a stamp a little before the last one
+    resizes: int = 0     #: times that its faces were forgotten, for the images' size changed
     newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]
     latencies: list = field(default_factory=list)  #: stamp to result since the last report [s]
 
@@ -74,15 +76,17 @@ class Diagnostics:
             self._cameras[camera].unusable += 1
             self._cameras[camera].unusable_reason = reason
 
-    def processed(self, camera, latency, faces, restarts):
-        """Count an image whose result was published, latency [s] after its stamp.
+    def stream(self, camera, restarts, late, resizes):
+        """Take note of how often a camera's stream was broken so far, see EmotionPipeline."""
+        with self._lock:
+            counts = self._cameras[camera]
+            counts.restarts, counts.late, counts.resizes = restarts, late, resizes
 
-        :param restarts: how often the camera has begun anew so far.
-        """
+    def processed(self, camera, latency, faces):
+        """Count an image whose result was published, latency [s] after its stamp."""
         with self._lock:
             self._cameras[camera].processed += 1
             self._cameras[camera].latencies.append(latency)
-            self._cameras[camera].restarts = restarts
             self._faces[camera] = faces
 
     def spent(self, frames, timings):
@@ -113,6 +117,7 @@ class Diagnostics:
         overload = counts.overload - before.overload
         unusable = counts.unusable - before.unusable
         restarts = counts.restarts - before.restarts
+        late, resizes = counts.late - before.late, counts.resizes - before.resizes
         silent = self._why_silent(counts) if age > SILENCE else None
         self._log_silence(name, silent)
         warning = silent
@@ -121,6 +126,12 @@ class Diagnostics:
         elif restarts:
             warning = (f'{restarts} stamps went back, and the faces so far were forgotten: '
                        'is there a second publisher, or has a recording begun again?')
+        elif late:
+            warning = (f'{late} images left out: their stamps lie a little before the last '
+                       "one's. Are there two publishers, or does the clock step?")
+        elif resizes:
+            warning = (f'the size of the images changed {resizes} times, and the faces so far '
+                       'were forgotten')
         elif overload:
             warning = f'{overload} of {received} images dropped: they come faster than processed'
         values = {
@@ -130,15 +141,19 @@ class Diagnostics:
             'images dropped (overload)': counts.overload,
             'images unusable': counts.unusable,
             'images lost in transport': counts.lost,
+            'images late (left out)': counts.late,
             'stamps that went back': counts.restarts,
+            'changes of image size': counts.resizes,
             'rate of images [Hz]': f'{received / elapsed:.1f}',
             'age of newest image [s]': f'{age:.2f}' if counts.received else 'none yet',
             'median latency, stamp to result [ms]':
                 f'{median(counts.latencies) * 1e3:.1f}' if counts.latencies else 'none',
         }
         counts.latencies.clear()
-        before.received, before.overload, before.unusable, before.restarts = (
-            counts.received, counts.overload, counts.unusable, counts.restarts)
+        before.received, before.overload, before.unusable = (
+            counts.received, counts.overload, counts.unusable)
+        before.restarts, before.late, before.resizes = (
+            counts.restarts, counts.late, counts.resizes)
         return self._status(f'camera {name}', warning, f'{received / elapsed:.1f} images/s', values)
 
     def _processing_status(self):

@@ -17,7 +17,7 @@ from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.diagnostics import Diagnostics
 from emotion_perception.nodes.newest_images import NewestImages
 from emotion_perception.nodes.running import run
-from emotion_perception.options import OPTIONS
+from emotion_perception.options import OPTIONS, RENAMED
 from emotion_perception.pipeline import EmotionPipeline
 
 
@@ -42,8 +42,10 @@ class EmotionNode(Node):
         if len(topics) > 1:
             # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
             cv2.setNumThreads(1)
-        self._pipeline = EmotionPipeline(
-            values['model'] or None, **parameters.declare(self, OPTIONS))
+        options = parameters.declare(self, OPTIONS)
+        parameters.declare_old_names(self)
+        options = {name: self.get_parameter(name).value for name in options}
+        self._pipeline = EmotionPipeline(values['model'] or None, **options)
         self._pipeline_lock = threading.Lock()
         self._images = NewestImages()
         #: Done when the work has ended.
@@ -99,19 +101,24 @@ class EmotionNode(Node):
         with self._pipeline_lock:
             results = self._pipeline.process_batch(batch)
             timings = self._pipeline.timings
-            restarts = [self._pipeline.restarts(camera) for camera, _, _ in batch]
+            counts = [{'restarts': self._pipeline.restarts(camera),
+                       'late': self._pipeline.late(camera),
+                       'resizes': self._pipeline.resizes(camera)} for camera, _, _ in batch]
         processed = perf_counter()
-        for (camera, image, stamp), header, faces, begun in zip(
-                batch, headers, results, restarts):
+        for (camera, image, stamp), header, faces, stream in zip(
+                batch, headers, results, counts):
+            self._diagnostics.stream(camera, **stream)
+            if faces is None:       # the image was late, and is left out
+                continue
             self._publisher.publish(
                 messages.emotion_array(header, camera, image.shape[:2], faces))
             latency = self.get_clock().now().nanoseconds - stamp
-            self._diagnostics.processed(camera, latency * 1e-9, len(faces), begun)
+            self._diagnostics.processed(camera, latency * 1e-9, len(faces))
         self._diagnostics.spent(len(batch), {
             'conversion': converted - started, **timings, 'publish': perf_counter() - processed})
 
     def _on_set_parameters(self, changed):
-        names = {option.name for option in OPTIONS}
+        names = {option.name for option in OPTIONS} | {old.name for old, _, _ in RENAMED}
         options = {parameter.name: parameter.value for parameter in changed
                    if parameter.name in names}
         try:

@@ -1,9 +1,10 @@
 """ROS parameters from tables of options."""
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
 
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
-from emotion_perception.options import Option
+from emotion_perception.options import Option, RENAMED
 
 #: Where a node finds the cameras' images.
 CAMERA_OPTIONS = (
@@ -50,6 +51,17 @@ def image_topics(node, values):
     suffix = IMAGE_TRANSPORTS[values['image_transport']].suffix
     return {name: node.resolve_topic_name(topic) + suffix
             for name, topic in zip(names, topics)}
+
+
+def declare_old_names(node):
+    """Declare the old names of parameters; one that is set moves its new name, with a warning."""
+    for old, name, convert in RENAMED:
+        value = declare(node, [old])[old.name]
+        if value != old.default:
+            node.set_parameters([Parameter(name, value=convert(value))])
+            node.get_logger().warning(
+                f'parameter {old.name} is now {name}, and will be removed: its value is taken as '
+                f'{name} = {convert(value):.3g}')
 
 
 def _descriptor(option):
