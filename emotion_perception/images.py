@@ -2,8 +2,23 @@
 
 A message is anything with the fields of ``sensor_msgs/Image`` or ``sensor_msgs/CompressedImage``.
 """
+from contextlib import contextmanager, suppress
+import io
+import os
+import re
+import threading
+from types import SimpleNamespace
+import warnings
+
 import cv2
 import numpy as np
+import PIL.Image
+
+#: Pixels of an image at most, unless told otherwise: those of 8K video.
+MAX_PIXELS = 7680 * 4320
+
+#: Formats of compressed images that are taken, by Pillow's names.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF')
 
 # Encoding (sensor_msgs/image_encodings.hpp) -> samples a pixel, bytes a sample, conversion to BGR.
 # ROS names a Bayer pattern by its first two pixels, OpenCV by the second row's second and third.
@@ -21,6 +36,13 @@ _LAYOUTS = {
     'uyvy': (2, 1, cv2.COLOR_YUV2BGR_UYVY),
     'yuv422_yuy2': (2, 1, cv2.COLOR_YUV2BGR_YUY2),
     'yuyv': (2, 1, cv2.COLOR_YUV2BGR_YUY2),
+    '8UC4': (4, 1, cv2.COLOR_BGRA2BGR),
+    'bgr16': (3, 2, None),
+    '16UC3': (3, 2, None),
+    'rgb16': (3, 2, cv2.COLOR_RGB2BGR),
+    'bgra16': (4, 2, cv2.COLOR_BGRA2BGR),
+    '16UC4': (4, 2, cv2.COLOR_BGRA2BGR),
+    'rgba16': (4, 2, cv2.COLOR_RGBA2BGR),
     'bayer_rggb8': (1, 1, cv2.COLOR_BayerBG2BGR),
     'bayer_bggr8': (1, 1, cv2.COLOR_BayerRG2BGR),
     'bayer_gbrg8': (1, 1, cv2.COLOR_BayerGR2BGR),
@@ -31,58 +53,180 @@ _LAYOUTS = {
     'bayer_grbg16': (1, 2, cv2.COLOR_BayerGB2BGR),
 }
 
+# A plane of brightness, and after it a plane of pairs of colour. Encoding -> rows of `step` bytes
+# for each row of the picture, conversion to BGR.
+_TWO_PLANES = {
+    'nv12': (1.5, cv2.COLOR_YUV2BGR_NV12),
+    'nv21': (1.5, cv2.COLOR_YUV2BGR_NV21),
+    'nv24': (3, cv2.COLOR_YUV2BGR_NV12),
+}
+
+#: Bits that cameras fill of the 16 of a sample.
+_BIT_DEPTHS = (8, 10, 12, 14, 16)
+
+#: Share of a 16-bit image's samples that may lie above its bit depth: defect pixels.
+_OUTLIERS = 0.001
+
+# What libjpeg, libpng and OpenCV write to stderr about a broken picture.
+_COMPLAINT = re.compile(
+    rb'(Corrupt JPEG data|Premature end of JPEG|Invalid (SOS|JPEG)|Inconsistent progression|'
+    rb'Unsupported marker|libpng (error|warning):|\[ ?(WARN|ERROR):|\s*$)')
+
+_stderr_lock = threading.Lock()
+
+
+class BitDepth:
+    """Bits in use in a stream of images of 16-bit samples: the most of any image so far.
+
+    Cameras of 10, 12 or 14 bits leave the upper ones empty, and no field of the message says so.
+    Kept for the whole stream, so that brightness does not jump from image to image.
+    """
+
+    def __init__(self):
+        self.bits = _BIT_DEPTHS[0]
+
+    def to_8_bits(self, samples):
+        """Scale uint16 samples of any shape to uint8, by the bits in use."""
+        for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits):]:
+            if np.count_nonzero(samples >> self.bits) <= _OUTLIERS * samples.size:
+                break
+        return np.minimum(samples >> self.bits - 8, 255).astype(np.uint8)
+
 
 def rows_of(message):
     """Give the bytes of a ``sensor_msgs/Image`` row by row: uint8 [H,step], a view."""
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
 
 
-def bgr_from_image(message, rows_of=rows_of):
+def bgr_from_image(message, rows_of=rows_of, depth=None, max_pixels=MAX_PIXELS):
     """Give the pixels of a ``sensor_msgs/Image``.
 
     :param rows_of: gives the bytes of a message whose sizes are right, as :func:`rows_of` does.
-    :return: uint8 [H,W,3], BGR. Of a ``bgr8`` image it is a view of the message, not a copy. Of
-        a 16-bit image it is the upper 8 bits.
-    :raises ValueError: when the encoding is not one of the known, or size, step and data disagree.
+    :param depth: :class:`BitDepth` of the stream; None: this image of 16 bits is judged alone.
+    :param max_pixels: width x height at most.
+    :return: uint8 [H,W,3], BGR. Of a ``bgr8`` image it is a view of the message, not a copy.
+    :raises ValueError: when the encoding is not one of the known, the image is too large, or size,
+        step and data disagree.
     """
-    layout = _LAYOUTS.get(message.encoding)
-    if layout is None:
-        raise ValueError(
-            f"unknown encoding '{message.encoding}', expected one of {', '.join(_LAYOUTS)}")
-    samples, sample_bytes, to_bgr = layout
-    height, width, step = message.height, message.width, message.step
+    encoding, height, width, step = message.encoding, message.height, message.width, message.step
+    if encoding in _TWO_PLANES:
+        samples, sample_bytes = 1, 1
+        rows_a_row, to_bgr = _TWO_PLANES[encoding]
+    elif encoding in _LAYOUTS:
+        samples, sample_bytes, to_bgr = _LAYOUTS[encoding]
+        rows_a_row = 1
+    else:
+        raise ValueError(f'unknown encoding {shortened(encoding)}, expected one of '
+                         f'{", ".join((*_LAYOUTS, *_TWO_PLANES))}')
     row_bytes = width * samples * sample_bytes
     if height < 1 or width < 1:
         raise ValueError(f'the image is empty: {width} x {height} pixels')
+    _check_pixels(width, height, max_pixels)
     if step < row_bytes:
         raise ValueError(f'step is {step}, expected at least {row_bytes} bytes '
-                         f'for {width} pixels of {message.encoding}')
-    if len(message.data) != step * height:
-        raise ValueError(f'data holds {len(message.data)} bytes, expected step x height = '
-                         f'{step} x {height} = {step * height}')
+                         f'for {width} pixels of {encoding}')
+    if encoding in _TWO_PLANES and (width % 2 or height % 2):
+        raise ValueError(f'the size is {width} x {height}, expected even numbers for {encoding}')
     if samples == 2 and width % 2:
-        raise ValueError(f'width is {width}, expected an even one for {message.encoding}')
+        raise ValueError(f'width is {width}, expected an even one for {encoding}')
+    rows = int(height * rows_a_row)
+    if len(message.data) != step * rows:
+        raise ValueError(f'data holds {len(message.data)} bytes, expected step x '
+                         f'{"height" if rows == height else "rows"} = '
+                         f'{step} x {rows} = {step * rows}')
 
-    rows = rows_of(message)
-    pixels = rows[:, :row_bytes].reshape(height, width, samples * sample_bytes)
+    data = rows_of(SimpleNamespace(height=rows, step=step, data=message.data))
+    if encoding in _TWO_PLANES:
+        return cv2.cvtColor(_nv12(data, width, height, step), to_bgr)
+    pixels = data[:, :row_bytes]
     if sample_bytes == 2:
-        pixels = pixels[:, :, (0 if message.is_bigendian else 1)::2]
+        order = '>u2' if message.is_bigendian else '<u2'
+        deep = np.ascontiguousarray(pixels).view(order).astype(np.uint16, copy=False)
+        pixels = (depth or BitDepth()).to_8_bits(deep)
+    pixels = pixels.reshape(height, width, samples)
     return pixels if to_bgr is None else cv2.cvtColor(pixels, to_bgr)
 
 
-def bgr_from_compressed_image(message):
-    """Decode a ``sensor_msgs/CompressedImage`` (JPEG, PNG, whatever OpenCV reads).
+def _nv12(data, width, height, step):
+    """Give both planes in OpenCV's layout, a pair of colour for 2 x 2 pixels: [H*3/2,W]."""
+    if len(data) == 3 * height:     # a pair for each pixel: more than a face is recognised by
+        colour = data[height:].reshape(height, 2 * step)[::2, :2 * width]
+        colour = colour.reshape(height // 2, width, 2)[:, ::2].reshape(height // 2, width)
+        return np.vstack([data[:height, :width], colour])
+    return np.ascontiguousarray(data[:, :width])
 
+
+def bgr_from_compressed_image(message, depth=None, max_pixels=MAX_PIXELS):
+    """Decode a ``sensor_msgs/CompressedImage``, see :data:`FORMATS`.
+
+    As it is stored: a turn that EXIF asks for would part it from the camera's raw image.
+
+    :param depth: :class:`BitDepth` of the stream; None: this image of 16 bits is judged alone.
+    :param max_pixels: width x height at most; checked before anything is decoded.
     :return: uint8 [H,W,3], BGR.
-    :raises ValueError: when the data is no whole picture.
+    :raises ValueError: when the data is no whole picture, or a too large one.
     """
     data = np.frombuffer(message.data, np.uint8)
+    what = f'{data.size} bytes of format {shortened(message.format)}'
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:      # a header that tells of more pixels than OpenCV allows
-        raise ValueError(f"{data.size} bytes of format '{message.format}' do not decode: "
-                         f'{error}') from error
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')     # of what is refused or of no weight
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _check_pixels(*picture.size, max_pixels)
+    except PIL.Image.DecompressionBombError as error:
+        raise ValueError(f'{what}: {error}') from error
+    # SyntaxError is what Pillow raises on damaged PNG chunks.
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f'{what} do not decode, expected a whole picture in one of '
+                         f'{", ".join(FORMATS)}') from error
+    with _libraries_quiet():
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+                                 | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            image = None
     if image is None:
-        raise ValueError(f"{data.size} bytes of format '{message.format}' do not decode, "
-                         'expected a whole JPEG or PNG picture')
-    return image
+        raise ValueError(f'{what} do not decode, expected a whole picture')
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        raise ValueError(f'{what} hold samples of {image.dtype}, expected 8 or 16 bits')
+    return (depth or BitDepth()).to_8_bits(image)
+
+
+def shortened(text, length=40):
+    """Quote a text that came from elsewhere, in one line and of a length that fits a log."""
+    return repr(text) if len(text) <= length else f'{text[:length]!r}... ({len(text)} characters)'
+
+
+def _check_pixels(width, height, max_pixels):
+    if width * height > max_pixels:
+        raise ValueError(f'the image has {width} x {height} = {width * height} pixels, expected '
+                         f'at most {max_pixels} (max_pixels)')
+
+
+@contextmanager
+def _libraries_quiet():
+    """Keep what image libraries print about broken pictures from stderr.
+
+    They write to the file descriptor, past every logger, a line and more for each picture. What
+    others write in the meantime follows afterwards.
+    """
+    with _stderr_lock:
+        try:
+            stderr = os.dup(2)
+        except OSError:     # closed: nothing to keep quiet
+            yield
+            return
+        with os.fdopen(os.memfd_create('stderr'), 'rb') as written:
+            os.dup2(written.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stderr, 2)
+                written.seek(0)
+                for line in written:
+                    if not _COMPLAINT.match(line):
+                        with suppress(OSError):
+                            os.write(stderr, line)
+                os.close(stderr)

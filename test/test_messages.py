@@ -1,9 +1,12 @@
 """Messages in and out, in one process: every encoding against OpenCV's own conversion."""
 import array
+import io
+import os
 import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
@@ -88,6 +91,66 @@ def test_grey_is_exact(picture, encoding):
     assert_like(decoded(image_message(grey, encoding, 3)), np.dstack([grey] * 3), 0)
 
 
+@pytest.mark.parametrize('encoding, code', [
+    ('bgr16', None), ('16UC3', None), ('rgb16', cv2.COLOR_BGR2RGB), ('bgra16', cv2.COLOR_BGR2BGRA),
+    ('16UC4', cv2.COLOR_BGR2BGRA), ('rgba16', cv2.COLOR_BGR2RGBA), ('8UC4', cv2.COLOR_BGR2BGRA)])
+def test_deep_colour_and_unnamed_channels(picture, encoding, code):
+    pixels = picture if code is None else cv2.cvtColor(picture, code)
+    if '16' in encoding:
+        pixels = pixels.astype('<u2') << 8
+    assert_like(decoded(image_message(pixels, encoding, padding=4)), picture, 0)
+
+
+@pytest.mark.parametrize('padding', [0, 6])
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'nv24'])
+def test_two_planes(picture, encoding, padding):
+    height, width = picture.shape[:2]
+    i420 = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+    u, v = i420[height:].reshape(2, height // 2, width // 2)
+    pairs = np.dstack([v, u] if encoding == 'nv21' else [u, v])
+    if encoding == 'nv24':
+        pairs = pairs.repeat(2, axis=0).repeat(2, axis=1)
+    # A row of pairs for all pixels is twice as long as a row of brightness, and so is its padding.
+    planes = [np.pad(i420[:height], ((0, 0), (0, padding))), np.pad(
+        pairs.reshape(len(pairs), -1),
+        ((0, 0), (0, 2 * padding if encoding == 'nv24' else padding)))]
+    message = Image(height=height, width=width, encoding=encoding, step=width + padding,
+                    data=array.array('B', b''.join(plane.tobytes() for plane in planes)))
+    expected = cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420)
+    assert_like(decoded(message), expected, 0)
+
+
+@pytest.mark.parametrize('bits', [8, 10, 12, 14, 16])
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1', 'bayer_rggb16', 'png'])
+def test_16_bits_are_scaled_by_those_in_use(picture, encoding, bits):
+    grey = cv2.normalize(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), None, 0, 255, cv2.NORM_MINMAX)
+    if encoding.startswith('bayer'):
+        grey[:] = grey.max()
+    deep = (grey.astype('<u2') << 8) >> 16 - bits
+    if encoding == 'png':
+        found = images.bgr_from_compressed_image(CompressedImage(
+            format='mono16; png', data=array.array('B', cv2.imencode('.png', deep)[1].tobytes())))
+    else:
+        found = decoded(image_message(deep, encoding))
+    assert_like(found, np.dstack([grey] * 3), 0)
+
+
+def test_the_bits_in_use_are_those_of_the_stream(picture):
+    depth = images.BitDepth()
+
+    def brightest(value, **pixels):
+        image = np.full((48, 64), value, '<u2')
+        for at, defect in pixels.items():
+            image[0, int(at[1:])] = defect
+        return messages.bgr_from_image(image_message(image, 'mono16'), depth=depth)[5, 5, 0]
+    assert brightest(100) == 100
+    assert brightest(1000, x7=65535) == 1000 >> 2      # one defect pixel does not decide
+    assert depth.bits == 10
+    assert brightest(4000) == 4000 >> 4
+    assert brightest(100) == 100 >> 4                  # steadily: no brighter for a dark image
+    assert depth.bits == 12
+
+
 @pytest.mark.parametrize('order, is_bigendian', [('<u2', 0), ('>u2', 1)])
 @pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
 def test_16_bits_keep_the_upper_8_in_either_byte_order(picture, encoding, order, is_bigendian):
@@ -120,7 +183,11 @@ def test_bayer_patterns(picture, pattern):
     ({'step': 100}, 'step is 100, expected at least 192 bytes for 64 pixels of bgr8'),
     ({'height': 47}, r'holds 9216 bytes, expected step x height = 192 x 47'),
     ({'height': 49}, r'holds 9216 bytes, expected step x height = 192 x 49'),
-    ({'encoding': 'yuv422', 'width': 63}, 'width is 63, expected an even one')])
+    ({'encoding': 'yuv422', 'width': 63}, 'width is 63, expected an even one'),
+    ({'encoding': 'nv12', 'width': 63}, 'size is 63 x 48, expected even numbers for nv12'),
+    ({'encoding': 'nv12'}, r'holds 9216 bytes, expected step x rows = 192 x 72'),
+    ({'encoding': 'x' * 5000}, r"unknown encoding 'x{40}'\.\.\. \(5000 characters\)"),
+    ({'width': 2**31, 'height': 9}, 'expected at most 33177600 .max_pixels')])
 def test_unusable_image_says_why(picture, changes, reason):
     message = image_message(picture, 'bgr8')
     for field, value in changes.items():
@@ -135,20 +202,57 @@ def test_compressed(picture):
     assert_like(images.bgr_from_compressed_image(message), picture, 0)
 
 
-@pytest.mark.parametrize('length', [0, 1, 400])
-def test_broken_jpeg_says_why(picture, length):
-    data = array.array('B', cv2.imencode('.jpg', picture)[1].tobytes()[:length])
-    with pytest.raises(ValueError, match=f"{length} bytes of format 'jpeg' do not decode"):
-        images.bgr_from_compressed_image(CompressedImage(format='jpeg', data=data))
+def compressed(data, format='jpeg'):
+    return CompressedImage(format=format, data=array.array('B', data))
 
 
-def test_a_picture_that_claims_to_be_huge_says_why():
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tiff', '.bmp', '.webp'])
+@pytest.mark.parametrize('share', [0, 0.1, 0.5, 0.9])
+def test_half_a_picture_says_why_and_libraries_are_quiet(picture, suffix, share, capfd):
+    data = cv2.imencode(suffix, picture)[1].tobytes()
+    data = data[:int(len(data) * share)]
+    with pytest.raises(ValueError, match=f"{len(data)} bytes of format 'jpeg' do not decode, "
+                                         'expected a whole picture'):
+        images.bgr_from_compressed_image(compressed(data))
+    assert capfd.readouterr().err == ''
+
+
+def test_damaged_pictures_are_refused_or_read_but_never_printed_about(picture, capfd):
+    random = np.random.default_rng(0)
+    for suffix in ['.jpg', '.png', '.tiff', '.bmp', '.webp'] * 20:
+        data = bytearray(cv2.imencode(suffix, picture)[1].tobytes())
+        for place in random.integers(0, len(data), 12):
+            data[place] ^= random.integers(1, 256)
+        try:
+            image = images.bgr_from_compressed_image(compressed(data))
+        except ValueError:
+            continue
+        assert image.dtype == np.uint8 and image.shape[2] == 3
+    os.write(2, b'what others write remains\n')
+    assert capfd.readouterr().err == 'what others write remains\n'
+
+
+def test_what_others_write_while_a_picture_is_decoded_remains(capfd):
+    with images._libraries_quiet():
+        os.write(2, b'[WARN] [17.5] [node]: mine\n[ WARN:0@0.1] global OpenCV\nlibpng error: x\n')
+    assert capfd.readouterr().err == '[WARN] [17.5] [node]: mine\n'
+
+
+@pytest.mark.parametrize('size', [1 << 13, 1 << 19])
+def test_a_picture_that_claims_to_be_huge_is_not_decoded(size):
     png = bytearray(cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes())
-    png[16:24] = (1 << 19).to_bytes(4, 'big') * 2     # its width and height
+    png[16:24] = size.to_bytes(4, 'big') * 2     # its width and height
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
-    with pytest.raises(ValueError, match="bytes of format 'png' do not decode"):
-        images.bgr_from_compressed_image(
-            CompressedImage(format='png', data=array.array('B', png)))
+    with pytest.raises(ValueError, match='pixels'):
+        images.bgr_from_compressed_image(compressed(png, 'png'))
+
+
+def test_exif_turns_nothing(picture):
+    stream = io.BytesIO()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6     # orientation: a quarter turn
+    PIL.Image.fromarray(picture).save(stream, 'JPEG', exif=exif)
+    assert images.bgr_from_compressed_image(compressed(stream.getvalue())).shape == picture.shape
 
 
 def test_image_from_bgr_is_the_way_back(picture):

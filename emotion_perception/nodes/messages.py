@@ -17,9 +17,9 @@ from emotion_perception.msg import EmotionArray, FaceEmotion
 _bridge = CvBridge()
 
 
-def bgr_from_image(message):
+def bgr_from_image(message, **limits):
     """Give the pixels of a ``sensor_msgs/Image``, see :func:`images.bgr_from_image`."""
-    return images.bgr_from_image(message, _rows_of)
+    return images.bgr_from_image(message, _rows_of, **limits)
 
 
 def _rows_of(message):
