@@ -1,5 +1,6 @@
 """The life of a node's process, from its parameters to its exit code."""
 from contextlib import contextmanager, suppress
+import re
 import signal
 import sys
 from time import sleep
@@ -8,7 +9,18 @@ import rclpy
 from rclpy.exceptions import (
     NameValidationException, NotInitializedException, ParameterException)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
+
+#: What stops ROS from starting, by a pattern of rcl's message, and what would be right.
+START_ERRORS = {
+    'log directory': 'set ROS_LOG_DIR to a folder that can be written',
+    'params file': 'expected a YAML file of the form "/**: {ros__parameters: {NAME: VALUE}}"',
+    'parameter override': 'expected -p NAME:=VALUE',
+    'remap rule': 'expected -r FROM:=TO, of letters, digits, _ and /',
+    'ROS_DOMAIN_ID|domain id': 'expected a number of 0 to 232 in ROS_DOMAIN_ID',
+    'surrogates': 'expected UTF-8 arguments; set LC_ALL=C.UTF-8, or put them into a parameter file',
+}
 
 #: Seconds that the middleware gets to take down its connections.
 END_LIMIT = 3
@@ -54,6 +66,15 @@ def give_up(name, error):
     sys.exit(1)
 
 
+def start_error(error: Exception) -> str:
+    """Put why ROS does not start into one line, with what would be right."""
+    # rcl appends the places in its source; what it says of one may end with a line's end.
+    said = ' '.join(re.sub(r',? at /\S+:\d+', '', str(error)).split())
+    right = next((right for pattern, right in START_ERRORS.items() if re.search(pattern, said)),
+                 'see the arguments after --ros-args, and the variables ROS_* and RMW_*')
+    return f'ROS does not start: {said}: {right}'
+
+
 def run(name, node_type):
     """Run a node until SIGINT, SIGTERM or the end of its work.
 
@@ -63,25 +84,42 @@ def run(name, node_type):
         ``finished``, a future that is done when there is no more to do; its exception is why the
         node cannot go on.
     """
-    with suppress(KeyboardInterrupt, ExternalShutdownException), initialised(), end_in_time():
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
         try:
-            # Before the node: a signal that meets a half-made executor leaves a traceback.
-            executor = SingleThreadedExecutor()
-            try:
-                node = node_type()
-            except (NameValidationException, ParameterException, ValueError, OSError,
-                    ModuleNotFoundError) as error:
-                give_up(name, error)
-            with node.running():
-                executor.add_node(node)
-                executor.spin_until_future_complete(node.finished)
-            if node.finished.done() and (error := node.finished.exception()):
-                give_up(name, error)
+            rclpy.init()
+        # RCLError is a RuntimeError; what is not UTF-8 is a ValueError.
+        except (RuntimeError, ValueError) as error:
+            give_up(name, start_error(error))
+        try:
+            with end_in_time():
+                _run(name, node_type)
         except (NotInitializedException, RuntimeError):
             # A signal shuts ROS down at once, also while a callback is about to publish, and
             # breaks calls into rclpy, whose errors (RCLError, pybind11's) are RuntimeErrors.
             sleep(SHUTDOWN_LIMIT)
             if rclpy.ok():
                 raise
+        finally:
+            rclpy.try_shutdown()
     # Ctrl-C comes twice under ros2 launch, from the terminal and from launch.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run(name, node_type):
+    # Before the node: a signal that meets a half-made executor leaves a traceback.
+    executor = SingleThreadedExecutor()
+    try:
+        node = node_type()
+    except (NameValidationException, ParameterException, ValueError, OSError,
+            ModuleNotFoundError) as error:
+        give_up(name, error)
+    except rclpy_implementation.RCLError as error:
+        sleep(SHUTDOWN_LIMIT)
+        if not rclpy.ok():      # by a signal
+            return
+        give_up(name, start_error(error))
+    with node.running():
+        executor.add_node(node)
+        executor.spin_until_future_complete(node.finished)
+    if node.finished.done() and (error := node.finished.exception()):
+        give_up(name, error)
