@@ -17,9 +17,9 @@ def main(argv=None):
         prog='python -m emotion_perception.evaluate',
         description='Measure a model as it stands on a labelled data set. Nothing is trained.')
     parser.add_argument('kind', choices=('stills', 'sequences'))
-    parser.add_argument('path', type=Path, help='the data set; its layout is recognised')
-    parser.add_argument('--model', type=Path, help='model description (default: the shipped one)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there, too')
+    parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
+    parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
+    parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
     parser.add_argument('--labels', choices=('ferplus', 'fer2013'),
                         help='which labels of FER images count, of stills (default: ferplus)')
     parser.add_argument('--part', choices=('train', 'valid', 'test'),
@@ -65,6 +65,10 @@ def main(argv=None):
     print(report(result))
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + '\n')
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()  # the shell leaves it where a quote or = stands before
 
 
 def _check_writable(parser, path):

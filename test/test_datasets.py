@@ -1,13 +1,20 @@
 """A tiny tree of each layout, with a real face, is read as its makers lay it out."""
 import csv
+from fractions import Fraction
+import re
+import subprocess
+import sys
 
+import av
 import cv2
 import numpy as np
+from PIL import ExifTags, Image
 import pytest
 from skimage import data
 
 from emotion_perception.crops import fit_crop
-from emotion_perception.datasets import DatasetError, load, VOTE_NAMES
+from emotion_perception.datasets import (
+    ckplus, clips, DatasetError, load, oulu_casia, packed_ckplus, VOTE_NAMES)
 
 VOTES = {'happiness': 9, 'neutral': 1}
 
@@ -24,7 +31,9 @@ def tree(tmp_path, photo):
     def write(name, content=photo, frames=6):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in ('.mp4', '.avi'):
+        if isinstance(content, str):
+            path.write_text(content)
+        elif path.suffix in ('.mp4', '.avi'):
             codec = cv2.VideoWriter.fourcc(*('mp4v' if path.suffix == '.mp4' else 'MJPG'))
             video = cv2.VideoWriter(str(path), codec, 24, content.shape[1::-1])
             for _ in range(frames):
@@ -35,8 +44,6 @@ def tree(tmp_path, photo):
         elif isinstance(content, list):
             with path.open('w', newline='') as file:
                 csv.writer(file).writerows(content)
-        elif isinstance(content, str):
-            path.write_text(content)
         else:
             assert cv2.imwrite(str(path), content)
         return tmp_path
@@ -126,7 +133,7 @@ def test_ckplus(tree, photo):
     sample, = load(folder)
     assert (sample.name, sample.subject, sample.label) == ('S005_001', 'S005', 'disgust')
     assert sample.frames.shape == (3, 64, 64, 3) and sample.neutral_to_apex
-    assert sample.rate == 30 and shows_the_face(sample, photo)
+    assert sample.rate == pytest.approx(30) and shows_the_face(sample, photo)
 
 
 def test_the_stills_of_a_set_of_sequences_are_the_apexes(tree):
@@ -137,7 +144,7 @@ def test_the_stills_of_a_set_of_sequences_are_the_apexes(tree):
     assert still.frames.shape == (1, 64, 64, 3) and still.intensity.tolist() == [1]
 
 
-def packed_ckplus(tree):
+def write_packed_ckplus(tree):
     for number in (1, 2, 3):
         tree(f'sequences/S052_001/{number:03}.jpg')
     tree('apex/S052_001_00000003.jpg')
@@ -152,7 +159,7 @@ def packed_ckplus(tree):
 
 
 def test_packed_ckplus_by_kind(tree, photo):
-    folder = packed_ckplus(tree)
+    folder = write_packed_ckplus(tree)
     still, = load(folder, 'stills')
     sequence, = load(folder, 'sequences')
     assert len(load(folder)) == 2
@@ -163,7 +170,7 @@ def test_packed_ckplus_by_kind(tree, photo):
 
 
 def test_packed_ckplus_by_file(tree):
-    folder = packed_ckplus(tree)
+    folder = write_packed_ckplus(tree)
     assert load(folder / 'apex.csv')[0].intensity.tolist() == [1]
     assert load(folder / 'sequences.csv')[0].intensity is None
     crop, = load(folder / 'ck48.npz')
@@ -205,7 +212,7 @@ def test_mmi(tree, photo):
     folder = session(tree, 102, 1, view='1')  # from the side
     sample, = load(folder)
     assert (sample.name, sample.subject, sample.label) == ('S001-100', 'S001', 'happiness')
-    assert sample.rate == 24 and not sample.neutral_to_apex
+    assert sample.rate == pytest.approx(24) and not sample.neutral_to_apex
     assert len(sample.frames) == 6 and shows_the_face(sample, photo)
 
 
@@ -240,9 +247,186 @@ def test_clips_of_ones_own(tree, photo):
     for number in range(4):
         folder = tree(f'Happy/bert_1/{number}.jpg')
     bert, anna = load(folder)
-    assert (anna.subject, anna.label, anna.rate) == ('anna', 'anger', 24)
+    assert (anna.subject, anna.label, anna.rate) == ('anna', 'anger', pytest.approx(24))
     assert (bert.subject, bert.label, len(bert.frames)) == ('bert', 'happiness', 4)
     assert shows_the_face(anna, photo) and shows_the_face(bert, photo)
+
+
+def test_the_times_of_a_clip_are_those_of_its_file(tree, tmp_path, photo):
+    times = [0, 40, 45, 700, 1000]
+    (tmp_path / 'happy').mkdir()
+    with av.open(str(tmp_path / 'happy/anna_1.webm'), 'w') as container:
+        stream = container.add_stream('libvpx', rate=25)
+        stream.width, stream.height = photo.shape[1::-1]
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(photo, format='bgr24')
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    sample, = load(tmp_path)
+    assert (sample.stamps_ns / 1e6).round().tolist() == times
+    assert sample.rate == pytest.approx(4)
+
+
+def test_frames_are_in_the_order_of_their_numbers(tree):
+    for number in (1, 2, 9, 10, 11, 100):
+        tree(f'clips/happy/anna_1/{number}.jpg')
+        tree(f'ck/cohn-kanade-images/S005/001/S005_001_{number}.png')
+        tree(f'oulu/VL/Strong/P001/Happiness/frame{number}.jpeg')
+        folder = tree(f'packed/sequences/S052_001/{number}.jpg')
+    tree('ck/Emotion/S005/001/S005_001_100_emotion.txt', '3')
+    tree('packed/sequences.csv', [
+        ['sequence', 'subject', 'label', 'n_frames', 'complete_neutral_to_apex'],
+        ['S052_001', 'S052', 'surprise', 6, 1]])
+    for layout, name in ((clips, 'clips'), (ckplus, 'ck'), (oulu_casia, 'oulu'),
+                         (packed_ckplus, 'packed')):
+        recording, = layout.recordings(folder / name)
+        numbers = [int(re.findall(r'\d+', path.stem)[-1]) for path in recording.source]
+        assert numbers == [1, 2, 9, 10, 11, 100]
+
+
+def test_what_is_no_picture_is_left_out_and_named_once(tree, recwarn):
+    for number in range(3):
+        tree(f'clips/happy/anna_1/{number}.jpg')
+        tree(f'ck/cohn-kanade-images/S005/001/S005_001_{number}.png')
+        tree(f'oulu/VL/Strong/P001/Happiness/{number}.jpeg')
+        folder = tree(f'packed/sequences/S052_001/{number}.jpg')
+    tree('ck/Emotion/S005/001/S005_001_2_emotion.txt', '3')
+    tree('packed/sequences.csv', [
+        ['sequence', 'subject', 'label', 'n_frames', 'complete_neutral_to_apex'],
+        ['S052_001', 'S052', 'surprise', 3, 1]])
+    tree('jaffe/KA.AN1.39.tiff')
+    tree('ravdess/Actor_01/01-01-03-02-01-01-01.mp4')
+    tree('pictures/happy/a.png')
+    for place in ('clips/happy/anna_1', 'clips/happy', 'clips', 'jaffe', 'ravdess/Actor_01',
+                  'ck/cohn-kanade-images/S005/001', 'oulu/VL/Strong/P001/Happiness',
+                  'packed/sequences/S052_001', 'pictures/happy', 'pictures'):
+        # What macOS and Windows leave behind, and what people do.
+        for name in ('._0.jpg', '._1.mp4', '._0.png', '.DS_Store', 'Thumbs.db', 'notes.txt'):
+            tree(f'{place}/{name}', 'x')
+    tree('ck/Emotion/S005/001/._S005_001_2_emotion.txt', 'x')
+    (folder / 'clips/__MACOSX').mkdir()
+    for name in ('clips', 'ck', 'oulu', 'packed', 'jaffe', 'ravdess', 'pictures'):
+        recwarn.clear()
+        assert len(load(folder / name)) == 1
+        warning, = recwarn
+        assert str(warning.message) == (
+            f'{folder / name}: neither picture nor clip of this layout, left out: Thumbs.db, '
+            + '__MACOSX, ' * (name == 'clips') + 'notes.txt')
+
+
+def test_many_files_left_out_are_not_all_named(tree):
+    for number in range(30):
+        folder = tree(f'happy/{number}.txt', 'x')
+    tree('happy/a.png')
+    with pytest.warns(UserWarning, match='0.txt, .* and 20 more$'):
+        load(folder)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpeg', '.JPG', '.bmp', '.tif', '.webp', '.ppm'])
+def test_every_picture_that_opencv_reads(tree, photo, suffix):
+    for number in range(3):
+        tree(f'packed/sequences/S052_001/{number:03}{suffix}')
+        tree(f'oulu/VL/Strong/P001/Happiness/{number:03}{suffix}')
+        tree(f'ck/cohn-kanade-images/S005/001/S005_001_{number}{suffix}')
+        tree(f'clips/happy/anna_1/{number}{suffix}')
+    tree('ck/Emotion/S005/001/S005_001_2_emotion.txt', '3')
+    tree('packed/sequences.csv', [
+        ['sequence', 'subject', 'label', 'n_frames', 'complete_neutral_to_apex'],
+        ['S052_001', 'S052', 'surprise', 3, 1]])
+    tree(f'packed/apex/a{suffix}')
+    tree('packed/apex.csv', [['file', 'subject', 'label'], [f'a{suffix}', 'S1', 'fear']])
+    tree(f'pictures/happy/a{suffix}')
+    folder = tree(f'jaffe/KA.AN1.39{suffix}')
+    for name, count in (('packed', 2), ('oulu', 1), ('ck', 1), ('clips', 1), ('pictures', 1),
+                        ('jaffe', 1)):
+        samples = load(folder / name)
+        assert len(samples) == count
+        assert all(shows_the_face(sample, photo) for sample in samples)
+
+
+def test_fer2013_as_folders_of_pictures(tree):
+    tree('train/angry/Training_10118481.jpg', tight(7))
+    tree('train/happy/im1.png', tight(8))
+    tree('test/neutral/PublicTest_2.jpg', tight(9))
+    folder = tree('test/surprise/PrivateTest_3.jpg', tight(11))
+    samples = load(folder)
+    assert samples.set_name == 'fer2013'
+    assert [(s.label, s.fer2013_label, s.part) for s in samples] == [
+        ('neutral', 'neutral', 'valid'), ('surprise', 'surprise', 'test'),
+        ('anger', 'anger', 'train'), ('happiness', 'happiness', 'train')]
+    np.testing.assert_array_equal(samples[0].frames, np.full((1, 64, 64, 3), 9))
+    assert load(folder / 'test').set_name == load(folder / 'train').set_name == 'fer2013'
+    assert [s.part for s in load(folder / 'train')] == ['train', 'train']
+
+
+def test_ck48_as_folders_of_pictures(tree):
+    tree('anger/S010_004_00000017.png', tight(7))
+    folder = tree('happy/S011_006_00000012.png', tight(8))
+    samples = load(folder)
+    assert samples.set_name == 'ckplus'
+    assert [(s.label, s.subject, s.part) for s in samples] == [
+        ('anger', 'S010', None), ('happiness', 'S011', None)]
+
+
+def test_pictures_of_ones_own(tree, photo):
+    tree('Happy/a.jpg')
+    tree('Happy/small.png', tight(9))
+    tree('neutral/2.jpg')
+    folder = tree('neutral/10.jpg')
+    samples = load(folder, 'stills')
+    assert samples.set_name == 'pictures'
+    assert [(s.name, s.label) for s in samples] == [
+        ('Happy/a.jpg', 'happiness'), ('Happy/small.png', 'happiness'),
+        ('neutral/2.jpg', 'neutral'), ('neutral/10.jpg', 'neutral')]
+    assert shows_the_face(samples[0], photo) and (samples[1].frames == 9).all()
+    tree('valid/Happy/a.jpg')
+    assert [s.part for s in load(folder / 'valid')] == ['valid']
+
+
+def test_a_clip_beside_pictures_makes_it_a_set_of_clips(tree):
+    tree('happy/anna_1.mp4')
+    with pytest.warns(UserWarning, match='left out: preview.jpg'):
+        samples = load(tree('happy/preview.jpg'))
+    assert samples.set_name == 'clips' and len(samples) == 1
+
+
+def test_a_picture_is_turned_upright_as_its_file_says(tmp_path, photo):
+    (tmp_path / 'happy').mkdir()
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(photo)[:, :, ::-1]))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
+    lying.save(tmp_path / 'happy/phone.jpg', exif=exif, quality=95)
+    sample, = load(tmp_path)
+    assert shows_the_face(sample, photo)
+
+
+def test_the_home_folder(tree, monkeypatch):
+    folder = tree('set/happy/a.png')
+    monkeypatch.setenv('HOME', str(folder))
+    assert len(load('~/set')) == 1
+
+
+def test_a_face_that_comes_late_costs_no_memory(tmp_path, photo):
+    """80 frames of 2 MB, the face in the last 45; they are not held until it comes."""
+    (tmp_path / 'happy').mkdir()
+    writer = cv2.VideoWriter(str(tmp_path / 'happy/anna_1.avi'),
+                             cv2.VideoWriter.fourcc(*'MJPG'), 25, (960, 720))
+    blank = np.full((720, 960, 3), 90, np.uint8)
+    shown = blank.copy()
+    shown[200:440, 300:540] = photo
+    for number in range(80):
+        writer.write(blank if number < 35 else shown)
+    writer.release()
+    code = ('import resource, sys; from emotion_perception.datasets import load; '
+            'most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = most(); '
+            'sample, = load(sys.argv[1]); '
+            'print(len(sample.frames), sample.frames[34].std() < 1, most() - before)')
+    ended = subprocess.run([sys.executable, '-c', code, tmp_path], capture_output=True, text=True,
+                           check=True)
+    count, blank_before, kilobytes = ended.stdout.split()
+    assert (count, blank_before) == ('80', 'True') and int(kilobytes) < 60_000
 
 
 def test_a_table_may_begin_with_a_byte_order_mark(tree):
@@ -330,21 +514,23 @@ def test_missing_folder(tmp_path):
     ({'VL/Strong/P001/Angst/000.jpeg': None}, "Angst: 'Angst' is none of"),
     ({'Actor_01/clip.mp4': 'x'}, 'clip.mp4 is not named with seven codes'),
     ({'Actor_01/01-01-03-02-01-01-01.mp4': 'x'},
-     'cannot be read as a video; expected RAVDESS'),
+     'cannot be read as a video: it is damaged.*; expected RAVDESS'),
     ({'Actor_01/README': 'x'}, 'holds no labelled face; expected RAVDESS'),
     ({'Sessions/1/session.xml': '<session/>', 'Sessions/1/S001-1.xml': '<MMI'},
      'S001-1.xml is not XML: .*; expected MMI'),
     ({'Sessions/1/session.xml': '<session/>', 'Sessions/1/S001-1.xml':
       '<MMI><Metatag Name="Emotion" Value="4"/></MMI>', 'Sessions/1/S001-1.avi': 'x'},
-     'S001-1.avi cannot be read as a video; expected MMI'),
+     'S001-1.avi cannot be read as a video: it is damaged.*; expected MMI'),
     ({'VL/Strong/P001/Anger/000.jpeg': 'x'},
      '000.jpeg cannot be read as an image; expected Oulu'),
-    ({'happy/anna.mp4': 'x'}, 'anna.mp4 cannot be read as a video; expected clips'),
+    ({'happy/anna.mp4': 'x'}, 'anna.mp4 cannot be read as a video: it is damaged.*; expected clips'),
     ({'happy/anna/1.jpg': 'x'}, '1.jpg cannot be read as an image; expected clips'),
-    ({'happy/anna/1.txt': 'x'}, 'anna holds no image; expected clips'),
+    ({'happy/anna/1.txt': 'x'}, 'happy holds no clip; expected clips'),
     ({'happy/.hidden': 'x'}, 'happy holds no clip; expected clips'),
     ({'happy/anna.mp4': 'x', 'merry/a.mp4': 'x'}, "merry: 'merry' is none of"),
-    ({'happy/anna.txt': 'x'}, 'anna.txt is no video'),
+    ({'happy/anna.txt': 'x'}, 'happy holds no clip; expected clips'),
+    ({'happy/anna.jpg': 'x'}, 'anna.jpg cannot be read as an image; expected pictures'),
+    ({'happy/a.jpg': None, 'merry/a.jpg': None}, "merry: 'merry' is none of"),
 ])
 def test_errors_name_the_file_and_the_layout(tmp_path, photo, tree, files, message):
     for name, content in files.items():
@@ -374,6 +560,10 @@ FACES = {'images': np.zeros((2, 48, 48), np.uint8), 'label': np.array(['fear', '
     ({**FACES, 'images': np.zeros((2, 48, 48))}, r'images are float64 \[2, 48, 48\], not uint8'),
     ({**FACES, 'images': np.zeros((2, 9), np.uint8)}, r'images are uint8 \[2, 9\], not uint8'),
     ({**FACES, 'label': np.array(['fear'])}, r'label is \[1\], but there are 2 images'),
+    ({**FACES, 'label': np.array([0, 3])}, "label is int64, not text, such as 'happiness'"),
+    ({**FACES, 'label': np.array([b'fear', b'anger'])}, r'label is \|S5, not text'),
+    ({**FACES, 'votes': np.array([['1'] * 10] * 2), 'fer2013_label': FACES['label']},
+     'votes is <U1, not numbers'),
     ({**FACES, 'label': np.array(['fear', None])}, 'cannot be read: .*pickle'),
     ({'label': FACES['label'], 'name': FACES['name']}, 'has no array images'),
     ({**FACES, 'votes': np.zeros((2, 8)), 'fer2013_label': FACES['label']},

@@ -1,4 +1,5 @@
 """Evaluation with a model whose every answer is known: a crop's pixels say what it gives."""
+from dataclasses import replace
 import json
 
 import numpy as np
@@ -46,7 +47,11 @@ def still(name, label, six, intensity=100, eight=0, **fields):
 
 def sequence(name, label, frames, subject='S1', neutral_to_apex=True, rate=30.):
     return Sample(name, subject, label, np.stack([crop(*frame) for frame in frames]),
-                  rate=rate, neutral_to_apex=neutral_to_apex)
+                  stamps_ns=rate and stamps(len(frames), rate), neutral_to_apex=neutral_to_apex)
+
+
+def stamps(count, rate):
+    return np.array([round(number * 1e9 / rate) for number in range(count)])
 
 
 STILLS = [
@@ -190,7 +195,21 @@ def test_sequences_without_a_label_of_the_six_are_refused():
     (30, [0, 1, 2, 3, 4, 5, 6]), (15, [0, 2, 4, 6]), (5, [0, 6]), (10, [0, 3, 6]),
     (60, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6])])
 def test_other_frame_rates_end_on_the_apex(rate, indices):
-    assert resampled(7, 30., rate).tolist() == indices
+    assert resampled(stamps(7, 30.), rate).tolist() == indices
+
+
+def test_other_frame_rates_of_irregular_frames():
+    irregular = np.array([0, 10, 20, 500, 980, 1000]) * 1_000_000
+    assert resampled(irregular, 10).tolist() == [0, 2, 2, 2, 2, 3, 3, 3, 3, 3, 5]
+    assert resampled(irregular, 1).tolist() == [0, 5]
+
+
+def test_lag_of_irregular_frames_is_taken_from_their_times():
+    happy = sequence('a', 'happiness', [(3, 50)] * 2)
+    surprise = sequence('b', 'surprise', [(3, 50), (3, 50), (5, 50)])
+    surprise = replace(surprise, stamps_ns=np.array([0, 10, 800]) * 1_000_000)
+    assert evaluate_sequences(PixelModel(), [happy, surprise])['lag'] == {
+        'changes': 1, 'missed': 0, 'frames': 2, 'seconds': pytest.approx(.8)}
 
 
 def test_rates_are_those_of_the_resampled_sequence():

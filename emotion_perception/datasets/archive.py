@@ -6,6 +6,9 @@ import numpy as np
 
 from emotion_perception.datasets.sample import DatasetError
 
+#: Arrays that hold numbers; all others hold text.
+_NUMBERS = ('images', 'votes', 'frame')
+
 
 def names_in(path):
     """Return the set of array names in an ``.npz`` file; DatasetError when it is none."""
@@ -20,7 +23,8 @@ def arrays(path, names, layout):
     """Return the named arrays of an ``.npz`` file, one row a face in each.
 
     :raises DatasetError: when one is missing, cannot be read, has rows more or less than the
-        others, or when ``images`` are not uint8 [n,h,w]; names the file and the layout.
+        others or numbers for text, or when ``images`` are not uint8 [n,h,w]; names the file and
+        the layout.
     """
     missing = set(names) - names_in(path)
     if missing:
@@ -36,6 +40,9 @@ def arrays(path, names, layout):
         raise DatasetError(f'{path}: images are {images.dtype} {list(images.shape)}, not uint8 '
                            f'[n,h,w]; expected {layout}')
     for name, array in found.items():
+        if array.dtype.kind not in ('iuf' if name in _NUMBERS else 'U'):
+            kind = 'numbers' if name in _NUMBERS else "text, such as 'happiness' for a label"
+            raise DatasetError(f'{path}: {name} is {array.dtype}, not {kind}; expected {layout}')
         if array.shape[:1] != images.shape[:1]:
             raise DatasetError(f'{path}: {name} is {list(array.shape)}, but there are '
                                f'{len(images)} images; expected {layout}')

@@ -1,4 +1,5 @@
 """CK+, the Extended Cohn-Kanade set, as its authors give it."""
+from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, Recording
 
 SET = 'ckplus'
@@ -19,17 +20,19 @@ def recordings(path):
     """List the sequences that CK+ gives an emotion for (327 of its 593)."""
     if not (path / 'Emotion').is_dir():
         raise DatasetError(f'{path / "Emotion"} is missing; expected {LAYOUT}')
-    listed = []
-    for file in sorted(path.glob('Emotion/*/*/*_emotion.txt')):
+    listed, others = [], []
+    for file in sorted(path.glob('Emotion/[!.]*/[!.]*/[!.]*_emotion.txt'), key=by_number):
         subject, number = file.parts[-3:-1]
         folder = path / 'cohn-kanade-images' / subject / number
-        images = sorted(folder.glob('*.png'))
+        images = pictures(folder)
         if not images:
             raise DatasetError(f'{folder} holds no image, but {file} labels it; '
                                f'expected {LAYOUT}')
         listed.append(Recording(
             name=f'{subject}_{number}', source=images, label=_label(file), subject=subject,
             rate=RATE, neutral_to_apex=True))
+        others += set(visible(folder)) - set(images)
+    warn_of_others(path, others)
     return listed
 
 

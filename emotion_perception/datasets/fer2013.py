@@ -9,6 +9,8 @@ LAYOUT = 'FER2013: fer2013.csv with the columns emotion, pixels, Usage'
 
 _LABELS = {'0': 'anger', '1': 'disgust', '2': 'fear', '3': 'happiness', '4': 'sadness',
            '5': 'surprise', '6': 'neutral'}
+#: Rows and columns of an image.
+SIDE = 48
 #: Column ``Usage``, which FER+ shares.
 PARTS = {'Training': 'train', 'PublicTest': 'valid', 'PrivateTest': 'test'}
 
@@ -34,8 +36,8 @@ def read_table(path):
         # Checked first, because numpy would read what it can and keep quiet about the rest.
         digits = row['pixels'].replace(' ', '').isdecimal()
         image = np.fromstring(row['pixels'], np.uint8, sep=' ') if digits else np.empty(0)
-        if image.size != 48 * 48 or row['emotion'] not in _LABELS or row['Usage'] not in PARTS:
+        if image.size != SIDE ** 2 or row['emotion'] not in _LABELS or row['Usage'] not in PARTS:
             raise DatasetError(f'{path}, line {line}: not a class 0 to 6, 2304 pixels and one '
                                f'of {", ".join(PARTS)}; expected {LAYOUT}')
-        faces.append((image.reshape(48, 48), _LABELS[row['emotion']], PARTS[row['Usage']]))
+        faces.append((image.reshape(SIDE, SIDE), _LABELS[row['emotion']], PARTS[row['Usage']]))
     return faces

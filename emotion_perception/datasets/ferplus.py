@@ -22,7 +22,7 @@ def recognises(path):
 def recordings(path):
     table = path if path.is_file() else path / 'fer2013new.csv'
     pixels = table.parent / 'fer2013.csv'
-    listed = rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT)
+    listed = list(rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT))
     faces = fer2013.read_table(pixels) if pixels.exists() else None
     if faces and len(faces) != len(listed):
         raise DatasetError(f'{table} has {len(listed)} rows, {pixels} has {len(faces)}; '

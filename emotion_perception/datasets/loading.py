@@ -2,15 +2,16 @@
 from pathlib import Path
 
 from emotion_perception.datasets import (
-    ckplus, clips, fer2013, ferplus, jaffe, mmi, oulu_casia, packed_ckplus, packed_ferplus,
-    packed_jaffe, packed_webfaces, ravdess)
+    ckplus, ckplus48, clips, fer2013, fer2013_pictures, ferplus, jaffe, labelled_pictures, mmi,
+    oulu_casia, packed_ckplus, packed_ferplus, packed_jaffe, packed_webfaces, ravdess)
 from emotion_perception.datasets.reading import read
 from emotion_perception.datasets.sample import DatasetError, SAMPLE_LABELS
 
 #: Each has ``SET`` (which data set it is), ``LAYOUT`` (a description), ``recognises(path)`` and
 #: ``recordings(path)``; what several would take goes to the first.
 _LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, ferplus, fer2013,
-            ckplus, jaffe, mmi, oulu_casia, ravdess, clips)
+            ckplus, jaffe, mmi, oulu_casia, ravdess, ckplus48, fer2013_pictures,
+            labelled_pictures, clips)
 
 
 def load(path, kind=None):
@@ -25,7 +26,7 @@ def load(path, kind=None):
     :raises DatasetError: when no layout fits, when a file is missing or cannot be read, when
         no sample of that kind or no face is found.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise DatasetError(f'{path} does not exist')
     for layout in _LAYOUTS:

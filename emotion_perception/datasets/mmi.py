@@ -1,8 +1,8 @@
 """MMI facial expression database."""
 from xml.etree import ElementTree
 
-import cv2
-
+from emotion_perception.datasets.files import by_number
+from emotion_perception.datasets.reading import frames_of_video
 from emotion_perception.datasets.sample import DatasetError, Recording
 
 SET = 'mmi'
@@ -28,9 +28,9 @@ def recordings(path):
     They run from neutral over the apex back to neutral.
     """
     listed = []
-    for folder in sorted(path.glob('Sessions/*/')):
+    for folder in sorted(path.glob('Sessions/[!.]*/'), key=by_number):
         view = _root(folder / 'session.xml').find('.//track')
-        for annotation in sorted(folder.glob('S*-*.xml')):
+        for annotation in sorted(folder.glob('S*-*.xml'), key=by_number):
             if annotation.stem.endswith('-oao_aucs'):  # action units
                 continue
             code = _root(annotation).find(".//Metatag[@Name='Emotion']")
@@ -58,4 +58,5 @@ def _root(file):
 
 
 def _lies(video):
-    return cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_HEIGHT) == _LYING_HEIGHT
+    _, image = next(frames_of_video(video, LAYOUT))
+    return len(image) == _LYING_HEIGHT

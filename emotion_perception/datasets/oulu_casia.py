@@ -1,4 +1,5 @@
 """Oulu-CASIA NIR&VIS, visible light and strong illumination."""
+from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, label_of, Recording
 
 SET = 'oulu_casia'
@@ -15,13 +16,15 @@ def recognises(path):
 def recordings(path):
     if not (path / 'VL' / 'Strong').is_dir():
         raise DatasetError(f'{path / "VL" / "Strong"} is missing; expected {LAYOUT}')
-    listed = []
-    for folder in sorted(path.glob('VL/Strong/P*/*/')):
+    listed, others = [], []
+    for folder in sorted(path.glob('VL/Strong/P*/[!.]*/'), key=by_number):
         subject, expression = folder.parts[-2:]
-        images = sorted(folder.glob('*.jpeg'))
+        images = pictures(folder)
         if not images:
-            raise DatasetError(f'{folder} holds no .jpeg image; expected {LAYOUT}')
+            raise DatasetError(f'{folder} holds no image; expected {LAYOUT}')
         listed.append(Recording(
             name=f'{subject}_{expression}', source=images, subject=subject, rate=_RATE,
             label=label_of(expression, folder, LAYOUT), neutral_to_apex=True))
+        others += set(visible(folder)) - set(images)
+    warn_of_others(path, others)
     return listed

@@ -1,12 +1,13 @@
 """CK+ in part, packed: whole sequences, apex frames and crops of the apexes."""
 from emotion_perception.datasets.archive import arrays, names_in
 from emotion_perception.datasets.ckplus import RATE
+from emotion_perception.datasets.files import pictures, visible, warn_of_others
 from emotion_perception.datasets.reading import rows
 from emotion_perception.datasets.sample import DatasetError, label_of, Recording
 
 SET = 'ckplus'
 LAYOUT = ('packed CK+: sequences.csv with sequences/SEQUENCE/NNN.jpg, apex.csv with '
-          'apex/*.jpg; the folder, or one of both tables; or ck48.npz')
+          'apex/*.jpg (or another picture); the folder, or one of both tables; or ck48.npz')
 
 _TABLES = ('sequences.csv', 'apex.csv')
 
@@ -31,11 +32,11 @@ def _tables(folder):
 
 
 def _sequences(table):
-    listed = []
+    listed, others = [], []
     for row in rows(table, ('sequence', 'subject', 'label', 'n_frames',
                             'complete_neutral_to_apex'), LAYOUT):
         folder = table.parent / 'sequences' / row['sequence']
-        images = sorted(folder.glob('*.jpg'))
+        images = pictures(folder)
         if str(len(images)) != row['n_frames']:
             raise DatasetError(f'{folder} holds {len(images)} images, {table} says '
                                f'{row["n_frames"]}; expected {LAYOUT}')
@@ -43,6 +44,8 @@ def _sequences(table):
             name=row['sequence'], source=images, subject=row['subject'], rate=RATE,
             label=label_of(row['label'], table, LAYOUT),
             neutral_to_apex=row['complete_neutral_to_apex'] == '1'))
+        others += set(visible(folder)) - set(images)
+    warn_of_others(table.parent, others)
     return listed
 
 

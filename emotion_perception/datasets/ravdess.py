@@ -1,4 +1,5 @@
 """RAVDESS: actors who speak and sing with an emotion, on video."""
+from emotion_perception.datasets.files import is_video, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, Recording
 
 SET = 'ravdess'
@@ -17,8 +18,11 @@ def recognises(path):
 
 def recordings(path):
     """List the clips but the calm ones; of the pair with and without sound only one."""
+    files = [file for actor in visible(path) if actor.match('Actor_*') and actor.is_dir()
+             for file in visible(actor)]
+    warn_of_others(path, [file for file in files if not is_video(file)])
     clips = {}
-    for file in sorted(path.glob('Actor_*/*.mp4')):
+    for file in filter(is_video, files):
         codes = file.stem.split('-')
         if len(codes) != 7 or codes[2] not in (*_LABELS, _CALM):
             raise DatasetError(f'{file} is not named with seven codes; expected {LAYOUT}')

@@ -1,19 +1,19 @@
 """Read what a layout lists: stills and sequences, files and crops, into samples."""
 import csv
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 import warnings
-from itertools import count
 
 import cv2
 import numpy as np
 
 from emotion_perception.crops import crop_face, fit_crop
-from emotion_perception.datasets.sample import DatasetError, Sample, Samples
+from emotion_perception.datasets.sample import DatasetError, Recording, Sample, Samples
 from emotion_perception.detection import FaceDetector
-from emotion_perception.emotions import NEUTRAL
+from emotion_perception.emotions import NEUTRAL, Roi
 from emotion_perception.face_finder import FaceFinder
-
-#: Frames per second that the tracker is told where a set does not say.
-_USUAL_RATE = 30.0
+from emotion_perception.videos import USUAL_RATE, Video, VideoError
 
 
 def read(layout, recordings, kind=None):
@@ -37,20 +37,17 @@ def read(layout, recordings, kind=None):
     detector = None
     samples, without_face = [], []
     for recording in recordings:
-        rate = recording.rate
-        if isinstance(recording.source, np.ndarray):
-            frames = fit_crop(recording.source)[np.newaxis]
-        else:
+        frames, stamps = _given_crop(recording, layout.LAYOUT), None
+        if frames is None:
             detector = detector or FaceDetector()
-            images, rate = _images(recording, layout.LAYOUT)
-            frames = _crops(images, _regions_of(recording, rate, detector))
+            frames, stamps = _crops(recording, layout.LAYOUT, detector)
             if frames is None:
                 without_face.append(recording.name)
                 continue
         samples.append(Sample(
             name=recording.name, subject=recording.subject, label=recording.label,
             frames=frames, intensity=_intensity(recording, len(frames)), votes=recording.votes,
-            fer2013_label=recording.fer2013_label, part=recording.part, rate=rate,
+            fer2013_label=recording.fer2013_label, part=recording.part, stamps_ns=stamps,
             neutral_to_apex=recording.neutral_to_apex))
     if without_face:
         warnings.warn(f'no face found in {len(without_face)} of {len(recordings)} (in half of the '
@@ -59,13 +56,13 @@ def read(layout, recordings, kind=None):
     return Samples(layout.SET, samples, without_face)
 
 
-def rows(path, columns, layout):
-    """Read a table.
+def rows(path: Path, columns: Iterable[str], layout: str) -> Iterator[dict[str, str]]:
+    """Read a table, one row after the other.
 
     :param path: a CSV file.
     :param columns: names that its header must have.
     :param layout: the layout's description for the error.
-    :return: list of dict, one a row.
+    :return: an iterator of dict, one a row.
     :raises DatasetError: when the file, a column or a cell is missing, or it is no table.
     """
     if not path.is_file():
@@ -77,19 +74,21 @@ def rows(path, columns, layout):
             if missing:
                 raise DatasetError(f'{path} has no column {", ".join(missing)}; '
                                    f'expected {layout}')
-            listed = list(reader)
+            for line, row in enumerate(reader, start=2):
+                if any(row[name] is None for name in columns):
+                    raise DatasetError(f'{path}, line {line}: fewer cells than columns; '
+                                       f'expected {layout}')
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f'{path} cannot be read as a table: {error}; '
                            f'expected {layout}') from error
-    for line, row in enumerate(listed, start=2):
-        if any(row[name] is None for name in columns):
-            raise DatasetError(f'{path}, line {line}: fewer cells than columns; '
-                               f'expected {layout}')
-    return listed
 
 
 def read_image(path, layout):
-    """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails."""
+    """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails.
+
+    As of a video, it is turned upright where the file (EXIF) says how.
+    """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         found = 'cannot be read as an image' if path.is_file() else 'is missing'
@@ -111,63 +110,78 @@ def _intensity(recording, frames):
     return np.full(frames, recording.intensity, np.float32)
 
 
-def _images(recording, layout):
-    """Return an iterator over the whole frames of a recording, and their rate."""
+def frames_of_video(path: Path, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Give stamp [ns] and image of each frame; DatasetError when it is no video."""
+    try:
+        with Video(path) as video:
+            yield from video
+    except VideoError as error:
+        raise DatasetError(f'{error}; expected {layout}') from error
+
+
+def _given_crop(recording: Recording, layout: str) -> np.ndarray | None:
+    """Return the crop, uint8 [1,64,64,3], of what is one already, else None."""
+    if isinstance(recording.source, np.ndarray):
+        return fit_crop(recording.source)[np.newaxis]
+    if recording.crop_side:
+        image = read_image(recording.source[0], layout)
+        if max(image.shape) <= recording.crop_side:
+            return fit_crop(image)[np.newaxis]
+    return None
+
+
+def _frames(recording: Recording, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Give stamp [ns] and whole image of each frame, one after the other."""
     if isinstance(recording.source, list):
-        images, rate = (read_image(path, layout) for path in recording.source), recording.rate
+        interval_ns = 1e9 / (recording.rate or USUAL_RATE)
+        frames = ((round(number * interval_ns), read_image(path, layout))
+                  for number, path in enumerate(recording.source))
     else:
-        images, rate = _read_video(recording.source, layout)
-    if recording.clockwise_turns:
-        images = (np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
-                  for image in images)
-    return images, rate
+        frames = frames_of_video(recording.source, layout)
+    for stamp, image in frames:
+        yield stamp, np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
 
 
-def _read_video(path, layout):
-    video = cv2.VideoCapture(str(path))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    read, first = video.read()
-    if not read:
-        raise DatasetError(f'{path} cannot be read as a video; expected {layout}')
+def _regions_of(recording: Recording, detector: FaceDetector
+                ) -> Callable[[np.ndarray, int], Roi | None]:
+    """Return the function of grey frame and stamp to the largest face's region.
 
-    def images():
-        image, more = first, True
-        while more:
-            yield image
-            more, image = video.read()
-
-    return images(), rate if rate > 0 else None
-
-
-def _regions_of(recording, rate, detector):
-    """Return the function of one grey frame after the other to the largest face's region or None.
-
-    It finds that face as the node does.
+    It is called with one frame after the other, and finds that face as the node does.
     """
     if recording.is_still:
-        return lambda gray: next(iter(detector.detect(gray)), None)
-    finder, stamps = FaceFinder(detector, track_mode='nearest'), count()
+        return lambda gray, stamp: next(iter(detector.detect(gray)), None)
+    finder = FaceFinder(detector, track_mode='nearest')
 
-    def region(gray):
-        tracks = finder.update(gray, round(next(stamps) * 1e9 / (rate or _USUAL_RATE)))
+    def region(gray, stamp):
+        tracks = finder.update(gray, stamp)
         return tracks[0].box.roi(*gray.shape[::-1]) if tracks else None
 
     return region
 
 
-def _crops(images, region_of):
-    """Crop one face a frame, uint8 [n,64,64,3]; None when less than half of them show one.
+def _crops(recording: Recording, layout: str, detector: FaceDetector
+           ) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Crop one face a frame.
 
     Frames keep their places in the sequence: one without a face is cropped where the face was
-    seen last, or at the beginning, where it is seen first. Whole frames are held no longer.
+    seen last, or at the beginning, where it is seen first. To that end the beginning is read
+    again: no whole frame is kept, however long it takes until a face is seen.
+
+    :return: the crops, uint8 [n,64,64,3], or None when less than half of the frames show a face;
+        their stamps, int64 [n], or None where they are not known.
     """
-    crops, waiting, last, seen = [], [], None, 0
-    for image in images:
-        region = region_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+    region_of = _regions_of(recording, detector)
+    crops, stamps, first, last, seen = [], [], None, None, 0
+    for stamp, image in _frames(recording, layout):
+        stamps.append(stamp)
+        region = region_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp)
         seen += region is not None
-        last = region or last
-        waiting.append(image)
+        first, last = first or region, region or last
         if last is not None:
-            crops += [crop_face(frame, last) for frame in waiting]
-            waiting.clear()
-    return np.stack(crops) if seen and 2 * seen >= len(crops) else None
+            crops.append(crop_face(image, last))
+    if not seen or 2 * seen < len(stamps):
+        return None, None
+    early = [crop_face(image, first) for _, image in islice(
+        _frames(recording, layout), len(stamps) - len(crops))]
+    knows_times = not recording.is_still and (recording.rate or isinstance(recording.source, Path))
+    return np.stack(early + crops), np.array(stamps) if knows_times else None

@@ -35,8 +35,16 @@ class Sample:
     votes: np.ndarray | None = None      #: uint8 [10], FER+ votes in the order of VOTE_NAMES
     fer2013_label: str | None = None     #: the label that FER2013 gives to the same image
     part: str | None = None        #: 'train', 'valid' or 'test', where the set is divided
-    rate: float | None = None      #: frames per second of a sequence
+    stamps_ns: np.ndarray | None = None  #: int64 [n], when each frame of a sequence is shown,
+                                         #: from 0 on; None where that is not known
     neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
+
+    @property
+    def rate(self) -> float | None:
+        """Mean frames per second; None where it is not known, and of a single frame."""
+        if self.stamps_ns is None or len(self.stamps_ns) < 2:
+            return None
+        return (len(self.stamps_ns) - 1) * 1e9 / int(self.stamps_ns[-1] - self.stamps_ns[0])
 
 
 class Samples(list):
@@ -68,6 +76,7 @@ class Recording:
     rate: float | None = None       #: of image files; a video knows its own
     neutral_to_apex: bool = False
     clockwise_turns: int = 0        #: quarter turns that bring lying frames upright
+    crop_side: int = 0              #: a still of at most so many pixels a side is a face crop
 
     @property
     def is_still(self):
@@ -85,6 +94,11 @@ def label_of(name, file, layout):
         raise DatasetError(f'{file}: {name!r} is none of {", ".join(SAMPLE_LABELS)}; '
                            f'expected {layout}')
     return LABEL_OF_NAME[name.lower()]
+
+
+def is_label(path: Path) -> bool:
+    """Tell whether a path is a folder that is named by a label."""
+    return path.is_dir() and path.name.lower() in LABEL_OF_NAME
 
 
 def majority_label(votes):

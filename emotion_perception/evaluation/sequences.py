@@ -95,18 +95,20 @@ class Sequence:
     def at_rate(self, rate):
         """Return it as seen at another frame rate."""
         return Sequence(self.model, self.sample,
-                        self.kept[resampled(len(self.kept), self.sample.rate, rate)])
+                        self.kept[resampled(self.sample.stamps_ns, rate)])
 
 
-def resampled(count, rate, new_rate):
+def resampled(stamps_ns, new_rate):
     """Return the indices of the frames that a slower or faster camera would have given.
+
+    :param stamps_ns: int64 [n], when each frame was shown.
 
     They are taken backwards from the last frame, so that each rate ends on the apex. At each
     moment it is the newest frame so far; a faster camera shows frames more than once.
     """
-    duration = (count - 1) / rate
-    times = duration - np.arange(int(duration * new_rate + 1e-9), -1, -1) / new_rate
-    return np.floor(times * rate + 1e-6).astype(int)
+    stamps = (stamps_ns - stamps_ns[0]) * 1e-9
+    times = stamps[-1] - np.arange(int(stamps[-1] * new_rate + 1e-6), -1, -1) / new_rate
+    return np.searchsorted(stamps, times + 1e-6, side='right') - 1  # stamps are rounded
 
 
 def _subject(sequence):
@@ -170,7 +172,8 @@ def _figures(sequences):
 
 def _at_rate(sequences, rate):
     """Return accuracy and lag at another frame rate; None when no sequence's own is known."""
-    seen = [sequence.at_rate(rate) for sequence in sequences if sequence.sample.rate]
+    seen = [sequence.at_rate(rate) for sequence in sequences
+            if sequence.sample.stamps_ns is not None]
     six = [sequence for sequence in seen if _is_of_six(sequence)]
     if not six:
         return None
@@ -202,9 +205,10 @@ def _lag(sequences, rate=None):
             if before.label != after.label:
                 lag = lag_of_change(predictions[start:end], after.label)
                 lags.append(lag)
-                frame_rate = rate or after.sample.rate
-                if lag is not None and frame_rate:
-                    seconds.append(lag / frame_rate)
+                if lag is not None and rate:
+                    seconds.append(lag / rate)
+                elif lag is not None and (stamps := after.sample.stamps_ns) is not None:
+                    seconds.append((stamps[lag] - stamps[0]) * 1e-9)
             start = end
     settled = [lag for lag in lags if lag is not None]
     return {'changes': len(lags), 'missed': len(lags) - len(settled),
