@@ -25,8 +25,12 @@ def draw_faces(image, faces):
         thickness = 1 if face.state == TrackState.COASTING else 2
         cv2.rectangle(image, (left, top), (right, bottom), colour, thickness, cv2.LINE_AA)
         _draw_bar(image, left, right, bottom + 4, face.intensity, colour)
-        text = f'{face.track_id}  {face.label} {face.confidence:.0%}'
-        _draw_text(image, text, left, top, colour)
+        _draw_text(image, caption(face), left, top, colour)
+
+
+def caption(face) -> str:
+    """Return what stands at a face: its id, label and confidence."""
+    return f'{face.track_id}  {face.label} {face.confidence:.0%}'
 
 
 def _draw_bar(image, left, right, top, share, colour):

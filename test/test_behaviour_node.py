@@ -301,7 +301,7 @@ def test_an_expression_topic_needs_its_messages(audience):
     path = audience.folder / 'face.yaml'
     path.write_text('expression_topic: /robot_face/expression')
     result, = audience.set_parameters(rules=str(path))
-    assert not result.successful and 'needs hri_msgs, which is not installed: apt' in result.reason
+    assert not result.successful and 'hri_msgs is not installed: apt' in result.reason
 
 
 def test_the_robots_face_shows_the_expression(tmp_path, ros):

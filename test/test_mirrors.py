@@ -1,9 +1,11 @@
 """The nodes that show results in another form, each a process of its own, over DDS."""
 from contextlib import contextmanager
+import os
 import signal
 import subprocess
 import sys
 from time import monotonic
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,10 +18,12 @@ from builtin_interfaces.msg import Time  # noqa: E402
 from emotion_perception.drawing import COLOURS  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
 from emotion_perception.msg import EmotionArray  # noqa: E402
-from emotion_perception.nodes import messages  # noqa: E402
+from emotion_perception.nodes import (  # noqa: E402
+    detections, foxglove_annotations, messages, ros4hri)
 from emotion_perception.nodes.matched_images import StampPairs  # noqa: E402
 from emotion_perception.nodes.mirror import topic_token  # noqa: E402
-from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rclpy.qos import (  # noqa: E402
+    DurabilityPolicy, qos_profile_sensor_data, QoSProfile)
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
@@ -235,3 +239,170 @@ def test_pairs_keep_the_newest():
     assert pairs.add_result(1, 'result 1') is None
     assert pairs.add_result(3, 'result 3') == 'image 3'
     assert pairs.add_image(1, 'image 1') == 'result 1'
+
+
+class PlainMessages:
+    """In place of message packages that are not installed: messages that take any field.
+
+    So the conversions run everywhere; their fields are checked where the packages are.
+    """
+
+    class PointsAnnotation(SimpleNamespace):
+        LINE_LOOP = 2
+
+    def __getattr__(self, name):
+        return PLAIN.get(name, SimpleNamespace)
+
+
+PLAIN = {
+    'LabelInfo': lambda **fields: SimpleNamespace(header=Header(), **fields),
+    'Detection2D': lambda **fields: SimpleNamespace(
+        bbox=SimpleNamespace(center=SimpleNamespace(position=SimpleNamespace())), results=[],
+        **fields),
+    'ObjectHypothesisWithPose': lambda: SimpleNamespace(hypothesis=SimpleNamespace()),
+    'ImageAnnotations': lambda: SimpleNamespace(points=[], texts=[]),
+}
+
+
+def messages_or_plain(package):
+    try:
+        return messages.optional_messages(package)
+    except ModuleNotFoundError:
+        return PlainMessages()
+
+
+def result(*faces):
+    header = Header(stamp=Time(sec=7, nanosec=8), frame_id='eye')
+    return messages.emotion_array(header, 'camera', (120, 160), faces)
+
+
+def test_a_result_as_detections():
+    vision = messages_or_plain('vision_msgs')
+    sent = result(face(3), face(4, 'neutral', Roi(0, 5, 7, 8), confidence=0.75))
+    array = detections.detection_array(vision, sent)
+    assert array.header == sent.header
+    first, second = array.detections
+    assert (first.header, first.id, second.id) == (sent.header, '3', '4')
+    assert (first.bbox.center.position.x, first.bbox.center.position.y) == (70.0, 55.0)
+    assert (first.bbox.size_x, first.bbox.size_y) == (60.0, 50.0)
+    assert (second.bbox.center.position.x, second.bbox.center.position.y) == (3.5, 9.0)
+    hypothesis, = second.results
+    assert hypothesis.hypothesis.class_id == str(LABELS.index('neutral'))
+    assert hypothesis.hypothesis.score == 0.75
+    names = {str(known.class_id): known.class_name
+             for known in detections.label_info(vision, sent.header.stamp).class_map}
+    assert [names[found.results[0].hypothesis.class_id] for found in array.detections] == [
+        'happiness', 'neutral']
+    assert list(names.values()) == list(LABELS)
+
+
+def test_a_result_as_foxglove_annotations():
+    sent = result(face(3), face(4, state=TrackState.COASTING))
+    shown = foxglove_annotations.image_annotations(messages_or_plain('foxglove_msgs'), sent)
+    box, predicted = shown.points
+    assert (box.timestamp, box.type) == (sent.header.stamp, 2)
+    assert [(point.x, point.y) for point in box.points] == [
+        (40, 30), (100, 30), (100, 80), (40, 80)]
+    assert box.thickness > predicted.thickness
+    colour = box.outline_color
+    assert [round(value * 255) for value in (colour.b, colour.g, colour.r)] == list(
+        COLOURS['happiness'])
+    text = shown.texts[0]
+    assert text.timestamp == sent.header.stamp
+    assert (text.position.x, text.position.y, text.text) == (40, 30, '3  happiness 90%')
+
+
+def test_a_face_as_ros4hri():
+    hri, header = messages_or_plain('hri_msgs'), result().header
+    roi = ros4hri.normalized_roi(hri, header, face(), (160, 120))
+    assert roi.header == header
+    assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax, roi.c) == (
+        40 / 160, 30 / 120, 100 / 160, pytest.approx(80 / 120), 1.0)
+    coasting = ros4hri.normalized_roi(hri, header, face(state=TrackState.COASTING), (160, 120))
+    assert coasting.c == 0.0
+    shown = ros4hri.expression(hri, header, face(label='fear', confidence=0.5))
+    assert (shown.header, shown.expression, shown.confidence) == (header, 'scared', 0.5)
+    assert np.isnan(shown.valence) and np.isnan(shown.arousal)
+
+
+def test_every_label_has_a_name_in_ros4hri():
+    assert set(ros4hri.EXPRESSIONS) == set(LABELS)
+    hri = pytest.importorskip('hri_msgs.msg', reason='needs hri_msgs')
+    for expression in ros4hri.EXPRESSIONS.values():
+        assert getattr(hri.Expression, expression.upper()) == expression
+
+
+def test_a_cropped_face_is_scaled_and_centred_on_black():
+    image = np.full((120, 160, 3), 200, np.uint8)
+    crop = ros4hri.cropped(image, Roi(40, 30, 60, 30))
+    assert crop.shape == (128, 128, 3)
+    assert (crop[32:96] == 200).all() and not crop[:32].any() and not crop[96:].any()
+
+
+@pytest.mark.parametrize('node, package', [
+    ('detections', 'vision_msgs'), ('foxglove_annotations', 'foxglove_msgs'),
+    ('ros4hri', 'hri_msgs')])
+def test_without_its_messages_a_node_says_how_to_get_them(tmp_path, node, package):
+    code = f'import sys; sys.modules["{package}"] = None\n' + command(node)[2]
+    ended = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True,
+                           text=True, timeout=LIMIT, env=os.environ | {'ROS_DISTRO': 'kilted'})
+    assert ended.returncode == 1
+    assert f'{package} is not installed: apt install ros-kilted-{package.replace("_", "-")}' in (
+        ended.stderr)
+    assert 'Traceback' not in ended.stderr and ended.stderr.count('\n') == 1
+
+
+def test_detections(tmp_path):
+    vision = pytest.importorskip('vision_msgs.msg', reason='needs vision_msgs')
+    with mirror(tmp_path, 'detections') as viewer:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        infos = viewer.look_at(vision.LabelInfo, '/detections/label_info', latched)
+        viewer.wait_for(lambda: infos)
+        assert not viewer.listens('/emotion_node/emotions')
+        seen = viewer.look_at(vision.Detection2DArray, '/detections/camera')
+        shown = viewer.show(seen, face(3))
+        assert (shown.header.frame_id, shown.detections[0].id) == ('eye', '3')
+        label, = (known.class_name for known in infos[0].class_map
+                  if str(known.class_id) == shown.detections[0].results[0].hypothesis.class_id)
+        assert label == 'happiness'
+        viewer.look_away()
+        viewer.wait_for(lambda: not viewer.listens('/emotion_node/emotions'))
+
+
+def test_foxglove_annotations(tmp_path):
+    foxglove = pytest.importorskip('foxglove_msgs.msg', reason='needs foxglove_msgs')
+    with mirror(tmp_path, 'foxglove_annotations') as viewer:
+        seen = viewer.look_at(foxglove.ImageAnnotations, '/foxglove_annotations/camera')
+        shown = viewer.show(seen, face(3))
+        assert shown.texts[0].text == '3  happiness 90%'
+        assert shown.points[0].type == foxglove.PointsAnnotation.LINE_LOOP
+        viewer.look_away()
+        viewer.wait_for(lambda: not viewer.listens('/emotion_node/emotions'))
+
+
+def test_ros4hri(tmp_path):
+    hri = pytest.importorskip('hri_msgs.msg', reason='needs hri_msgs')
+    with mirror(tmp_path, 'ros4hri') as viewer:
+        tracked = viewer.look_at(hri.IdsList, '/humans/faces/tracked')
+        shown = viewer.show(tracked, face(3), face(4))
+        assert (shown.header.frame_id, shown.ids) == ('eye', ['camera_3', 'camera_4'])
+        assert not viewer.listens('/image')
+
+        rois = viewer.look_at(hri.NormalizedRegionOfInterest2D, '/humans/faces/camera_3/roi')
+        expressions = viewer.look_at(hri.Expression, '/humans/faces/camera_3/expression')
+        both = (face(3), face(4))
+        assert viewer.show(rois, *both).xmin == 0.25
+        assert viewer.show(expressions, *both).expression == 'happy'
+        crops = viewer.look_at(Image, '/humans/faces/camera_3/cropped')
+        crop = viewer.show(crops, *both)
+        assert (crop.width, crop.height, crop.header.frame_id) == (128, 128, 'eye')
+        assert viewer.listens('/image')
+
+        viewer.wait_for(lambda: tracked[-1].ids == ['camera_4'],
+                        lambda: viewer.send_result(viewer.header(), [face(4)]))
+        viewer.wait_for(lambda: not viewer.node.count_publishers('/humans/faces/camera_3/roi'))
+        viewer.wait_for(lambda: not viewer.listens('/image'))
+        # The emotion node ends: nobody is tracked any more.
+        viewer.wait_for(lambda: tracked[-1].ids == [])
+        viewer.look_away()
+        viewer.wait_for(lambda: not viewer.listens('/emotion_node/emotions'))

@@ -20,12 +20,9 @@ from emotion_perception.behaviour.people import People
 from emotion_perception.behaviour.rules import Rules
 from emotion_perception.emotions import LABELS, NEUTRAL
 from emotion_perception.nodes import parameters
-from emotion_perception.nodes.messages import nanoseconds
+from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds, optional_messages
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
-
-#: Where the results come from; relative, so that both nodes move into a namespace together.
-EMOTIONS_TOPIC = 'emotion_node/emotions'
 
 #: Seconds in which results that belong to one instant (those of several cameras) arrive.
 INSTANT = 0.01
@@ -196,15 +193,12 @@ class BehaviourNode(Node):
             return rules, None
         try:
             validate_topic_name(rules.expression_topic)
-            from hri_msgs.msg import Expression
+            expression_type = optional_messages('hri_msgs').Expression
         except InvalidTopicNameException as error:
             raise ValueError(f'rules {path}: expression_topic: {error}') from error
-        except ImportError as error:
-            raise ValueError(
-                f'rules {path}: expression_topic needs hri_msgs, which is not installed: apt '
-                'install ros-$ROS_DISTRO-hri-msgs, or build github.com/ros4hri/hri_msgs'
-            ) from error
-        return rules, Expression
+        except ModuleNotFoundError as error:
+            raise ValueError(f'rules {path}: expression_topic: {error}') from error
+        return rules, expression_type
 
     def _set_rules(self, loaded):
         self._rules, self._expression_type = loaded

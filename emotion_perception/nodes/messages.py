@@ -4,7 +4,9 @@ In: ``sensor_msgs/Image`` to BGR pixels, by cv_bridge and :mod:`emotion_percepti
 ``FaceEmotion`` results to ``EmotionArray``.
 """
 from collections.abc import Callable
-from types import SimpleNamespace
+import importlib
+import os
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 from cv_bridge import CvBridge
@@ -13,6 +15,17 @@ from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from emotion_perception import images
 from emotion_perception.msg import EmotionArray, FaceEmotion
+
+#: Where the other nodes read the results; relative, so that all move into a namespace together.
+#: Remap it where the emotion node has another name.
+EMOTIONS_TOPIC = 'emotion_node/emotions'
+
+#: Where messages that this package does not depend on come from.
+OPTIONAL_MESSAGES = {
+    'foxglove_msgs': 'https://github.com/foxglove/foxglove-sdk',
+    'hri_msgs': 'https://github.com/ros4hri/hri_msgs',
+    'vision_msgs': 'https://github.com/ros-perception/vision_msgs',
+}
 
 _bridge = CvBridge()
 
@@ -87,3 +100,18 @@ def _face_emotion(face):
         scores=face.scores,
         sequence_length=face.sequence_length,
         sequence_duration=face.sequence_duration)
+
+
+def optional_messages(package: str) -> ModuleType:
+    """Import the messages of a package that this one does not depend on.
+
+    :param package: one of OPTIONAL_MESSAGES.
+    :raises ModuleNotFoundError: says how to get them.
+    """
+    try:
+        return importlib.import_module(f'{package}.msg')
+    except ModuleNotFoundError as error:
+        debian = f"ros-{os.environ.get('ROS_DISTRO', '$ROS_DISTRO')}-{package.replace('_', '-')}"
+        raise ModuleNotFoundError(
+            f'{package} is not installed: apt install {debian}, or build '
+            f'{OPTIONAL_MESSAGES[package]} in your workspace and source it') from error

@@ -4,9 +4,6 @@ A mirror reads the topic emotion_node/emotions, and works only while somebody lo
 """
 from collections.abc import Iterable
 from contextlib import contextmanager
-import importlib
-import os
-from types import ModuleType
 
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
@@ -15,16 +12,7 @@ from rclpy.task import Future
 
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import parameters
-
-#: Where mirrors read; remap it where the emotion node has another name.
-EMOTIONS_TOPIC = 'emotion_node/emotions'
-
-#: Where messages that are no part of ROS 2's core come from.
-SOURCES = {
-    'foxglove_msgs': 'https://github.com/foxglove/foxglove-sdk',
-    'hri_msgs': 'https://github.com/ros4hri/hri_msgs',
-    'vision_msgs': 'https://github.com/ros-perception/vision_msgs',
-}
+from emotion_perception.nodes.messages import EMOTIONS_TOPIC
 
 
 class Input:
@@ -121,18 +109,3 @@ def topic_token(name: str) -> str:
     token = ''.join(c if c.isascii() and (c.isalnum() or c == '_') else f'{ord(c):x}'
                     for c in name)
     return token if token[:1].isalpha() else f'camera_{token}'
-
-
-def optional_messages(package: str) -> ModuleType:
-    """Import the messages of a package that this one does not depend on.
-
-    :param package: one of SOURCES.
-    :raises ModuleNotFoundError: says how to get them.
-    """
-    try:
-        return importlib.import_module(f'{package}.msg')
-    except ModuleNotFoundError as error:
-        debian = f"ros-{os.environ.get('ROS_DISTRO', '$ROS_DISTRO')}-{package.replace('_', '-')}"
-        raise ModuleNotFoundError(
-            f'{package} is not installed: apt install {debian}, or build {SOURCES[package]} '
-            'in your workspace and source it') from error
