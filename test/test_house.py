@@ -77,8 +77,8 @@ def test_the_scan_sees_the_package():
 
 
 @pytest.mark.parametrize('name', MODULES)
-def test_only_the_nodes_and_the_demo_import_ros(name):
-    if not name.startswith('nodes.') and name != 'demo':
+def test_only_nodes_demo_and_monitor_import_ros(name):
+    if not name.startswith('nodes.') and name not in ('demo', 'monitor'):
         ros = {'rclpy', 'cv_bridge', 'ament_index_python', 'sensor_msgs', 'std_msgs',
                'diagnostic_msgs', 'launch'}
         assert not outside(name) & ros
@@ -101,8 +101,8 @@ def test_only_training_imports_tensorflow(name):
     (('behaviour',), ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
     (('datasets',), ('pipeline', 'recognition', 'nodes', 'learning', 'evaluation')),
     (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),
-    (('nodes', 'demo'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),
-    (('learning', 'train'), ('nodes', 'demo', 'pipeline')),
+    (('nodes', 'demo', 'monitor'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),
+    (('learning', 'train'), ('nodes', 'demo', 'monitor', 'pipeline')),
 ], ids=lambda names: names[0])
 def test_arrows_run_one_way(low, high):
     assert within(low)

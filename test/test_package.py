@@ -13,7 +13,8 @@ import pytest
 
 #: The only parts that may import these.
 ROS_PACKAGES = {'rclpy', 'sensor_msgs', 'std_msgs', 'cv_bridge'}
-PARTS_WITH_ROS = ('emotion_perception.nodes', 'emotion_perception.msg', 'emotion_perception.demo')
+PARTS_WITH_ROS = ('emotion_perception.nodes', 'emotion_perception.msg', 'emotion_perception.demo',
+                  'emotion_perception.monitor')
 PARTS_WITH_TENSORFLOW = ('emotion_perception.learning', 'emotion_perception.train',
                          'emotion_perception.compare')
 

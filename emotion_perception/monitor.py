@@ -1,0 +1,257 @@
+"""Watch the results in a terminal, also over SSH.
+
+    python -m emotion_perception.monitor [--ros-args -r __ns:=/robot]
+
+One line a face: id, state, emotion, intensity, confidence, the six scores (anger to surprise), and
+over how many seconds the face was looked at. Above them each camera's rate, latency and lost
+images, below them the diagnostics. Without a terminal, or on one that cannot move its cursor, the
+same as plain lines once a second.
+"""
+import argparse
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+import os
+import signal
+from statistics import median
+import sys
+from time import monotonic, strftime
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from emotion_perception.drawing import COLOURS
+from emotion_perception.emotions import EMOTIONS, TrackState
+from emotion_perception.msg import EmotionArray
+from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds
+from emotion_perception.nodes.running import initialised
+
+#: Seconds between two pictures of the screen, and between two lines without one.
+SCREEN_PERIOD, LINE_PERIOD = 0.2, 1.0
+
+#: Seconds over which rate and latency are taken.
+WINDOW = 1.0
+
+#: Seconds without a result, or a report, after which the screen says so.
+SILENCE = 3.0
+
+#: Columns of the bar of an intensity.
+BAR = 14
+
+#: What the bar and the scores are drawn with, from nothing to full, where the terminal has UTF-8.
+BLOCKS, ASCII = ' ▁▂▃▄▅▆▇█', ' .:-=+*%#'
+
+LEVELS = {
+    DiagnosticStatus.OK: ('OK', 'green'),
+    DiagnosticStatus.WARN: ('WARN', 'yellow'),
+    DiagnosticStatus.ERROR: ('ERROR', 'bold red'),
+    DiagnosticStatus.STALE: ('STALE', 'magenta'),
+}
+
+
+@dataclass
+class Camera:
+    """What has come of one camera."""
+
+    newest: EmotionArray | None = None
+    arrivals: deque = field(default_factory=deque)   #: monotonic times within WINDOW [s]
+    latencies: deque = field(default_factory=deque)  #: stamp to arrival, of the same results [s]
+
+    def add(self, message: EmotionArray, arrival: float, latency: float) -> None:
+        """Take a result; arrival is monotonic time [s], latency stamp to arrival [s]."""
+        self.newest = message
+        self.arrivals.append(arrival)
+        self.latencies.append(latency)
+        while self.arrivals[0] < arrival - WINDOW:
+            self.arrivals.popleft()
+            self.latencies.popleft()
+
+    def head(self, now: float, values: dict[str, str]) -> str:
+        """Sum it up in words.
+
+        :param now: monotonic time [s].
+        :param values: of the camera's diagnostics.
+        """
+        silence = now - self.arrivals[-1]
+        if silence > SILENCE:
+            words = [f'no result for {silence:.0f} s']
+        else:
+            rate = sum(arrival > now - WINDOW for arrival in self.arrivals) / WINDOW
+            words = [f'{rate:.0f} results/s', f'latency {median(self.latencies) * 1e3:.1f} ms']
+        for name, key in (('dropped', 'images dropped (overload)'),
+                          ('unusable', 'images unusable'), ('lost', 'images lost in transport')):
+            if key in values:
+                words.append(f'{name} {values[key]}')
+        return '  '.join(words)
+
+
+class Monitor(Node):
+    """Gathers results and diagnostics of one emotion node."""
+
+    def __init__(self):
+        super().__init__('emotion_monitor')
+        self.cameras: dict[str, Camera] = {}
+        self.status: dict[str, DiagnosticStatus] = {}   #: task -> newest status
+        self.reported = monotonic()
+        self._subscription = self.create_subscription(
+            EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+        self.topic = self._subscription.topic_name
+        self._prefix = self.topic.rpartition('/')[0].lstrip('/') + ': '
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+
+    def _on_emotions(self, message):
+        latency = self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)
+        camera = self.cameras.setdefault(message.camera, Camera())
+        camera.add(message, monotonic(), latency * 1e-9)
+
+    def _on_diagnostics(self, message):
+        for status in message.status:
+            if status.name.startswith(self._prefix):
+                self.status[status.name.removeprefix(self._prefix)] = status
+                self.reported = monotonic()
+
+    def camera_values(self, camera: str) -> dict[str, str]:
+        """Return what the diagnostics tell of a camera."""
+        status = self.status.get(f'camera {camera}', DiagnosticStatus())
+        return {value.key: value.value for value in status.values}
+
+    def waits(self) -> str:
+        """Say why there is nothing to show; empty when there is."""
+        if self.cameras:
+            return ''
+        if self.count_publishers(self.topic):
+            return f'{self.topic} is published, but no result has come yet'
+        return f'nobody publishes {self.topic}: is emotion_node running?'
+
+    def diagnostics(self) -> list[tuple[str, str, str, str]]:
+        """Return level, its style, task and message of each status."""
+        if not self.status:
+            return []
+        if monotonic() - self.reported > SILENCE:
+            return [(*LEVELS[DiagnosticStatus.STALE], 'diagnostics',
+                     f'none for {monotonic() - self.reported:.0f} s')]
+        return [(*LEVELS[status.level], task, status.message)
+                for task, status in sorted(self.status.items())]
+
+
+def screen(monitor: Monitor, blocks: str) -> Group:
+    """Lay out all there is for a terminal of 80 columns or more.
+
+    :param blocks: BLOCKS or ASCII.
+    """
+    lines = [Text.assemble((monitor.topic, 'bold'), '  ', strftime('%H:%M:%S'))]
+    if reason := monitor.waits():
+        lines.append(Text(reason, 'yellow'))
+    for name, camera in sorted(monitor.cameras.items()):
+        lines.append(Text(''))
+        lines.append(Text.assemble(
+            (name, 'bold'), '  ', camera.head(monotonic(), monitor.camera_values(name))))
+        if monotonic() - camera.arrivals[-1] <= SILENCE:
+            lines.append(_faces(camera.newest.faces, blocks))
+    if status := monitor.diagnostics():
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for column in ('level', 'task', 'message'):
+            table.add_column(column, no_wrap=column != 'message')
+        for level, style, task, message in status:
+            table.add_row(Text(level, style), task, message)
+        lines += [Text(''), table]
+    return Group(*lines)
+
+
+def _faces(faces, blocks):
+    if not faces:
+        return Text('no face', 'dim')
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style='dim')
+    initials = ' '.join(emotion[:2] for emotion in EMOTIONS)
+    for heading, justify in (('id', 'right'), ('state', 'left'), ('emotion', 'left'),
+                             ('intensity', 'left'), ('conf', 'right'), (initials, 'left'),
+                             ('over', 'right')):
+        table.add_column(heading, justify=justify, no_wrap=True)
+    for face in faces:
+        style = _style(face.label)
+        table.add_row(
+            str(face.track_id), TrackState(face.state).name.lower(), Text(face.label, style),
+            Text.assemble((_bar(face.intensity, blocks), style), f' {face.intensity:.2f}'),
+            f'{face.confidence:.0%}',
+            Text.assemble(*((_block(score, blocks) * 2 + ' ', _style(emotion))
+                            for emotion, score in zip(EMOTIONS, face.scores))),
+            f'{face.sequence_duration:.1f} s')
+    return table
+
+
+def _style(label):
+    blue, green, red = COLOURS[label]
+    return f'rgb({red},{green},{blue})'
+
+
+def _bar(share, blocks):
+    return (blocks[-1] * round(share * BAR)).ljust(BAR, '·' if blocks is BLOCKS else '.')
+
+
+def _block(share, blocks):
+    return blocks[round(share * (len(blocks) - 1))]
+
+
+def lines(monitor: Monitor) -> list[str]:
+    """Return the same in plain lines: one a camera, and one for each status that is not OK."""
+    time = strftime('%H:%M:%S')
+    if reason := monitor.waits():
+        return [f'{time}  {reason}']
+    found = []
+    for name, camera in sorted(monitor.cameras.items()):
+        faces = ' | '.join(
+            f'{face.track_id} {face.label} {face.intensity:.2f} {face.confidence:.0%}'
+            for face in camera.newest.faces) or 'no face'
+        head = camera.head(monotonic(), monitor.camera_values(name))
+        silent = monotonic() - camera.arrivals[-1] > SILENCE
+        found.append(f'{time}  {name}  {head}' + ('' if silent else f'  | {faces}'))
+    found += [f'{time}  {level}  {task}: {message}'
+              for level, _, task, message in monitor.diagnostics() if level != 'OK']
+    return found
+
+
+def watch(monitor: Monitor, console: Console) -> None:
+    """Show what comes until ROS is shut down, by SIGINT or SIGTERM."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        while rclpy.ok():
+            _spin(monitor, LINE_PERIOD)
+            # Not by rich, which would break the lines.
+            print('\n'.join(lines(monitor)), file=console.file, flush=True)
+        return
+    blocks = BLOCKS if console.encoding.startswith('utf') else ASCII
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while rclpy.ok():
+            live.update(screen(monitor, blocks), refresh=True)
+            _spin(monitor, SCREEN_PERIOD)
+
+
+def _spin(monitor, seconds):
+    end = monotonic() + seconds
+    while (left := end - monotonic()) > 0:
+        rclpy.spin_once(monitor, timeout_sec=left)
+
+
+def main() -> None:
+    """Watch until Ctrl-C."""
+    argparse.ArgumentParser(
+        prog='python -m emotion_perception.monitor', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(remove_ros_args(sys.argv)[1:])
+    with suppress(KeyboardInterrupt, ExternalShutdownException), initialised():
+        try:
+            watch(Monitor(), Console())
+        except BrokenPipeError:     # as of `| head`; nothing is left to flush at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # Ctrl-C comes twice where a shell script was started.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if __name__ == '__main__':
+    main()
