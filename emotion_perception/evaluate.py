@@ -6,8 +6,10 @@ import warnings
 from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
+from emotion_perception.evaluation.events import evaluate_events
 from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
 from emotion_perception.evaluation.stills import evaluate_stills, HELD
+from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.recognition import load_model
 
 
@@ -16,7 +18,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
         description='Measure a model as it stands on a labelled data set. Nothing is trained.')
-    parser.add_argument('kind', choices=('stills', 'sequences'))
+    parser.add_argument('kind', choices=('stills', 'sequences', 'events'))
     parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
@@ -31,6 +33,19 @@ def main(argv=None):
         parser.error('--labels goes with stills: no set of sequences has FER labels')
     if arguments.json:
         _check_writable(parser, arguments.json)
+    if arguments.kind == 'events':
+        if arguments.labels or arguments.part:
+            parser.error('--labels and --part go with data sets of faces, not with events')
+        try:
+            pipeline = EmotionPipeline(arguments.model)
+        except (OSError, ValueError) as error:
+            parser.error(f'model: {error}')
+        try:
+            result = evaluate_events(pipeline, arguments.path)
+        except DatasetError as error:
+            parser.error(str(error))
+        _tell(result, events_report(result), arguments.json)
+        return
     try:
         model = load_model(arguments.model)
     except (OSError, ValueError) as error:
@@ -62,9 +77,13 @@ def main(argv=None):
         parser.error(f'{arguments.path}: {error}')
     result['without_face'] = without_face
     result['trained_on'] = bool(known)
-    print(report(result))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + '\n')
+    _tell(result, report(result), arguments.json)
+
+
+def _tell(result, text, path):
+    print(text)
+    if path:
+        path.write_text(json.dumps(result, indent=2) + '\n')
 
 
 def _path(text: str) -> Path:
@@ -116,6 +135,23 @@ def report(result):
                   *_sequences_report(other)]
     if result['without_face']:
         lines += ['', f'not counted, no face found: {len(result["without_face"])}']
+    return '\n'.join(lines)
+
+
+def events_report(result):
+    """Return the figures of events as text."""
+    lines = ['            clips  minutes   false starts a minute (of labels)   seen'
+             '                    delay [s]']
+    for label, row in result.items():
+        line = (f'{label:12}{row["clips"]:5}{row["minutes"]:9.1f}'
+                f'{row["false_starts_per_minute"]:15.1f}'
+                f'{"(" + format(row["false_labels_per_minute"], ".0f") + ")":>20}')
+        if 'seen' in row:
+            low, high = row['interval']
+            delay = '-' if row['delay'] is None else f'{row["delay"]:.2f}'
+            line += (f'{100 * row["share"]:10.0f} % (95 %: {100 * low:.0f} .. {100 * high:.0f})'
+                     f'{delay:>8}')
+        lines.append(line)
     return '\n'.join(lines)
 
 

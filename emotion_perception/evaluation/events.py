@@ -1,0 +1,148 @@
+"""How calm and how quick the events are that robots act on, on whole videos.
+
+Each goes through the pipeline and the logic of behaviour_node, as a camera's images would.
+"""
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Callable
+
+import cv2
+import numpy as np
+
+from emotion_perception.behaviour.events import ENDED
+from emotion_perception.behaviour.people import People
+from emotion_perception.datasets import clips, DatasetError
+from emotion_perception.datasets.reading import read_image
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
+from emotion_perception.evaluation.metrics import wilson_interval
+from emotion_perception.pipeline import EmotionPipeline
+from emotion_perception.videos import USUAL_RATE, Video
+
+LAYOUT = ('pairs of photographs: FOLDER/PERSON_neutral.jpg and FOLDER/PERSON_EMOTION.jpg, '
+          'EMOTION being one of ' + ', '.join(EMOTIONS) + f'; or {clips.LAYOUT}')
+
+#: A pair becomes a video: so long neutral, then the fade to the emotion, then so long held [s].
+REST, FADE, HOLD = 1.0, 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video of one person who shows one thing."""
+
+    name: str
+    label: str                  #: one of LABELS, or contempt
+    images: Callable[[], Iterable[tuple[int, np.ndarray]]]  #: gives stamps [ns] and images
+    begins: float = 0.0         #: when the label begins to show [s]
+    shows: float = 0.0          #: when it is half there [s]; delays count from here
+
+
+def evaluate_events(pipeline: EmotionPipeline, path: Path) -> dict:
+    """Measure the events of behaviour_node, as it comes, on clips or on pairs of photographs.
+
+    A pair is made a video of 30 frames a second: ``REST`` seconds of the neutral photograph,
+    ``FADE`` in which the one becomes the other, and ``HOLD`` of the emotion.
+
+    :param path: a folder in one of the layouts of ``LAYOUT``.
+    :return: dict for JSON. ``neutral`` and each emotion that the set shows have ``clips``,
+        ``minutes``; ``false_starts`` and ``false_starts_per_minute``: events in which an emotion
+        started that is not the clip's, or before it begins to show; ``false_labels_per_minute``:
+        the same of the labels of single images, each change to an emotion counting. An emotion
+        has also ``seen``: clips in which it became the stable one, ``share`` with the 95 %
+        interval of Wilson in ``interval``, and ``delay``: the median time to the event [s], from
+        where it is half there in a pair, and from the first image in a clip.
+    :raises DatasetError: when the path has none of these layouts, or a file cannot be read.
+    """
+    path = Path(path)
+    found = list(_pairs(path)) or list(_clips(path))
+    if not found:
+        raise DatasetError(f'{path} holds no such clips; expected {LAYOUT}')
+    heard = [(clip, *_run(pipeline, clip)) for clip in found]
+    return {label: _figures([item for item in heard if item[0].label == label])
+            for label in (NEUTRAL, *EMOTIONS) if any(clip.label == label for clip in found)}
+
+
+def fade(neutral: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Make a pair of photographs a video, stamp [ns] and image a frame; see REST, FADE, HOLD."""
+    if other.shape != neutral.shape:
+        other = cv2.resize(other, neutral.shape[1::-1])
+    for frame in range(round((REST + FADE + HOLD) * USUAL_RATE)):
+        share = min(max((frame / USUAL_RATE - REST) / FADE, 0.0), 1.0)
+        yield (round(frame * 1e9 / USUAL_RATE),
+               cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0))
+
+
+def _pairs(path):
+    for first in sorted(path.glob(f'*_{NEUTRAL}.*')):
+        person = first.stem.removesuffix(f'_{NEUTRAL}')
+        for emotion in EMOTIONS:
+            second = first.with_stem(f'{person}_{emotion}')
+            if second.is_file():
+                yield Clip(f'{person}_{emotion}', emotion, partial(_faded, first, second),
+                           REST, REST + FADE / 2)
+
+
+def _faded(first, second):
+    return fade(read_image(first, LAYOUT), read_image(second, LAYOUT))
+
+
+def _clips(path):
+    if not clips.recognises(path):
+        return
+    for recording in clips.recordings(path):
+        yield Clip(recording.name, recording.label, partial(_frames, recording.source))
+
+
+def _frames(source):
+    if isinstance(source, list):
+        for frame, path in enumerate(source):
+            yield round(frame * 1e9 / USUAL_RATE), read_image(path, LAYOUT)
+        return
+    try:
+        with Video(source) as video:
+            yield from video
+    except OSError as error:
+        raise DatasetError(f'{source} cannot be read as a video: {error}') from error
+
+
+def _run(pipeline, clip):
+    """Return the length of a clip [s], its events, and the labels that single images start.
+
+    Both are lists of (time [s], label).
+    """
+    people, started, labels, before = People(), [], [], {}
+    stamp = 0
+    for stamp, image in clip.images():
+        faces = pipeline.process(image, stamp, clip.name)
+        started += [(stamp * 1e-9, event.label)
+                    for event in people.update(clip.name, stamp, image.shape[:2], faces)
+                    if event.type != ENDED]
+        labels += [(stamp * 1e-9, face.label) for face in faces
+                   if face.label not in (NEUTRAL, before.get(face.track_id))]
+        before = {face.track_id: face.label for face in faces}
+    pipeline.reset(clip.name)
+    return stamp * 1e-9, started, labels
+
+
+def _figures(heard):
+    label = heard[0][0].label
+    minutes = sum(length for _, length, _, _ in heard) / 60
+    false = [sum(name != label or time < clip.begins for time, name in happened)
+             for clip, _, *lists in heard for happened in lists]
+    figures = {
+        'clips': len(heard), 'minutes': minutes,
+        'false_starts': sum(false[0::2]),
+        'false_starts_per_minute': sum(false[0::2]) / minutes,
+        'false_labels_per_minute': sum(false[1::2]) / minutes}
+    if label != NEUTRAL:
+        delays = [[time - clip.shows for time, name in started
+                   if name == label and time >= clip.begins][:1]
+                  for clip, _, started, _ in heard]
+        seen = [first for found in delays for first in found]
+        figures |= {'seen': len(seen), 'share': len(seen) / len(heard),
+                    'interval': wilson_interval(len(seen) / len(heard), len(heard)),
+                    'delay': median(seen) if seen else None,
+                    'missed': [clip.name for (clip, *_), found in zip(heard, delays) if not found]}
+    return figures
