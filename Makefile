@@ -14,7 +14,7 @@ RUN_ENVIRONMENT := .venv/.run
 TEST_ENVIRONMENT := .venv/.test
 BENCH_ENVIRONMENT := .venv/.bench
 BUILD := install/.built
-SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception launch models msg \
+SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception examples launch models msg \
                                                 -type f -not -name '*.pyc')
 
 # Nothing comes in from another ROS 2 or virtual environment that the shell has sourced.

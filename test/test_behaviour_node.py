@@ -1,5 +1,6 @@
 """The behaviour node as a process of its own, over DDS."""
 from contextlib import contextmanager
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import RegionOfInterest  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
+from std_msgs.msg import Header, String  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
 LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
@@ -357,3 +358,87 @@ def test_signals_end_it(number, tmp_path):
         audience.process.send_signal(number)
         assert audience.process.wait(LIMIT) == 0
         assert 'Traceback' not in audience.log()
+
+
+@contextmanager
+def example(path, *arguments, log):
+    """Run a script of examples/ as a process; give a function that reads what it has printed."""
+    with log.open('w') as output:
+        process = subprocess.Popen([sys.executable, path, *arguments], stdout=output,
+                                   stderr=subprocess.STDOUT,
+                                   env=os.environ | {'PYTHONUNBUFFERED': '1'})
+
+    def printed():
+        assert process.poll() is None, log.read_text()
+        return log.read_text().splitlines()
+    try:
+        yield printed
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT) == 0, log.read_text()
+
+
+@contextmanager
+def pretend_robot(root, tmp_path, rules, **behaviour):
+    """Run an example's rules, and the robot that prints what it is asked to do."""
+    with running('behaviour_node', tmp_path, rules=root / 'examples' / rules) as audience, \
+            example(root / 'examples' / 'pretend_robot.py', log=tmp_path / 'robot.log') as printed:
+        audience.connect()
+        audience.wait_for(
+            lambda: audience.node.count_subscribers('/behaviour_node/requests') == 2)
+        yield audience, printed
+
+
+def test_the_mirroring_face(root, tmp_path):
+    with pretend_robot(root, tmp_path, 'mirroring_face.yaml') as (audience, printed):
+        for label, intensity in (('happiness', 0.9), ('anger', 0.9), ('surprise', 0.9),
+                                 ('surprise', 0.1)):
+            audience.show(17, face(label, intensity))
+        expected = ['set_expression expression=happy :-)', 'set_expression expression=neutral :-|',
+                    'set_expression expression=surprised :-o',
+                    'set_expression expression=neutral :-|']
+        audience.wait_for(lambda: len(printed()) >= len(expected))
+        assert printed() == expected
+
+
+def test_the_comforter(root, tmp_path):
+    with pretend_robot(root, tmp_path, 'comforter.yaml') as (audience, printed):
+        audience.show(20, face('sadness', 0.8))
+        audience.show(15, face('happiness', 0.8))
+        audience.show(50, face('sadness', 0.8))
+        audience.show(10, face('sadness', 0.1))
+        expected = ["say input=What is the matter? Can I help?",
+                    'look_at camera=front x=0.23 y=0.21',
+                    'do_led_effect effect=breathe color=blue', 'say input=I am glad that is over.']
+        audience.wait_for(lambda: len(printed()) >= len(expected))
+        assert printed() == expected
+
+
+def test_the_tree_of_py_trees_ros(root, tmp_path):
+    script = root / 'examples' / 'py_trees_comforter.py'
+    try:
+        import py_trees_ros  # noqa: F401
+    except ImportError:
+        told = subprocess.run([sys.executable, script], capture_output=True, text=True)
+        assert told.returncode == 1
+        assert 'this example needs py_trees_ros, apt install ros-$ROS_DISTRO-py' in told.stderr
+        pytest.skip('needs py_trees_ros')
+    with running('behaviour_node', tmp_path) as audience, \
+            example(script, log=tmp_path / 'tree.log'):
+        said = []
+        audience.node.create_subscription(String, '/say', said.append, 10)
+        audience.connect()
+        audience.wait_for(lambda: audience.node.count_publishers('/say')
+                          and audience.node.count_subscribers('/behaviour_node/main_person') == 2)
+        for seconds, label, intensity, count in (
+                (3, 'happiness', 0.9, 0), (3, 'sadness', 0.7, 1), (3, 'sadness', 0.7, 1),
+                (2, 'sadness', 0.1, 1), (3, 'sadness', 0.7, 2)):
+            for _ in range(10 * seconds):
+                audience.show(1, face(label, intensity))
+            # Long enough for the tree, which ticks ten times a second.
+            for _ in range(10):
+                audience.show(1, face(label, intensity), step=STEP // 10)
+                rclpy.spin_once(audience.node, timeout_sec=0.1)
+            audience.wait_for(lambda: len(said) >= count)
+            assert len(said) == count
+        assert said[0].data == 'What is the matter?'
