@@ -130,7 +130,7 @@ def _given_crop(recording: Recording, layout: str) -> np.ndarray | None:
     return None
 
 
-def _frames(recording: Recording, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+def frames_of(recording: Recording, layout: str) -> Iterator[tuple[int, np.ndarray]]:
     """Give stamp [ns] and whole image of each frame, one after the other."""
     if isinstance(recording.source, list):
         interval_ns = 1e9 / (recording.rate or USUAL_RATE)
@@ -172,7 +172,7 @@ def _crops(recording: Recording, layout: str, detector: FaceDetector
     """
     region_of = _regions_of(recording, detector)
     crops, stamps, first, last, seen = [], [], None, None, 0
-    for stamp, image in _frames(recording, layout):
+    for stamp, image in frames_of(recording, layout):
         stamps.append(stamp)
         region = region_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp)
         seen += region is not None
@@ -182,6 +182,6 @@ def _crops(recording: Recording, layout: str, detector: FaceDetector
     if not seen or 2 * seen < len(stamps):
         return None, None
     early = [crop_face(image, first) for _, image in islice(
-        _frames(recording, layout), len(stamps) - len(crops))]
+        frames_of(recording, layout), len(stamps) - len(crops))]
     knows_times = not recording.is_still and (recording.rate or isinstance(recording.source, Path))
     return np.stack(early + crops), np.array(stamps) if knows_times else None

@@ -15,11 +15,11 @@ import numpy as np
 from emotion_perception.behaviour.events import ENDED
 from emotion_perception.behaviour.people import People
 from emotion_perception.datasets import clips, DatasetError
-from emotion_perception.datasets.reading import read_image
+from emotion_perception.datasets.reading import frames_of, read_image
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.evaluation.metrics import wilson_interval
 from emotion_perception.pipeline import EmotionPipeline
-from emotion_perception.videos import USUAL_RATE, Video
+from emotion_perception.videos import USUAL_RATE
 
 LAYOUT = ('pairs of photographs: FOLDER/PERSON_neutral.jpg and FOLDER/PERSON_EMOTION.jpg, '
           'EMOTION being one of ' + ', '.join(EMOTIONS) + f'; or {clips.LAYOUT}')
@@ -92,19 +92,7 @@ def _clips(path):
     if not clips.recognises(path):
         return
     for recording in clips.recordings(path):
-        yield Clip(recording.name, recording.label, partial(_frames, recording.source))
-
-
-def _frames(source):
-    if isinstance(source, list):
-        for frame, path in enumerate(source):
-            yield round(frame * 1e9 / USUAL_RATE), read_image(path, LAYOUT)
-        return
-    try:
-        with Video(source) as video:
-            yield from video
-    except OSError as error:
-        raise DatasetError(f'{source} cannot be read as a video: {error}') from error
+        yield Clip(recording.name, recording.label, partial(frames_of, recording, clips.LAYOUT))
 
 
 def _run(pipeline, clip):

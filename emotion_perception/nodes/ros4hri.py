@@ -6,23 +6,12 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from sensor_msgs.msg import Image
 
-from emotion_perception.emotions import Roi, TrackState
+from emotion_perception.emotions import EXPRESSIONS, Roi, TrackState
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.matched_images import MatchedImages
 from emotion_perception.nodes.mirror import Mirror
 from emotion_perception.nodes.running import run
 from emotion_perception.nodes.video_publisher import letterbox
-
-#: Name of each label in hri_msgs/Expression.
-EXPRESSIONS = {
-    'anger': 'angry',
-    'disgust': 'disgusted',
-    'fear': 'scared',
-    'happiness': 'happy',
-    'sadness': 'sad',
-    'surprise': 'surprised',
-    'neutral': 'neutral',
-}
 
 #: Side of the cropped faces in pixels, REP-155's default.
 CROPPED_SIZE = 128
