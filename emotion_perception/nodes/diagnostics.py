@@ -1,6 +1,6 @@
-"""What becomes of the images, counted and published on /diagnostics once a second."""
+"""What becomes of the images, published on /diagnostics once a second, and logged once."""
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import replace
 from statistics import median
 import threading
 from time import monotonic
@@ -8,97 +8,131 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.node import Node
 
-from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
+from emotion_perception.nodes.camera_counts import CameraCounts
+from emotion_perception.nodes.camera_problems import Judge
+from emotion_perception.nodes.conditions import ERROR, Problem, problem, worst_first
 
 #: Seconds between two reports.
 PERIOD = 1.0
 
-#: Seconds without an image after which a camera is reported as silent.
-SILENCE = 5.0
+#: Seconds for which a condition must have been absent before it is logged again.
+QUIET = 60.0
 
+#: Conditions of a camera that end with 'images arrive'.
+SILENT = {'other_transport', 'publisher_gone', 'no_publisher', 'wrong_type', 'incompatible_qos',
+          'never_arrived', 'stopped'}
 
-@dataclass
-class CameraCounts:
-    """One camera's images since the node started."""
+#: Conditions that must hold at two reports in a row before they are logged: a publisher that has
+#: just come needs a moment to connect.
+PATIENT = SILENT | {'lost', 'same_name', 'no_clock'}
 
-    topic: str
-    received: int = 0
-    processed: int = 0
-    overload: int = 0    #: dropped because a newer one came before their turn
-    unusable: int = 0    #: refused, see unusable_reason
-    lost: int = 0        #: lost by the middleware on the way to the node
-    unusable_reason: str = ''
-    restarts: int = 0    #: times that its faces were forgotten, for a stamp went back
-    late: int = 0        #: left out, for a stamp a little before the last one
-    resizes: int = 0     #: times that its faces were forgotten, for the images' size changed
-    newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]
-    latencies: list = field(default_factory=list)  #: stamp to result since the last report [s]
+#: Conditions that are logged where they happen.
+LOGGED_ELSEWHERE = {'internal_error', 'unusable'}
+
+#: Conditions in which an image has no latency.
+OTHER_CLOCKS = {'zero_stamps', 'still_stamps', 'stamps_ahead', 'stamps_behind'}
 
 
 class Diagnostics:
     """Counts, times and their publisher; for use from two threads."""
 
-    def __init__(self, node, topics, image_type, model):
+    def __init__(self, node: Node, topics: dict[str, str], image_transport: str):
         """Begin to publish.
 
-        :param topics: dict of each camera's name -> resolved topic.
-        :param image_type: the type expected there, like 'sensor_msgs/msg/Image'.
-        :param model: dict of what is to be told of the model.
+        :param topics: each camera's name -> resolved topic.
+        :param image_transport: one of IMAGE_TRANSPORTS.
         """
         self._node = node
-        self._image_type = image_type
-        self._model = model
+        self._judge = Judge(node, image_transport)
+        #: What is to be told of the model, once there is one.
+        self.model: dict[str, str] = {}
+        self._refusal = None
+        self._state = 'unconfigured'
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
-        self._reported = {name: CameraCounts(topic) for name, topic in topics.items()}
-        self._reasons = dict.fromkeys(topics)  # why a camera was silent at the last report
-        self._logged = dict.fromkeys(topics)
+        self._reported = {name: replace(counts) for name, counts in self._cameras.items()}
+        self._last_seen = {}    # (task, condition) -> when it held last [s]
+        self._held = {}         # task -> conditions at the last report
         self._seconds = Counter()
         self._frames = 0
         self._faces = {}
         self._last_report = monotonic()
+        # Not a lifecycle publisher: that drops what an inactive node has to tell.
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
         node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def received(self, camera, replaced):
-        """Count an image, and the one that it replaced before that was processed."""
+    def enter(self, state: str) -> None:
+        """Take note of the node's lifecycle state; cameras are judged while it is 'active'."""
+        with self._lock:
+            self._state = state
+            if state in ('unconfigured', 'finalized'):
+                self.model = {}
+            for counts in self._cameras.values():
+                counts.newest = monotonic()
+
+    def refuse(self, refusal: Problem | None) -> None:
+        """Take note of why the node could not be configured; None when it could."""
+        with self._lock:
+            self._refusal = refusal
+            if refusal:     # another attempt, another line in the log
+                self._last_seen.pop(('Node', refusal.name), None)
+
+    def received(self, camera: str, size: int, replaced: bool) -> None:
+        """Count an image of size [bytes], and the one that it replaced before its turn."""
         with self._lock:
             counts = self._cameras[camera]
             counts.received += 1
             counts.overload += replaced
+            counts.largest = max(counts.largest, size)
             counts.newest = monotonic()
 
-    def unusable(self, camera, reason):
+    def dropped(self, camera: str) -> None:
+        """Count an image that was received, but not processed any more."""
+        with self._lock:
+            self._cameras[camera].overload += 1
+
+    def unusable(self, camera: str, reason: str) -> None:
         """Count an image that was refused."""
         with self._lock:
             self._cameras[camera].unusable += 1
             self._cameras[camera].unusable_reason = reason
 
-    def stream(self, camera, restarts, late, resizes):
+    def internal_error(self, camera: str, error: Exception) -> None:
+        """Count an image that met an error which nobody expected."""
+        with self._lock:
+            self._cameras[camera].errors += 1
+            self._cameras[camera].error = f'{type(error).__name__}: {error}'
+
+    def stream(self, camera: str, restarts: int, late: int, resizes: int) -> None:
         """Take note of how often a camera's stream was broken so far, see EmotionPipeline."""
         with self._lock:
             counts = self._cameras[camera]
             counts.restarts, counts.late, counts.resizes = restarts, late, resizes
 
-    def processed(self, camera, latency, faces):
-        """Count an image whose result was published, latency [s] after its stamp."""
+    def processed(self, camera: str, stamp_ns: int, age: float, faces: int) -> None:
+        """Count an image whose result was published, age [s] after its stamp."""
         with self._lock:
-            self._cameras[camera].processed += 1
-            self._cameras[camera].latencies.append(latency)
+            self._cameras[camera].add_result(stamp_ns, age)
             self._faces[camera] = faces
 
-    def spent(self, frames, timings):
+    def spent(self, frames: int, timings: dict[str, float]) -> None:
         """Add the time [s] of each stage that these frames took together."""
         with self._lock:
             self._frames += frames
             self._seconds.update(timings)
 
-    def lost(self, camera, event):
-        """Take note of images that the middleware has lost."""
+    def lost(self, camera: str, event) -> None:
+        """Count images that the middleware has lost."""
         with self._lock:
-            self._cameras[camera].lost = event.total_count
+            self._cameras[camera].lost += event.total_count_change
+
+    def incompatible(self, camera: str, policy: str) -> None:
+        """Take note of a publisher that does not offer what is asked for; '' when all do."""
+        with self._lock:
+            self._cameras[camera].incompatible = policy
 
     def _report(self):
         with self._lock:
@@ -112,28 +146,10 @@ class Diagnostics:
 
     def _camera_status(self, name, elapsed):
         counts, before = self._cameras[name], self._reported[name]
-        age = monotonic() - counts.newest
+        active = self._state == 'active'
+        problems = self._judge.problems(counts, before) if active else []
         received = counts.received - before.received
-        overload = counts.overload - before.overload
-        unusable = counts.unusable - before.unusable
-        restarts = counts.restarts - before.restarts
-        late, resizes = counts.late - before.late, counts.resizes - before.resizes
-        silent = self._why_silent(counts) if age > SILENCE else None
-        self._log_silence(name, silent)
-        warning = silent
-        if unusable:
-            warning = f'{unusable} unusable images: {counts.unusable_reason}'
-        elif restarts:
-            warning = (f'{restarts} stamps went back, and the faces so far were forgotten: '
-                       'is there a second publisher, or has a recording begun again?')
-        elif late:
-            warning = (f'{late} images left out: their stamps lie a little before the last '
-                       "one's. Are there two publishers, or does the clock step?")
-        elif resizes:
-            warning = (f'the size of the images changed {resizes} times, and the faces so far '
-                       'were forgotten')
-        elif overload:
-            warning = f'{overload} of {received} images dropped: they come faster than processed'
+        no_latency = not counts.ages or OTHER_CLOCKS & {found.name for found in problems}
         values = {
             'topic': counts.topic,
             'images received': counts.received,
@@ -142,61 +158,73 @@ class Diagnostics:
             'images unusable': counts.unusable,
             'images lost in transport': counts.lost,
             'images late (left out)': counts.late,
+            'unexpected errors': counts.errors,
             'stamps that went back': counts.restarts,
             'changes of image size': counts.resizes,
             'rate of images [Hz]': f'{received / elapsed:.1f}',
-            'age of newest image [s]': f'{age:.2f}' if counts.received else 'none yet',
+            'age of newest image [s]':
+                f'{monotonic() - counts.newest:.2f}' if counts.received else 'none yet',
             'median latency, stamp to result [ms]':
-                f'{median(counts.latencies) * 1e3:.1f}' if counts.latencies else 'none',
+                'none' if no_latency else f'{median(counts.ages) * 1e3:.1f}',
         }
-        counts.latencies.clear()
-        before.received, before.overload, before.unusable = (
-            counts.received, counts.overload, counts.unusable)
-        before.restarts, before.late, before.resizes = (
-            counts.restarts, counts.late, counts.resizes)
-        return self._status(f'camera {name}', warning, f'{received / elapsed:.1f} images/s', values)
+        self._reported[name] = counts.report(before)
+        self._log(f'Camera {name}', problems)
+        return self._status(f'camera {name}', problems,
+                            f'{received / elapsed:.1f} images/s' if active else self._state, values)
 
     def _processing_status(self):
-        values = {**self._model, 'faces': sum(self._faces.values())}
+        values = {'state': self._state, **self.model, 'faces': sum(self._faces.values())}
         for stage, seconds in self._seconds.items():
             values[f'{stage} [ms/image]'] = f'{seconds / max(self._frames, 1) * 1e3:.2f}'
         total = sum(self._seconds.values()) / max(self._frames, 1) * 1e3
         message = f'{total:.1f} ms/image' if self._frames else 'no image to process'
         self._seconds = Counter(dict.fromkeys(self._seconds, 0.0))
         self._frames = 0
-        return self._status('processing', None, message, values)
+        problems = list(self._node_problems())
+        self._log('Node', problems)
+        return self._status('processing', problems,
+                            message if self._state == 'active' else self._state, values)
 
-    def _status(self, task, warning, message, values):
+    def _node_problems(self):
+        if self._refusal:
+            yield self._refusal
+        if self._node.get_parameter('use_sim_time').value and (
+                self._node.get_clock().now().nanoseconds == 0):
+            yield problem('no_clock')
+        namesakes = self._node.get_node_names_and_namespaces().count(
+            (self._node.get_name(), self._node.get_namespace()))
+        if namesakes > 1:
+            yield problem('same_name', count=namesakes, node=self._node.get_fully_qualified_name())
+
+    def _status(self, task, problems, message, values):
+        problems = worst_first(problems)
+        if problems:
+            values = {**values, 'conditions': ', '.join(found.name for found in problems),
+                      'way out': '; '.join(found.way_out for found in problems)}
         return DiagnosticStatus(
-            level=DiagnosticStatus.WARN if warning else DiagnosticStatus.OK,
+            level=problems[0].level if problems else DiagnosticStatus.OK,
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {task}',
-            message=warning or message,
+            message='; '.join(found.text for found in problems) or message,
             hardware_id='none',
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
 
-    def _why_silent(self, counts):
-        publishers = self._node.get_publishers_info_by_topic(counts.topic)
-        types = {publisher.topic_type for publisher in publishers} - {self._image_type}
-        if not publishers:
-            return f'no image on {counts.topic}: nobody publishes it'
-        if types:
-            return (f'no image on {counts.topic}: it carries {", ".join(sorted(types))}, '
-                    f'expected {self._image_type}')
-        settings = ' '.join(map('='.join, FAST_DDS_SETTINGS.items()))
-        return (f'no image on {counts.topic} though it is published. Over Fast DDS the publisher '
-                f'of large images needs {settings}')
-
-    def _log_silence(self, name, reason):
-        """Log once why a camera is silent, and when its images arrive again.
-
-        A reason counts when two reports in a row have it: a publisher that has just come needs a
-        moment to connect.
-        """
-        before, self._reasons[name] = self._reasons[name], reason
-        if reason != before or reason == self._logged[name]:
-            return
-        self._logged[name] = reason
-        if reason:
-            self._node.get_logger().warning(f'Camera {name}: {reason}')
-        else:
-            self._node.get_logger().info(f'Camera {name}: images arrive')
+    def _log(self, who, problems):
+        """Log each condition once while it lasts, with the way out, and the end of silence."""
+        now = monotonic()
+        held, names = self._held.get(who, set()), {found.name for found in problems}
+        self._held[who] = names
+        for found in problems:
+            key = who, found.name
+            if found.name in LOGGED_ELSEWHERE or found.name in PATIENT - held:
+                continue
+            if now - self._last_seen.get(key, -QUIET) >= QUIET:
+                said = f'{who}: {found.text}: {found.way_out}'
+                # Two lines: rclpy allows each call one severity.
+                if found.level == ERROR:
+                    self._node.get_logger().error(said)
+                else:
+                    self._node.get_logger().warning(said)
+            self._last_seen[key] = now
+        ended = {name for name in SILENT - names if self._last_seen.pop((who, name), None)}
+        if ended and not names & SILENT:
+            self._node.get_logger().info(f'{who}: images arrive')

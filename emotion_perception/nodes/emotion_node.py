@@ -1,31 +1,52 @@
 """The node: camera images in, EmotionArray out."""
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
-import threading
-from time import perf_counter
+from functools import wraps
+import gc
+import os.path
+import traceback
 
 import cv2
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.task import Future
+from std_srvs.srv import SetBool, Trigger
 
 from emotion_perception.msg import EmotionArray
-from emotion_perception.nodes import messages, parameters
-from emotion_perception.nodes.diagnostics import Diagnostics
-from emotion_perception.nodes.newest_images import NewestImages
+from emotion_perception.nodes import parameters
+from emotion_perception.nodes.camera_subscription import CameraSubscription
+from emotion_perception.nodes.conditions import problem
+from emotion_perception.nodes.diagnostics import Diagnostics, PERIOD
+from emotion_perception.nodes.image_worker import ImageWorker
+from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.nodes.running import run
 from emotion_perception.options import OPTIONS, RENAMED
 from emotion_perception.pipeline import EmotionPipeline
 
+SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
+                           TransitionCallbackReturn.ERROR)
 
-class EmotionNode(Node):
+
+def told(transition):
+    """Log the traceback of an error in a transition; rclpy swallows it."""
+    @wraps(transition)
+    def guarded(self, state):
+        try:
+            return transition(self, state)
+        except Exception as error:
+            self.get_logger().error(traceback.format_exc())
+            self._refusal = error
+            return ERROR
+    return guarded
+
+
+class EmotionNode(LifecycleNode):
     """Publishes one EmotionArray on ~/emotions for every image that it processes.
 
-    The executor's thread only receives: it leaves each image in NewestImages. A thread of its
-    own takes the newest image of all cameras that have one, and processes them in one batch.
+    A managed node that activates itself where the parameter autostart has it so: configured, it
+    has the model loaded; active, it subscribes. The executor's thread only receives, the images
+    are processed in that of ImageWorker.
 
     :raises ParameterException: when a parameter has a wrong type or is out of range.
     :raises InvalidTopicNameException: when an image topic can be none.
@@ -34,99 +55,176 @@ class EmotionNode(Node):
     """
 
     def __init__(self):
+        # First: when what follows fails, destroy_node() still finds these.
+        self._worker = None
+        self._emotions = None
+        self._image_subscriptions = []
+        self._refusal = None    # why the last transition failed
         super().__init__('emotion_node')
-        values = parameters.declare(self, parameters.NODE_OPTIONS)
-        topics = parameters.image_topics(self, values)
-        transport = messages.IMAGE_TRANSPORTS[values['image_transport']]
-        self._to_bgr = transport.to_bgr
-        if len(topics) > 1:
-            # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
-            cv2.setNumThreads(1)
-        options = parameters.declare(self, OPTIONS)
+        self._values = parameters.declare(self, parameters.NODE_OPTIONS)
+        parameters.declare(self, OPTIONS)
         parameters.declare_old_names(self)
-        options = {name: self.get_parameter(name).value for name in options}
-        self._pipeline = EmotionPipeline(values['model'] or None, **options)
-        self._pipeline_lock = threading.Lock()
-        self._images = NewestImages()
-        #: Done when the work has ended.
+        parameters.warn_of_unknown(self)
+        self._topics = parameters.image_topics(self, self._values)
+        self._rotations = parameters.rotations(self._values)
+        #: Done when the node cannot go on, with the reason.
         self.finished = Future()
-
-        self._publisher = self.create_publisher(EmotionArray, '~/emotions', 10)
-        self._diagnostics = Diagnostics(self, topics, transport.type_name, {
-            'model': self._pipeline.model_name, 'model SHA-256': self._pipeline.model_sha256})
+        self._diagnostics = Diagnostics(
+            self, {camera: self.resolve_topic_name(topic) for camera, topic in self._topics.items()},
+            self._values['image_transport'])
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        # Best effort receives from every publisher. Depth 1: the newest image, never a queue.
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        for name, topic in topics.items():
-            events = SubscriptionEventCallbacks(message_lost=partial(self._diagnostics.lost, name))
-            self.create_subscription(transport.message_type, topic, partial(self._on_image, name),
-                                     qos, event_callbacks=events)
-            self.get_logger().info(f'Camera {name}: waits for {transport.type_name} on {topic}')
+        self.create_service(SetBool, '~/enable', self._on_enable)
+        self.create_service(Trigger, '~/reset_tracks', self._on_reset_tracks)
+        self.create_timer(PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if self._values['autostart'] and not (
+                self.trigger_configure() == self.trigger_activate() == SUCCESS):
+            raise self._refusal
 
     @contextmanager
     def running(self):
-        """Process images; an error in that ends the node."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            work = pool.submit(self._work)
-            try:
-                work.add_done_callback(lambda _: self.finished.set_result(None))
-                yield
-            finally:
-                self._images.close()
-                work.result()
+        """Stop the work when the node ends."""
+        try:
+            yield
+        finally:
+            if self._worker:
+                self._worker.stop()
+
+    def destroy_node(self):
+        """Stop the work, and destroy the node."""
+        self._release()
+        super().destroy_node()
+
+    @told
+    def on_configure(self, state):
+        """Load the model; it fails, with the reason in the log, where that cannot be used."""
+        options = {option.name: self.get_parameter(option.name).value for option in OPTIONS}
+        options['cascade'] = os.path.expanduser(options['cascade'])
+        if len(self._topics) > 1:
+            # Cameras are worked on side by side; OpenCV's own threads would only wait for work.
+            cv2.setNumThreads(1)
+        try:
+            pipeline = EmotionPipeline(os.path.expanduser(self._values['model']) or None, **options)
+        except (ValueError, OSError) as error:
+            self._refusal = error
+            self._diagnostics.refuse(problem(refusal(error), error=error))
+            return FAILURE
+        self._diagnostics.refuse(None)
+        self._diagnostics.model = {'model': pipeline.model_name,
+                                   'model SHA-256': pipeline.model_sha256}
+        self._emotions = self.create_lifecycle_publisher(EmotionArray, '~/emotions', 10)
+        self._worker = ImageWorker(
+            self, pipeline, self._emotions, self._diagnostics, self._rotations,
+            self._values['image_transport'], self._values['max_pixels'], self.finished)
+        self._diagnostics.enter('inactive')
+        return super().on_configure(state)
+
+    @told
+    def on_activate(self, state):
+        """Subscribe to the images; the faces known from before remain, by their time limits."""
+        super().on_activate(state)
+        self._worker.start()
+        transport = IMAGE_TRANSPORTS[self._values['image_transport']]
+        for camera, topic in self._topics.items():
+            subscription = CameraSubscription(
+                self, camera, transport, topic, self._on_image, self._diagnostics)
+            self._image_subscriptions.append(subscription)
+            self.get_logger().info(
+                f'Camera {camera}: waits for {transport.type_name} on {subscription.topic}')
+        self._diagnostics.enter('active')
+        return SUCCESS
+
+    @told
+    def on_deactivate(self, state):
+        """Destroy the subscriptions, for they would go on to receive; keep the faces."""
+        self._unsubscribe()
+        self._diagnostics.enter('inactive')
+        self.get_logger().info('Inactive: no image is received')
+        return super().on_deactivate(state)
+
+    @told
+    def on_cleanup(self, state):
+        """Free the model."""
+        self._release()
+        self._diagnostics.enter('unconfigured')
+        return SUCCESS
+
+    @told
+    def on_shutdown(self, state):
+        """Free everything, in any state."""
+        self._release()
+        self._diagnostics.enter('finalized')
+        return SUCCESS
+
+    @told
+    def on_error(self, state):
+        """After an error in a transition, begin anew as if nothing had been configured."""
+        self._release()
+        self._diagnostics.enter('unconfigured')
+        return SUCCESS
+
+    def _unsubscribe(self):
+        while self._image_subscriptions:
+            self._image_subscriptions.pop().destroy()
+        if self._worker:
+            self._worker.stop()
+
+    def _release(self):
+        self._unsubscribe()
+        if self._emotions:
+            self.destroy_lifecycle_publisher(self._emotions)
+        self._emotions = self._worker = None
+        gc.collect()    # the model's memory is not freed before
+
+    def _adapt(self):
+        for subscription in self._image_subscriptions:
+            subscription.adapt()
 
     def _on_image(self, camera, message):
-        self._diagnostics.received(camera, self._images.put(camera, message))
+        if self._image_subscriptions:   # one may be under way while they are destroyed
+            self._worker.put(camera, message)
 
-    def _work(self):
-        while waiting := self._images.take():
-            self._process(waiting)
+    def _on_enable(self, request, response):
+        """Activate or deactivate; what holds already is a success."""
+        _, state = self._state_machine.current_state
+        wanted = 'active' if request.data else 'inactive'
+        if state in ('active', 'inactive') and state != wanted:
+            (self.trigger_activate if request.data else self.trigger_deactivate)()
+            _, state = self._state_machine.current_state
+        response.success = state == wanted or not request.data and state != 'active'
+        response.message = f'the node is {state}' + (
+            '' if response.success else ': configure it first')
+        return response
 
-    def _process(self, waiting):
-        started = perf_counter()
-        batch, headers = [], []
-        for camera, message in waiting.items():
-            try:
-                image = self._to_bgr(message)
-            except ValueError as error:
-                self._diagnostics.unusable(camera, str(error))
-                self.get_logger().warning(f'Camera {camera}: unusable image: {error}',
-                                          throttle_duration_sec=1.0)
-                continue
-            batch.append((camera, image, messages.nanoseconds(message.header.stamp)))
-            headers.append(message.header)
-        if not batch:
-            return
-        converted = perf_counter()
-        with self._pipeline_lock:
-            results = self._pipeline.process_batch(batch)
-            timings = self._pipeline.timings
-            counts = [{'restarts': self._pipeline.restarts(camera),
-                       'late': self._pipeline.late(camera),
-                       'resizes': self._pipeline.resizes(camera)} for camera, _, _ in batch]
-        processed = perf_counter()
-        for (camera, image, stamp), header, faces, stream in zip(
-                batch, headers, results, counts):
-            self._diagnostics.stream(camera, **stream)
-            if faces is None:       # the image was late, and is left out
-                continue
-            self._publisher.publish(
-                messages.emotion_array(header, camera, image.shape[:2], faces))
-            latency = self.get_clock().now().nanoseconds - stamp
-            self._diagnostics.processed(camera, latency * 1e-9, len(faces))
-        self._diagnostics.spent(len(batch), {
-            'conversion': converted - started, **timings, 'publish': perf_counter() - processed})
+    def _on_reset_tracks(self, _, response):
+        """Forget all faces; their ids are not given again."""
+        if self._worker:
+            self._worker.reset()
+        response.success = self._worker is not None
+        response.message = 'all faces are forgotten' if self._worker else (
+            'the node is not configured: there are no faces')
+        return response
 
     def _on_set_parameters(self, changed):
         names = {option.name for option in OPTIONS} | {old.name for old, _, _ in RENAMED}
         options = {parameter.name: parameter.value for parameter in changed
                    if parameter.name in names}
         try:
-            with self._pipeline_lock:
-                self._pipeline.set_options(**options)
+            if self._worker:
+                self._worker.set_options(**options)
+            else:
+                for option in (*OPTIONS, *(old for old, _, _ in RENAMED)):
+                    if option.name in options:
+                        option.check(options[option.name])
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+
+def refusal(error: Exception) -> str:
+    """Name the condition that kept the node from being configured."""
+    if 'cascade' in str(error):
+        return 'cascade_missing'
+    return 'model_missing' if isinstance(error, FileNotFoundError) else 'model_damaged'
 
 
 def main():

@@ -35,7 +35,12 @@ class NewestImages:
             return {} if self._closed else taken
 
     def close(self):
-        """Let take() return empty, now and from now on."""
+        """Let take() return empty, now and from now on.
+
+        :return: dict of the images that nobody has taken.
+        """
         with self._changed:
             self._closed = True
+            left, self._waiting = self._waiting, {}
             self._changed.notify()
+        return left

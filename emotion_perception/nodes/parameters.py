@@ -1,10 +1,20 @@
 """ROS parameters from tables of options."""
+from collections.abc import Iterator
+from difflib import get_close_matches
+import re
+import sys
+
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
 
+import yaml
+
+from emotion_perception.images import MAX_PIXELS
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.options import Option, RENAMED
+from emotion_perception.rotation import TURNS
 
 #: Where a node finds the cameras' images.
 CAMERA_OPTIONS = (
@@ -20,6 +30,25 @@ CAMERA_OPTIONS = (
 NODE_OPTIONS = (
     Option('model', '', 'Model description (.json); empty: the installed model'),
     *CAMERA_OPTIONS,
+    Option('rotation', [0],
+           'Degrees clockwise, 0, 90, 180 or 270, by which the images of each camera are turned so '
+           'that heads point up; one for each camera, or one for all'),
+    Option('max_pixels', MAX_PIXELS, 'Width x height of an image at most; a larger one is refused '
+           'before it is decoded', 1, 2**31 - 1, unit='pixels'),
+    Option('autostart', True, 'Whether the node configures and activates itself; if not, somebody '
+           'else manages it (ros2 lifecycle, nav2)'),
+    Option('loss_warn', 0.1, 'Share of images lost on the way that is a warning', 0.0, 1.0,
+           live=True),
+    Option('loss_error', 0.5, 'Share of images lost on the way that is an error; 0: none is',
+           0.0, 1.0, live=True),
+    Option('latency_warn', 0.5, 'Time from stamp to result that is a warning', 0.0, 3600.0,
+           unit='s', live=True),
+    Option('latency_error', 2.0, 'Time from stamp to result that is an error; 0: none is',
+           0.0, 3600.0, unit='s', live=True),
+    Option('clock_offset_warn', 0.1, "Time by which stamps lie ahead of the node's clock that is "
+           'a warning', 0.0, 3600.0, unit='s', live=True),
+    Option('clock_offset_error', 0.0, "Time by which stamps lie off the node's clock that is an "
+           'error; 0: none is', 0.0, 1e9, unit='s', live=True),
 )
 
 
@@ -30,27 +59,117 @@ def declare(node, options):
     :raises rclpy.exceptions.ParameterException: when such a value has a wrong type or range.
     :raises ValueError: when it is none of the choices.
     """
-    return {option.name: option.check(node.declare_parameter(
-        option.name, option.default, _descriptor(option)).value) for option in options}
+    values = {}
+    for option in options:
+        value = node.declare_parameter(option.name, option.default, _descriptor(option)).value
+        if isinstance(option.default, list):
+            # An empty list has no type, and what has none comes as no value at all.
+            value = list(value or ())
+        values[option.name] = option.check(value)
+    return values
 
 
 def image_topics(node, values):
-    """Give each camera's image topic, resolved, of the values of CAMERA_OPTIONS.
+    """Give each camera's image topic, of the values of CAMERA_OPTIONS.
 
-    :return: dict of the cameras' names -> topics.
+    :return: dict of the cameras' names -> topics to subscribe to. Remapping is still to come, as
+        create_subscription and resolve_topic_name do it: done twice, topics that are swapped would
+        be swapped back.
     :raises ValueError: when names and topics do not match.
     :raises InvalidTopicNameException: when a topic can be none.
     """
     names, topics = values['camera_names'], values['image_topics']
-    if not names or len(names) != len(topics) or len(set(names)) != len(names):
+    if not topics:
+        raise ValueError('image_topics is empty, expected one topic at least, such as '
+                         '[/camera/image_raw]')
+    if len(names) != len(topics) or len(set(names)) != len(names):
         raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
                          'expected one name for each topic, all different, one at least')
-    for topic in topics:
-        validate_topic_name(topic)      # says what is wrong, which resolving it does not
-    # Resolved first, so that a remapping of image holds for image/compressed too.
     suffix = IMAGE_TRANSPORTS[values['image_transport']].suffix
-    return {name: node.resolve_topic_name(topic) + suffix
-            for name, topic in zip(names, topics)}
+    return {name: _image_topic(node, topic, suffix) for name, topic in zip(names, topics)}
+
+
+def _image_topic(node, topic, suffix):
+    validate_topic_name(topic)      # says what is wrong, which resolving it does not
+    base = node.resolve_topic_name(topic)
+    for name, transport in IMAGE_TRANSPORTS.items():
+        if transport.suffix and base.endswith(transport.suffix):
+            raise ValueError(
+                f'image_topics names {base}, expected the base name, '
+                f'{base.removesuffix(transport.suffix)}, and image_transport {name}, which adds '
+                f'{transport.suffix}')
+    if not suffix:
+        return topic
+    # A remapping of image holds for image/compressed too, if that has none of its own.
+    full = topic + suffix
+    if node.resolve_topic_name(full) != node.resolve_topic_name(full, only_expand=True):
+        return full
+    return base + suffix
+
+
+def rotations(values: dict) -> dict[str, int]:
+    """Give each camera's rotation [degrees], of the values of NODE_OPTIONS.
+
+    :raises ValueError: when it is none that is possible, or the number of them is wrong.
+    """
+    names, degrees = values['camera_names'], values['rotation']
+    if len(degrees) not in (1, len(names)) or not set(degrees) <= set(TURNS):
+        raise ValueError(f'rotation is {degrees}, expected {", ".join(map(str, TURNS))} for each '
+                         f'of {len(names)} cameras, or one for all')
+    return dict(zip(names, degrees * len(names) if len(degrees) == 1 else degrees))
+
+
+def warn_of_unknown(node: Node) -> None:
+    """Name given parameters that nobody reads, and those that are for a node of another name."""
+    # No public function tells what was given.
+    known = list(node._parameters)
+    for name in node._parameter_overrides:
+        if not node.has_parameter(name) and not name.startswith('qos_overrides.'):
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            node.get_logger().warning(f'There is no parameter {name}' + (
+                f', did you mean {near[0]}?' if near else f': there are {", ".join(known)}'))
+    own = node.get_fully_qualified_name()
+    for source, others in _other_nodes(sys.argv, own):
+        for other, names in others.items():
+            near = get_close_matches(other, [own, own.lstrip('/')], cutoff=0.7)
+            if near or set(names) <= set(known):
+                node.get_logger().warning(
+                    f'{source} has parameters for a node {other}, expected {own} (or /** for '
+                    f'any): {", ".join(names)} are not read')
+
+
+def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
+    """Give what arguments set for other nodes alone.
+
+    :return: argument or file, and a dict of the nodes' names -> names of parameters.
+    """
+    for option, value in zip(arguments, arguments[1:]):
+        if option in ('-p', '--param') and (found := re.match(r'([\w/]+):([\w.]+):=', value)):
+            if found[1].strip('/') not in (own.strip('/'), own.rpartition('/')[2]):
+                yield f'-p {value}', {found[1]: [found[2]]}
+        elif option == '--params-file':
+            with open(value, encoding='utf-8') as file:
+                sections = dict(_sections(yaml.safe_load(file)))
+            others = {name: list(values) for name, values in sections.items()
+                      if not re.fullmatch(_pattern(name), own)}
+            if len(others) == len(sections):
+                yield value, others
+            else:   # a file for several nodes: only a name that is nearly right is a mistake
+                yield value, {name: values for name, values in others.items()
+                              if get_close_matches(name.strip('/'), [own.strip('/')], cutoff=0.8)}
+
+
+def _sections(tree, path=''):
+    for key, value in (tree.items() if isinstance(tree, dict) else ()):
+        if key == 'ros__parameters':
+            yield path or '/', value or {}
+        else:
+            yield from _sections(value, f'{path}/{key}'.replace('//', '/'))
+
+
+def _pattern(name):
+    parts = {'**': '.*', '*': '[^/]+'}
+    return '/'.join(parts.get(part, re.escape(part)) for part in name.split('/'))
 
 
 def declare_old_names(node):
@@ -66,8 +185,9 @@ def declare_old_names(node):
 
 def _descriptor(option):
     unit = f' [{option.unit}]' if option.unit else ''
+    live = '. Live: may be changed while the node runs' if option.live else ''
     descriptor = ParameterDescriptor(
-        description=option.description + unit, read_only=not option.live)
+        description=option.description + unit + live, read_only=not option.live)
     if option.choices:
         descriptor.additional_constraints = 'one of: ' + ', '.join(option.choices)
     if option.minimum is not None:

@@ -1,0 +1,160 @@
+"""Everything that can go wrong while emotion_node runs: what is said, and the way out.
+
+`python -m emotion_perception.nodes.conditions` prints the tables of docs/diagnostics.md.
+"""
+from dataclasses import dataclass
+import re
+from typing import NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+class Problem(NamedTuple):
+    """A condition that holds now."""
+
+    name: str
+    level: bytes     #: of DiagnosticStatus
+    text: str
+    way_out: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One kind of problem; {words} in braces are filled in."""
+
+    name: str
+    level: bytes | None      #: of DiagnosticStatus; None where thresholds decide
+    text: str
+    way_out: str
+
+
+# What is worst comes first: of one level, it is told first.
+CONDITIONS = (
+    Condition('model_missing', ERROR, 'no model: {error}',
+              'set the parameter model to a description (.json) with its files beside it'),
+    Condition('model_damaged', ERROR, 'the model cannot be used: {error}',
+              'copy the files of the model again, all of one version'),
+    Condition('cascade_missing', ERROR, 'no face search: {error}',
+              'install opencv-data, or set the parameter cascade'),
+    Condition('internal_error', ERROR,
+              '{count} images met an unexpected error, and the faces were forgotten: {error}',
+              'report it, with the traceback that is in the log'),
+    Condition('no_clock', WARN, 'use_sim_time is set, but no /clock has come',
+              'play with `ros2 bag play --clock`, start the simulator, or unset use_sim_time'),
+    Condition('same_name', WARN, '{count} nodes are called {node}: each result comes as often',
+              'end one, or give it another name with `-r __node:=NAME`'),
+    Condition('other_transport', WARN,
+              'no image on {topic}: nobody publishes it, but {other} is published',
+              'set image_transport to {transport}'),
+    Condition('publisher_gone', WARN, 'no image on {topic}: its publisher has gone',
+              'start the camera again; its images are taken as soon as they come'),
+    Condition('no_publisher', WARN, 'no image on {topic}: nobody publishes it',
+              'start the camera, or set image_topics to a topic that `ros2 topic list -t` shows'),
+    Condition('wrong_type', WARN, 'no image on {topic}: it carries {found}, expected {expected}',
+              'set image_topics and image_transport to what the camera publishes'),
+    Condition('incompatible_qos', WARN,
+              'no image on {topic}: a publisher does not offer the {policy} that is asked for',
+              'remove qos_overrides from the parameters; without them any publisher is received'),
+    Condition('never_arrived', WARN,
+              'no image on {topic} has arrived though it is published. {cause}', '{way_out}'),
+    Condition('stopped', WARN,
+              'no image on {topic} for {seconds:.0f} s though its publisher is there',
+              'look at the camera; a driver that hangs needs a restart'),
+    Condition('lost', None,
+              '{lost} of {sent} images of the last {seconds:.0f} s lost on the way. {cause}',
+              '{way_out}'),
+    Condition('zero_stamps', None, 'stamps are zero: there is no latency, and tracks have no time',
+              'let the driver stamp its images'),
+    Condition('still_stamps', None, 'stamps stand still: there is no latency',
+              'let the driver give each image a stamp of its own; under simulated time, is /clock '
+              'running?'),
+    Condition('stamps_ahead', None,
+              "stamps lie {seconds:.3g} s ahead of this node's clock: there is no latency",
+              'set the clocks of both machines by one source (chrony), or use_sim_time to what '
+              'the camera has'),
+    Condition('stamps_behind', None,
+              "stamps lie {seconds:.3g} s behind this node's clock: there is no latency",
+              'play recordings with --clock and set use_sim_time; else set the clocks by one '
+              'source (chrony)'),
+    Condition('old_images', None, 'results come {seconds:.2f} s after the stamps of their images',
+              'look for a queue between camera and node (depth 1 is enough), and at the load'),
+    Condition('restarted', WARN,
+              '{count} stamps went back, and the faces so far were forgotten',
+              'is there a second publisher, or has a recording begun again?'),
+    Condition('late_images', WARN,
+              "{count} images left out: their stamps lie a little before the last one's",
+              'are there two publishers, or does the clock step?'),
+    Condition('resized', WARN,
+              'the size of the images changed {count} times, and the faces so far were forgotten',
+              'is there a second publisher, or has the camera been started with another size?'),
+    Condition('new_publisher', WARN, '{topic} has another publisher than before',
+              'nothing, if the camera has been started again; faces have new ids after a gap'),
+    Condition('unusable', WARN, '{count} unusable images: {reason}',
+              'let the camera publish what the message names'),
+    Condition('overload', WARN, '{count} of {received} images dropped: they come faster than '
+              'processed', 'lower the rate of the camera, raise min_face_size or '
+              'detection_interval, or take track_mode nearest'),
+)
+
+# Why images are lost on the way, looked at in this order.
+CAUSES = (
+    Condition('other_middleware', None, 'The middleware is {rmw}, and what it needs is not known',
+              'see its documentation on large messages'),
+    Condition('localhost', None, '{variable} makes Fast DDS leave {setting} aside',
+              'unset it for the camera and for this node; a ROS_DOMAIN_ID of their own keeps '
+              'other machines away as well'),
+    Condition('setting_missing', None,
+              'Over Fast DDS both ends need {setting}; this node has it not',
+              'set it for the camera and for this node before they start'),
+    Condition('image_too_large', None,
+              'An image has {size:.1f} MB, but {setting} carries {capacity:.1f} MB',
+              'set FASTDDS_BUILTIN_TRANSPORTS=DEFAULT?sockets_size={fitting}MB for both'),
+    Condition('rmem_max', None,
+              'The publisher is on another machine, and net.core.rmem_max is {found} bytes',
+              '`sysctl -w net.core.rmem_max={needed}` on both; image_transport compressed needs '
+              'less'),
+    Condition('network', None, 'The publisher is on another machine, and the network loses images',
+              'take image_transport compressed, a lower rate or smaller images, or a cable'),
+    Condition('publisher_setting', None,
+              'Over Fast DDS both ends need {setting}; this node has it, the publisher may not',
+              'set it where the camera is started'),
+)
+
+_BY_NAME = {condition.name: condition for condition in (*CONDITIONS, *CAUSES)}
+_ORDER = list(_BY_NAME)
+
+
+def problem(name: str, level: bytes | None = None, **details) -> Problem:
+    """Fill in a condition.
+
+    :param level: where the table leaves it to thresholds.
+    """
+    condition = _BY_NAME[name]
+    return Problem(name, condition.level or level, condition.text.format(**details),
+                   condition.way_out.format(**details))
+
+
+def worst_first(problems: list[Problem]) -> list[Problem]:
+    """Sort by level, then as the table has it."""
+    return sorted(problems, key=lambda found: (-found.level[0], _ORDER.index(found.name)))
+
+
+def markdown() -> str:
+    """Write both tables for the docs."""
+    lines = ['| condition | level | text | way out |', '|---|---|---|---|']
+    for table in (CONDITIONS, CAUSES):
+        if table is CAUSES:
+            lines += ['', '| cause of lost images | text | way out |', '|---|---|---|']
+        for condition in table:
+            level = {WARN: 'WARN', ERROR: 'ERROR', None: 'by threshold'}[condition.level]
+            cells = [f'`{condition.name}`', *([level] if table is CONDITIONS else []),
+                     *(re.sub(r'{(\w+)[^}]*}', r'*\1*', cell)
+                       for cell in (condition.text, condition.way_out))]
+            lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+    print(markdown(), end='')
