@@ -2,6 +2,7 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -38,6 +39,13 @@ def keras_head_of():
         return head
 
     return make
+
+
+@pytest.fixture(scope='session')
+def portrait():
+    """Give the photograph of a face: uint8 [320,320,3] BGR."""
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    return cv2.cvtColor(cv2.resize(data.astronaut(), (320, 320)), cv2.COLOR_RGB2BGR)
 
 
 @pytest.fixture(scope='session')

@@ -64,7 +64,7 @@ class MatchedImages(Input):
         qos = QoSProfile(depth=WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
         topic = node.image_topics[camera]
         super().__init__(node, transport.message_type, topic, self._on_image, qos)
-        self._camera, self._topic = camera, topic
+        self._camera, self._topic = camera, node.resolve_topic_name(topic)
         self._to_bgr = transport.to_bgr
         self._on_match = on_match
         self._pairs = StampPairs(WAITING)

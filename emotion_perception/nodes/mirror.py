@@ -55,7 +55,7 @@ class Mirror(Node):
     def __init__(self, name: str):
         super().__init__(name)
         values = parameters.declare(self, parameters.CAMERA_OPTIONS)
-        #: Image topic of each camera, with the suffix of its transport.
+        #: Image topic of each camera to subscribe to, with the suffix of its transport.
         self.image_topics = parameters.image_topics(self, values)
         self.image_transport = values['image_transport']
         #: What stands for each camera in topics.
