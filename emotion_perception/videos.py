@@ -1,6 +1,7 @@
-"""Reads videos one frame after the other, each with the time at which it is shown."""
+"""Reads videos one frame after the other, each with the time at which it is shown; writes them."""
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 import os
 import warnings
 
@@ -99,6 +100,9 @@ class Video:
             yield stamp, _upright(frame.to_ndarray(format='bgr24'), frame.rotation)
         if stamp is None:
             raise self._error('no picture in it can be decoded')
+        if self.duration and stamp * 1e-9 < self.duration / 2:
+            warnings.warn(f'{self.source} is damaged: of its {self.duration:.1f} s only the first '
+                          f'{stamp * 1e-9:.1f} s can be decoded', stacklevel=2)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         with self._readable():
@@ -136,3 +140,51 @@ def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
     """Turn an image counterclockwise by degrees, to the nearest quarter turn."""
     turns = round(rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+class VideoWriter:
+    """Writes a video at a constant rate; close() or a ``with`` statement finishes it.
+
+    :param path: where; its suffix tells the container.
+    :param rate: frames per second.
+    :param codec: 'mjpeg' to keep the pictures at little work, 'libx264' for what any player shows.
+    :raises VideoError: here and on every call when it cannot be written, as on a full disk.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], width: int, height: int, rate: float,
+                 codec: str) -> None:
+        self.path = os.fspath(path)
+        with self._writable():
+            self._container = av.open(self.path, 'w')
+            self._stream = self._container.add_stream(
+                codec, rate=Fraction(rate).limit_denominator(1000))
+            self._stream.width, self._stream.height = width, height
+            self._stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
+            self._container.start_encoding()
+
+    def __enter__(self) -> 'VideoWriter':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, image: np.ndarray) -> None:
+        """Add a frame, uint8 [H,W,3] BGR."""
+        with self._writable():
+            frame = av.VideoFrame.from_ndarray(image, format='bgr24')
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        with self._writable(), self._container:
+            self._container.mux(self._stream.encode())
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        """Say which file meets what."""
+        try:
+            yield
+        except OSError as error:
+            raise VideoError(f'{self.path} cannot be written: {error.strerror}') from None
+        except ValueError as error:
+            raise VideoError(f'{self.path} cannot be written: {error}') from None

