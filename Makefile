@@ -21,6 +21,11 @@ SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception exa
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME \
          PYTHONPATH VIRTUAL_ENV
 
+# A file name reaches the recipe as it is, whatever quotes and dollar signs it has: by the
+# environment, and never expanded.
+export DEMO_VIDEO := $(value VIDEO)
+unexport VIDEO
+
 .PHONY: help demo test build bench clean
 
 help:
@@ -37,7 +42,7 @@ help:
 
 demo: build
 	$(BIN)/python -m emotion_perception.demo \
-	    $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA))
+	    $(if $(value VIDEO),--video "$$DEMO_VIDEO") $(if $(CAMERA),--camera $(CAMERA))
 
 test: build $(TEST_ENVIRONMENT)
 	$(BIN)/pytest

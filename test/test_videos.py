@@ -8,8 +8,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from skimage import data
 
-from emotion_perception.videos import Video, VideoError
+from emotion_perception.videos import Video, VideoError, VideoWriter
 
 #: When the frames of the irregular files are shown [ms].
 TIMES = [0, 30, 70, 75, 400, 410, 1400, 1401, 1990, 2000]
@@ -39,9 +40,9 @@ def write_avi(path, scale, rate):
     for number in range(10):
         writer.write(np.full((60, 80, 3), 20 * number, np.uint8))
     writer.release()
-    data = bytearray(path.read_bytes())
-    struct.pack_into('<II', data, data.index(b'strh') + 28, scale, rate)
-    path.write_bytes(data)
+    content = bytearray(path.read_bytes())
+    struct.pack_into('<II', content, content.index(b'strh') + 28, scale, rate)
+    path.write_bytes(content)
     return path
 
 
@@ -112,9 +113,9 @@ def test_a_turned_video_comes_upright(tmp_path, clockwise):
     write(path, size=(80, 60))
     matrix = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][clockwise]
     a, b, c, d = (value << 16 for value in matrix)
-    data = bytearray(path.read_bytes())
-    struct.pack_into('>9i', data, data.index(b'tkhd') + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(data)
+    content = bytearray(path.read_bytes())
+    struct.pack_into('>9i', content, content.index(b'tkhd') + 44, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
     image = frames(path)[0][1]
     assert image.shape[:2] == ((60, 80) if clockwise % 2 == 0 else (80, 60))
     np.testing.assert_array_equal(image, cv2.VideoCapture(str(path)).read()[1])
@@ -129,10 +130,10 @@ def test_turns_go_the_right_way(tmp_path):
         stream.width = stream.height = 64
         container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='bgr24')))
         container.mux(stream.encode())
-    data = bytearray(path.read_bytes())
-    struct.pack_into('>9i', data, data.index(b'tkhd') + 44,
+    content = bytearray(path.read_bytes())
+    struct.pack_into('>9i', content, content.index(b'tkhd') + 44,
                      0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter turn clockwise
-    path.write_bytes(data)
+    path.write_bytes(content)
     image = frames(path)[0][1]
     assert image[:32, 32:].mean() > 240 > 20 > image[32:].mean()
 
@@ -150,10 +151,10 @@ def test_the_home_folder(tmp_path, monkeypatch):
 
 def test_a_damaged_frame_is_left_out(tmp_path):
     path = write(tmp_path / 'a.mp4', codec='mpeg4')
-    data = bytearray(path.read_bytes())
-    start = data.index(b'mdat')
-    data[start + 400:start + 500] = bytes(100)
-    path.write_bytes(data)
+    content = bytearray(path.read_bytes())
+    start = content.index(b'mdat')
+    content[start + 400:start + 500] = bytes(100)
+    path.write_bytes(content)
     seen = frames(path)
     assert 8 <= len(seen) <= 10
     assert np.diff([stamp for stamp, _ in seen]).min() > 0
@@ -191,19 +192,61 @@ def test_an_address_that_gives_nothing(url):
 
 def test_a_video_without_a_picture(tmp_path):
     path = write(tmp_path / 'a.avi', codec='mjpeg', count=1)
-    data = path.read_bytes()
-    picture = data.index(b'\xff\xd8')
-    path.write_bytes(data[:picture] + bytes(len(data) - picture))
+    content = path.read_bytes()
+    picture = content.index(b'\xff\xd8')
+    path.write_bytes(content[:picture] + bytes(len(content) - picture))
     with pytest.raises(VideoError, match='a.avi cannot be .*: no picture in it can be decoded'):
         frames(path)
+
+
+@pytest.mark.parametrize('name, codec', [('a.avi', 'mjpeg'), ('a.mp4', 'libx264')])
+def test_what_is_written_can_be_read(tmp_path, name, codec):
+    picture = cv2.cvtColor(data.astronaut()[:200, :300], cv2.COLOR_RGB2BGR)
+    with VideoWriter(tmp_path / name, 300, 200, 30, codec) as writer:
+        for number in range(5):
+            writer.write(np.roll(picture, number, 1))
+    read = frames(tmp_path / name)
+    assert [stamp for stamp, _ in read] == pytest.approx([n * 1e9 / 30 for n in range(5)], abs=2)
+    assert np.abs(read[4][1].astype(int) - np.roll(picture, 4, 1)).mean() < 6
+    assert cv2.VideoCapture(str(tmp_path / name)).get(cv2.CAP_PROP_FRAME_COUNT) == 5
+
+
+@pytest.mark.parametrize('name, reason', [
+    ('folder/a.mp4', 'No such file or directory'), ('a.xyz', 'Could not determine output format')])
+def test_what_cannot_be_written_says_why(tmp_path, name, reason):
+    with pytest.raises(VideoError, match=f'{name} cannot be written: {reason}'):
+        VideoWriter(tmp_path / name, 80, 60, 30, 'libx264')
+
+
+@pytest.mark.parametrize('name, codec', [('a.avi', 'mjpeg'), ('a.mp4', 'libx264')])
+def test_a_disk_that_runs_full_is_said(tmp_path, name, codec):
+    code = ('import resource, sys; import numpy as np; '
+            'from emotion_perception.videos import VideoError, VideoWriter\n'
+            'resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n'
+            'try:\n'
+            '    with VideoWriter(sys.argv[1], 320, 240, 30, sys.argv[2]) as writer:\n'
+            '        for number in range(100):\n'
+            '            noise = np.random.default_rng(number).integers(0, 255, (240, 320, 3))\n'
+            '            writer.write(noise.astype(np.uint8))\n'
+            'except VideoError as error: print(error)\n')
+    printed = subprocess.run([sys.executable, '-c', code, tmp_path / name, codec],
+                             capture_output=True, text=True, check=True).stdout
+    assert printed == f'{tmp_path / name} cannot be written: File too large\n'
+
+
+def test_a_file_that_breaks_off_is_said(tmp_path):
+    path = write(tmp_path / 'a.mkv', codec='mpeg4', count=50)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 4])
+    with pytest.warns(UserWarning, match='a.mkv lasts 2.0 s, but holds .* only for 0.[3-7] s'):
+        assert frames(path)
 
 
 def test_it_is_quiet_and_holds_few_frames(tmp_path):
     """Read 40 full-HD frames (250 MB), some of them damaged, with 120 MB more than imports take."""
     path = write(tmp_path / 'a.mp4', codec='mpeg4', size=(1920, 1080), count=40)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2:len(data) // 2 + 200] = bytes(200)
-    path.write_bytes(data)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2:len(content) // 2 + 200] = bytes(200)
+    path.write_bytes(content)
     code = ('import resource, sys; from emotion_perception.videos import Video; '
             'most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = most(); '
             'print(sum(1 for _ in Video(sys.argv[1])), most() - before)')
