@@ -63,15 +63,18 @@ $(ENVIRONMENT):
 
 # Not quiet: it takes minutes the first time.
 $(RUN_ENVIRONMENT): $(ENVIRONMENT) requirements.txt requirements/core.txt requirements/ros.txt \
-                    tools/fix_ros_wheels.py
+                    requirements/bags.txt tools/fix_ros_wheels.py
 	@echo 'Installing ROS 2 and what else is needed into .venv, some 900 MB; this happens once.'
-	$(BIN)/pip install -r requirements.txt -r requirements/core.txt -r requirements/ros.txt
+	$(BIN)/pip install -r requirements.txt -r requirements/core.txt -r requirements/ros.txt \
+	    -r requirements/bags.txt
 	$(BIN)/python tools/fix_ros_wheels.py
 	@touch $@
 
-$(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/train.txt
+$(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/train.txt \
+                     requirements/parquet.txt requirements/cluster.txt
 	@echo 'Installing TensorFlow and what else the tests need into .venv, some 2 GB; once.'
-	$(BIN)/pip install -r requirements/test.txt -r requirements/train.txt
+	$(BIN)/pip install -r requirements/test.txt -r requirements/train.txt \
+	    -r requirements/parquet.txt -r requirements/cluster.txt
 	@touch $@
 
 $(BENCH_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/bench.txt

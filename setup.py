@@ -9,8 +9,9 @@ setup(
     version=package.findtext('version'),
     description=' '.join(package.findtext('description').split()),
     packages=[*find_packages(include=['emotion_perception', 'emotion_perception.*']),
-              'emotion_perception.models'],
-    # The models lie beside the code in the repository, and inside the package when installed.
-    package_dir={'emotion_perception.models': 'models'},
-    package_data={'emotion_perception.models': ['*']},
+              'emotion_perception.models', 'emotion_perception.definitions'],
+    # Models and messages lie beside the code in the repository, inside the package when installed.
+    package_dir={'emotion_perception.models': 'models',
+                 'emotion_perception.definitions': 'msg'},
+    package_data={'emotion_perception.models': ['*'], 'emotion_perception.definitions': ['*']},
 )

@@ -66,6 +66,9 @@ class Video:
             start = max(self._container.start_time or 0, 0)
             self.duration = (self._container.duration - start) / av.time_base
 
+        #: Frames that the file declares; None where it declares none.
+        self.frame_count: int | None = stream.frames or None
+
     def __enter__(self) -> 'Video':
         return self
 

@@ -58,3 +58,70 @@ def ros():
     os.environ.update(FAST_DDS_SETTINGS)
     with initialised():
         yield
+
+
+@pytest.fixture(scope='session')
+def moving_face():
+    """Return a function of a count to frames, uint8 [240,320,3] BGR, of a face that moves."""
+    cv2 = pytest.importorskip('cv2')
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+
+    def frames(count):
+        return [cv2.warpAffine(portrait, np.float64([
+            [0.7, 0, 10 + 20 * np.sin(i / 9)], [0, 0.7, 5 + 10 * np.sin(i / 13)]]),
+            (320, 240), flags=cv2.INTER_AREA) for i in range(count)]
+    return frames
+
+
+@pytest.fixture(scope='session')
+def write_bag():
+    """Return a function that writes a bag by rosbags: path, {topic: [(log time, message)]}."""
+    pytest.importorskip('rosbags', reason='needs the extra [bags]')
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+    from emotion_perception.offline.messages import typestore
+
+    def write(path, topics, storage='mcap', compression='none', qos=()):
+        writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+        writer.set_compression(CompressionMode[compression.upper()], CompressionFormat.ZSTD)
+        with writer:
+            messages = []
+            for topic, timed in topics.items():
+                kind = timed[0][1].__msgtype__ if timed else 'sensor_msgs/msg/Image'
+                connection = writer.add_connection(
+                    topic, kind, typestore=typestore(), offered_qos_profiles=list(qos))
+                messages += [(time, connection, message) for time, message in timed]
+            for time, connection, message in sorted(messages, key=lambda item: item[0]):
+                writer.write(connection, time,
+                             typestore().serialize_cdr(message, connection.msgtype))
+        return path
+    return write
+
+
+@pytest.fixture(scope='session')
+def bag_messages():
+    """Return a function of frames to [(log time, message)], 5 ms after their stamps."""
+    cv2 = pytest.importorskip('cv2')
+    pytest.importorskip('rosbags', reason='needs the extra [bags]')
+    from emotion_perception.offline.messages import typestore
+
+    def messages(frames, kind='raw', start=1_700_000_000_000_000_000, period=33_333_333):
+        types = typestore().types
+        timed = []
+        for number, frame in enumerate(frames):
+            stamp = start + number * period
+            header = types['std_msgs/msg/Header'](
+                stamp=types['builtin_interfaces/msg/Time'](
+                    sec=stamp // 10**9, nanosec=stamp % 10**9), frame_id='eye')
+            if kind == 'raw':
+                message = types['sensor_msgs/msg/Image'](
+                    header=header, height=frame.shape[0], width=frame.shape[1], encoding='bgr8',
+                    is_bigendian=0, step=frame.shape[1] * 3, data=frame.reshape(-1))
+            else:
+                message = types['sensor_msgs/msg/CompressedImage'](
+                    header=header, format=kind,
+                    data=cv2.imencode('.png' if kind == 'png' else '.jpg', frame)[1].reshape(-1))
+            timed.append((stamp + 5_000_000, message))
+        return timed
+    return messages

@@ -91,13 +91,21 @@ def test_only_training_imports_tensorflow(name):
         assert not outside(name) & {'tensorflow', 'keras', 'tf_keras'}
 
 
+@pytest.mark.parametrize('name', MODULES)
+def test_only_offline_work_knows_how_bags_are_stored(name):
+    if not name.startswith('offline.'):
+        assert not outside(name) & {'rosbags', 'mcap', 'rerun', 'pyarrow', 'distributed'}
+
+
 @pytest.mark.parametrize('low, high', [
     (('options', 'crops', 'sequence', 'temporal', 'boxes', 'videos', 'images'),
      ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
     (('detection', 'tracking', 'face_finder'),
      ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets')),
     (('recognition',), ('detection', 'tracking', 'face_finder', 'pipeline', 'nodes', 'learning')),
-    (('pipeline',), ('nodes', 'learning', 'datasets', 'evaluation', 'demo', 'drawing')),
+    (('pipeline',), ('nodes', 'learning', 'datasets', 'evaluation', 'demo', 'drawing', 'offline')),
+    (('offline', 'bag'), ('nodes', 'demo', 'learning', 'datasets', 'evaluation')),
+    (('emotions', 'images', 'videos', 'behaviour', 'learning', 'evaluation'), ('offline', 'bag')),
     (('behaviour',), ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
     (('datasets',), ('pipeline', 'recognition', 'nodes', 'learning', 'evaluation')),
     (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),

@@ -33,12 +33,16 @@ int main() {
 }
 '''
 
+#: Parts with libraries of their own, which few want.
+PARTS_WITH_EXTRAS = ('emotion_perception.offline.rerun_file',)
+
 
 def core_modules():
     """Name every installed module that must import without ROS and without TensorFlow."""
     return [module.name for module in pkgutil.walk_packages(
                 emotion_perception.__path__, 'emotion_perception.')
-            if not module.name.startswith(PARTS_WITH_ROS + PARTS_WITH_TENSORFLOW)
+            if not module.name.startswith(
+                PARTS_WITH_ROS + PARTS_WITH_TENSORFLOW + PARTS_WITH_EXTRAS)
             and 'rosidl_typesupport' not in module.name]
 
 

@@ -1,0 +1,186 @@
+"""Emotions out of bags and videos, without ROS: `python -m emotion_perception.bag --help`."""
+import argparse
+import os
+from pathlib import Path
+import signal
+import sys
+from threading import Lock
+
+from emotion_perception.options import OPTIONS
+from emotion_perception.pipeline import EmotionPipeline
+
+try:
+    from tqdm import tqdm
+
+    from emotion_perception.offline.images import topic_table
+    from emotion_perception.offline.many import process_here, process_on_cluster
+    from emotion_perception.offline.processing import Settings, process
+    from emotion_perception.offline.recordings import Bag, find_recordings
+    from emotion_perception.offline.storage import BagError
+except ModuleNotFoundError as error:
+    sys.exit(f'{error.name} is missing: pip install emotion_perception[bags], or '
+             'pip install -r requirements/bags.txt')
+
+
+def parse_arguments(argv=None):
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='python -m emotion_perception.bag',
+        description='Process every image of bags (MCAP, sqlite3) and videos, and write the '
+                    'results of each into a bag and a table of its own. The same command goes '
+                    'on where it was stopped.')
+    add = parser.add_argument
+    add('recordings', nargs='+', type=Path, metavar='IN',
+        help='a bag (its folder or file), a video, or a folder with any number of them')
+    add('-o', '--output', type=Path, default=Path('emotions'), metavar='OUT',
+        help='folder of the results (%(default)s)')
+    add('--list', action='store_true', help='only list what topics there are')
+    add('--topic', nargs='+', action='extend', default=[], metavar='[CAMERA:=]TOPIC',
+        help='image topic to read, where there are several, and how its camera is called')
+    add('--copy', nargs='*', metavar='TOPIC',
+        help='also copy these topics into the results; none named: all')
+    add('--annotations', action='store_true',
+        help='also write foxglove_msgs/ImageAnnotations, which draw on the images in Foxglove')
+    add('--table', choices=('csv', 'parquet'), default='csv',
+        help='kind of the table (%(default)s); parquet needs pyarrow')
+    add('--rerun', action='store_true', help='also write an .rrd for the Rerun viewer; needs '
+        'rerun-sdk')
+    add('--humble', action='store_true', help='write a metadata.yaml that Humble reads, too')
+    add('--model', help='model description (default: the one of the package)')
+    add('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
+        help='parameter of the pipeline, as the node has it; one of '
+             + ', '.join(option.name for option in OPTIONS))
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument('-j', '--jobs', type=int, metavar='N',
+                       help='recordings at once (default: one for each core)')
+    where.add_argument('--cluster', metavar='ADDRESS', help='scheduler of a Dask cluster')
+    return parser, parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Process what the command line asks for; exit code 1 when something was not processed."""
+    parser, arguments = parse_arguments(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        recordings = find_recordings(arguments.recordings, leave_out=arguments.output)
+        if arguments.list:
+            sys.exit(list_topics(recordings))
+        settings = settings_of(arguments)
+        # What is wrong with options and model shows now, and not once for each recording.
+        EmotionPipeline(settings.model, **settings.options)
+    except (BagError, ValueError, OSError) as error:
+        parser.error(str(error))
+    try:
+        failed = run(recordings, settings, arguments)
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from there', file=sys.stderr)
+        sys.exit(130)
+    sys.exit(1 if failed else 0)
+
+
+def settings_of(arguments):
+    """Turn the command line into settings.
+
+    :raises ValueError: for a parameter that does not exist or has a wrong value.
+    """
+    topics = {}
+    for item in arguments.topic:
+        camera, _, topic = item.rpartition(':=')
+        topics[topic] = camera
+    copied = arguments.copy if arguments.copy is None else tuple(arguments.copy) or None
+    return Settings(
+        # Workers elsewhere have another working folder.
+        output=arguments.output.resolve(), topics=topics,
+        copied=() if arguments.copy is None else copied, annotations=arguments.annotations,
+        table=arguments.table, rerun=arguments.rerun, humble=arguments.humble,
+        model=arguments.model and str(Path(arguments.model).resolve()),
+        options=dict(map(parameter, arguments.param)))
+
+
+def parameter(text):
+    """Read NAME:=VALUE in the type that the parameter has.
+
+    :raises ValueError: when it is no such thing.
+    """
+    name, _, value = text.partition(':=')
+    kinds = {option.name: type(option.default) for option in OPTIONS}
+    if name not in kinds:
+        raise ValueError(f'-p {text}: no parameter {name}; there are {", ".join(kinds)}')
+    if kinds[name] is bool:
+        if value not in ('true', 'false'):
+            raise ValueError(f'-p {text}: true or false is expected')
+        return name, value == 'true'
+    try:
+        return name, kinds[name](value)
+    except ValueError as error:
+        raise ValueError(f'-p {text}: {error}') from error
+
+
+def list_topics(recordings):
+    """Print what topics the bags have; return what does not open, or None."""
+    problems = []
+    for recording in recordings:
+        print(f'{recording.name}:')
+        if recording.is_video:
+            print('  a video')
+            continue
+        try:
+            with Bag(recording.paths) as bag:
+                print(topic_table(bag))
+                if bag.damage:
+                    print(f'  {bag.damage}')
+        except BagError as error:
+            problems.append(str(error))
+    return '\n'.join(problems) or None
+
+
+def run(recordings, settings, arguments):
+    """Process the recordings, show how far it is, and sum up; return the number of failures."""
+    lock = Lock()
+    outcomes = []
+    # Without a terminal there is one line for each recording, and no bar.
+    with tqdm(unit=' images', total=0, smoothing=0.05, disable=None) as bar:
+        def progress(more, total):
+            with lock:
+                bar.total = (bar.total or 0) + (total or 0)
+                bar.update(more)
+
+        for outcome in _outcomes(recordings, settings, arguments, progress):
+            outcomes.append(outcome)
+            bar.clear()
+            print(line(outcome, settings), flush=True)
+    failed = [outcome.name for outcome in outcomes if outcome.error]
+    if len(recordings) > 1:
+        before = sum(outcome.done_before for outcome in outcomes)
+        print(f'{len(outcomes)} recordings: {len(outcomes) - before - len(failed)} processed, '
+              f'{before} done before, {len(failed)} with errors'
+              + (f': {", ".join(failed)}' if failed else ''))
+    return len(failed)
+
+
+def _outcomes(recordings, settings, arguments, progress):
+    if arguments.cluster:
+        return process_on_cluster(recordings, settings, arguments.cluster)
+    if len(recordings) > 1:
+        jobs = arguments.jobs or len(os.sched_getaffinity(0))
+        return process_here(recordings, settings, jobs, progress)
+    return [process(recordings[0], settings, progress)]
+
+
+def line(outcome, settings):
+    """Say in one line what came of a recording, and below it what is to be known."""
+    if outcome.done_before:
+        what = 'done before'
+    elif outcome.images:
+        what = (f'{outcome.images} images in {outcome.seconds:.1f} s '
+                f'({outcome.images / outcome.seconds:.0f} a second) -> '
+                f'{settings.output / outcome.name}')
+    else:
+        what = 'nothing'
+    notes = [f'  warning: {warning}' for warning in outcome.warnings]
+    notes += [f'  ERROR: {outcome.error}'] if outcome.error else []
+    return '\n'.join([f'{outcome.name}: {what}', *notes])
+
+
+if __name__ == '__main__':
+    main()

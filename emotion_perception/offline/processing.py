@@ -1,0 +1,235 @@
+"""One recording through the pipeline into a result bag: every image, as fast as it goes."""
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Full, Queue
+from threading import Event
+from time import perf_counter
+
+from emotion_perception.offline.images import (
+    choose_cameras, images_of_bag, images_of_video)
+from emotion_perception.offline.messages import (
+    EMOTION_ARRAY, IMAGE_ANNOTATIONS, emotion_array, encode, image_annotations)
+from emotion_perception.offline.recordings import Bag, Recording
+from emotion_perception.offline.result_bag import (
+    RESULTS_TOPIC, ResultBag, check_about, is_finished)
+from emotion_perception.offline.storage import BagError, Message
+from emotion_perception.offline.tables import write_table
+from emotion_perception.options import checked
+from emotion_perception.pipeline import EmotionPipeline
+from emotion_perception.videos import Video
+
+#: Images that are read and decoded before the pipeline wants them.
+_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How recordings are processed; the same for all of a run."""
+
+    output: Path                                    #: folder of the results
+    topics: dict[str, str] = field(default_factory=dict)  #: see choose_cameras
+    copied: tuple[str, ...] | None = ()             #: topics to copy; None for all
+    annotations: bool = False                       #: also write ImageAnnotations
+    table: str = 'csv'                              #: kind of the table, see write_table
+    rerun: bool = False                             #: also write a Rerun recording
+    humble: bool = False                            #: metadata.yaml for Humble
+    model: str | None = None                        #: description; None: the shipped model
+    options: dict = field(default_factory=dict)     #: of the pipeline
+
+    def folder_of(self, recording: Recording) -> Path:
+        """Return the folder of a recording's results."""
+        return self.output / recording.name
+
+
+@dataclass
+class Outcome:
+    """What came of one recording."""
+
+    name: str
+    images: int = 0         #: that were processed
+    seconds: float = 0.0    #: that they took
+    done_before: bool = False
+    error: str = ''         #: why not all of it was processed; '' when it was
+    warnings: list[str] = field(default_factory=list)
+
+
+def process(recording: Recording, settings: Settings,
+            progress: Callable[[int, int], None] = lambda more, total: None) -> Outcome:
+    """Process a recording; results that are there already are not made again.
+
+    :param progress: called with the number of images read since it was called last, and the
+        first time with that of all images, if it is known; else with 0.
+    :return: what came of it, also where the recording cannot be read, or not to its end: then
+        what was read before is kept. A full disk is an error of this kind, too.
+    :raises ValueError: for a wrong option or model.
+    :raises FileNotFoundError: when the model is missing.
+    :raises KeyboardInterrupt: after completing the file as far as it goes.
+    """
+    outcome = Outcome(recording.name)
+    started = perf_counter()
+    pipeline = EmotionPipeline(settings.model, **settings.options)
+    folder = settings.folder_of(recording)
+    try:
+        with _opened(recording, settings, outcome) as source:
+            about = _about(recording, settings, pipeline, source.cameras)
+            outcome.done_before = is_finished(folder)
+            if outcome.done_before:
+                check_about(folder, about)
+            else:
+                _write(source, folder, about, settings, pipeline, outcome, progress)
+            if is_finished(folder):
+                _write_views(recording, settings, folder, source.cameras)
+    except (BagError, OSError) as error:
+        outcome.error = str(error)
+    outcome.seconds = perf_counter() - started
+    return outcome
+
+
+def _write_views(recording, settings, folder, cameras):
+    """Write what is made of the finished results, unless it is there."""
+    if not (folder / f'emotions.{settings.table}').exists():
+        write_table(folder, settings.table)
+    if settings.rerun and not (folder / 'emotions.rrd').exists():
+        # A large library, which most runs do without.
+        from emotion_perception.offline.rerun_file import write_rerun
+        write_rerun(recording, folder, cameras)
+
+
+@dataclass
+class _Source:
+    """An open recording."""
+
+    images: Iterator            # of Image, and of Message to be copied
+    cameras: dict[str, str]     # topic -> camera
+    topics: dict                # name -> Topic
+    total: int | None           # images
+
+
+@contextmanager
+def _opened(recording, settings, outcome):
+    if recording.is_video:
+        camera = next(iter(settings.topics.values()), '') or 'camera'
+        with Video(recording.paths[0]) as video:
+            total = video.frame_count
+        yield _Source(images_of_video(recording.paths[0], camera), {'': camera}, {}, total)
+        return
+    with Bag(recording.paths) as bag:
+        cameras = choose_cameras(bag, settings.topics)
+        copied = bag.topics if settings.copied is None else settings.copied
+        if missing := set(copied) - set(bag.topics):
+            raise BagError(f'there is no topic {", ".join(sorted(missing))} to copy; there are '
+                           f'{", ".join(sorted(bag.topics))}')
+        outcome.error = bag.damage
+        yield _Source(images_of_bag(bag, cameras, frozenset(copied)), cameras, bag.topics,
+                      sum(bag.topics[topic].count for topic in cameras))
+
+
+def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
+    """Say what results are made of: the same gives the same bytes."""
+    # Threads change the speed alone.
+    options = checked(settings.options | {'threads': 1})
+    copied = 'all' if settings.copied is None else ' '.join(sorted(settings.copied))
+    return {
+        'recording': recording.name, 'recording_bytes': str(recording.size),
+        'cameras': ' '.join(f'{camera}:={topic}' for topic, camera in cameras.items()),
+        'copied': copied, 'annotations': str(settings.annotations).lower(),
+        'humble': str(settings.humble).lower(),
+        'model': pipeline.model_name, 'model_sha256': pipeline.model_sha256,
+        **{name: str(value) for name, value in options.items() if name != 'threads'}}
+
+
+def _write(source, folder, about, settings, pipeline, outcome, progress):
+    """Process the images and complete the bag, unless the disk is full."""
+    bag = ResultBag(folder, about, settings.humble)
+    unusable, problems = Counter(), {}
+    try:
+        topics = _annotation_topics(source.cameras) if settings.annotations else {}
+        for topic in topics.values():
+            bag.add_topic(topic, IMAGE_ANNOTATIONS)
+        progress(0, source.total or 0)
+        with closing(_read_ahead(source.images)) as items:
+            for item in items:
+                if isinstance(item, Message):
+                    bag.copy(item, source.topics[item.topic])
+                    continue
+                if item.distrust:
+                    outcome.warnings.append(
+                        f'{item.camera}: {item.distrust}; from there on the log time counts')
+                    pipeline.reset(item.camera)
+                if item.pixels is None:
+                    unusable[item.camera] += 1
+                    problems.setdefault(item.camera, item.problem)
+                else:
+                    faces = pipeline.process(item.pixels, item.time_ns, item.camera)
+                    bag.add_results(item.log_time, _results(item, faces, topics))
+                    outcome.images += 1
+                progress(1, 0)
+        outcome.warnings += [f'{camera}: {number} unusable images, the first: {problems[camera]}'
+                             for camera, number in unusable.items()]
+        if not outcome.images:
+            raise BagError('; '.join(outcome.warnings) or 'there is no image in it')
+        bag.finish()
+    except BagError as error:
+        # The rest of the recording cannot be read: this is all there will be.
+        outcome.error = str(error)
+        if outcome.images:
+            bag.finish()
+        else:
+            bag.discard()
+    except OSError as error:
+        raise OSError(f'{folder}: {error.strerror or error}; what is written is kept, and the '
+                      'same command goes on from there') from error
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            bag.interrupt()
+        raise
+    finally:
+        bag.close()
+
+
+def _annotation_topics(cameras):
+    if len(cameras) == 1:
+        return {camera: '/emotion_node/annotations' for camera in cameras.values()}
+    return {camera: f'/emotion_node/annotations/{camera.strip("/")}'
+            for camera in cameras.values()}
+
+
+def _results(image, faces, annotation_topics) -> dict[str, bytes]:
+    array = emotion_array(image.header, image.camera, image.pixels.shape[:2], faces)
+    results = {RESULTS_TOPIC: encode(array, EMOTION_ARRAY)}
+    if topic := annotation_topics.get(image.camera):
+        results[topic] = encode(image_annotations(image.header, faces), IMAGE_ANNOTATIONS)
+    return results
+
+
+def _read_ahead(images):
+    """Read and decode in a thread of its own, beside the pipeline, some images ahead."""
+    waiting, stopped = Queue(_AHEAD), Event()
+
+    def hand_over(item):
+        while not stopped.is_set():
+            with suppress(Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def read():
+        try:
+            for image in images:
+                hand_over(image)
+                if stopped.is_set():
+                    return
+        finally:
+            hand_over(None)
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        try:
+            while (item := waiting.get()) is not None:
+                yield item
+            reading.result()
+        finally:
+            stopped.set()
