@@ -8,6 +8,7 @@ from threading import Lock
 
 from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
+from emotion_perception.rotation import TURNS
 
 try:
     from tqdm import tqdm
@@ -39,6 +40,8 @@ def parse_arguments(argv=None):
         help='image topic to read, where there are several, and how its camera is called')
     add('--copy', nargs='*', metavar='TOPIC',
         help='also copy these topics into the results; none named: all')
+    add('--rotation', type=int, choices=TURNS, default=0, metavar='DEGREES',
+        help='turn the images clockwise by 90, 180 or 270, so that heads point up')
     add('--annotations', action='store_true',
         help='also write foxglove_msgs/ImageAnnotations, which draw on the images in Foxglove')
     add('--table', choices=('csv', 'parquet'), default='csv',
@@ -91,7 +94,7 @@ def settings_of(arguments):
     return Settings(
         # Workers elsewhere have another working folder.
         output=arguments.output.resolve(), topics=topics,
-        copied=() if arguments.copy is None else copied, annotations=arguments.annotations,
+        copied=() if arguments.copy is None else copied, rotation=arguments.rotation, annotations=arguments.annotations,
         table=arguments.table, rerun=arguments.rerun, humble=arguments.humble,
         model=arguments.model and str(Path(arguments.model).resolve()),
         options=dict(map(parameter, arguments.param)))

@@ -254,6 +254,34 @@ def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages
     assert not (tmp_path / 'out' / 'zebra').exists()
 
 
+def test_late_images_and_recordings_one_after_the_other(
+        write_bag, messages, bag_messages, frames, tmp_path):
+    (time, _), (later, _) = messages[20:22]
+    swapped = messages[:20] + [(time, messages[21][1]), (later, messages[20][1])] + messages[22:30]
+    outcome = run(write_bag(tmp_path / 'late', {TOPIC: swapped}), tmp_path / 'out', rerun=False)
+    assert outcome.images == 29 and not outcome.error
+    assert outcome.warnings == ['camera: 1 late images were left out, as the node does']
+    second = [(messages[29][0] + SECOND + number, message) for number, (_, message) in enumerate(
+        bag_messages(frames[:10], start=5 * SECOND))]
+    outcome = run(write_bag(tmp_path / 'two', {TOPIC: messages[:30] + second}), tmp_path / 'out')
+    assert outcome.images == 40 and 'run backwards' in outcome.warnings[0]
+    results = list(read_results(tmp_path / 'out' / 'two'))
+    assert [result.time_ns for result in results[30:]] == [log_time for log_time, _ in second]
+    assert results[29].faces[0].track_id < results[-1].faces[0].track_id
+
+
+def test_a_camera_that_is_mounted_upside_down(write_bag, bag_messages, frames, tmp_path):
+    turned = bag_messages([np.ascontiguousarray(frame[::-1, ::-1]) for frame in frames[:20]])
+    run(write_bag(tmp_path / 'turned', {TOPIC: turned}), tmp_path / 'out', rotation=180)
+    run(write_bag(tmp_path / 'plain', {TOPIC: bag_messages(frames[:20])}), tmp_path / 'out')
+    for result, plain in zip(read_results(tmp_path / 'out' / 'turned'),
+                             read_results(tmp_path / 'out' / 'plain'), strict=True):
+        for face, other in zip(result.faces, plain.faces, strict=True):
+            x, y, width, height = other.roi
+            assert face.roi == (320 - x - width, 240 - y - height, width, height)
+            assert face.scores == other.scores
+
+
 def test_results_of_other_settings_are_left_alone(bag, results, tmp_path):
     shutil.copytree(results, tmp_path / 'run')
     before = content(tmp_path)

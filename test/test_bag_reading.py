@@ -230,6 +230,15 @@ def test_stamps_that_run_backwards(frames, bag_messages, write_bag, tmp_path):
     assert images[3].distrust.startswith('the stamps of the images run backwards, from 17000000')
 
 
+def test_a_stamp_that_is_a_little_late_is_no_reason_for_distrust(
+        messages, write_bag, tmp_path):
+    (time, _), (later, _) = messages[:2]
+    swapped = [(time, messages[1][1]), (later, messages[0][1]), *messages[2:]]
+    images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: swapped}))
+    assert not any(image.distrust for image in images)
+    assert images[0].time_ns - images[1].time_ns == 33_333_333
+
+
 def test_two_cameras_of_one_frame(frames, messages, write_bag, tmp_path):
     path = write_bag(tmp_path / 'bag', {'/left/image': messages, '/right/image': messages})
     with pytest.raises(BagError) as raised:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion_perception.images import bgr_from_compressed_image, bgr_from_image
+from emotion_perception.images import BitDepth, bgr_from_compressed_image, bgr_from_image
 from emotion_perception.offline.messages import (
     COMPRESSED_IMAGE, IMAGE, decode, header_of, nanoseconds)
 from emotion_perception.offline.recordings import Bag
 from emotion_perception.offline.storage import BagError, Message, Topic
+from emotion_perception.pipeline import LATE_NS
 from emotion_perception.videos import Video, VideoError
 
 _TO_BGR = {IMAGE: bgr_from_image, COMPRESSED_IMAGE: bgr_from_compressed_image}
@@ -31,8 +32,9 @@ class Image:
 class ImageClock:
     """Tells when the images of one topic were taken.
 
-    That is the stamp of their header. Where a stamp is zero or lies before the last one, as in a
-    bag of several recordings, it is the log time from there on.
+    That is the stamp of their header. Where a stamp is zero, or so far before the last one that
+    the image is not just late (see pipeline.py), as in a bag of several recordings, it is the log
+    time from there on.
     """
 
     def __init__(self) -> None:
@@ -45,10 +47,10 @@ class ImageClock:
         if not self.distrust:
             if stamp_ns == 0:
                 self.distrust = 'the images have no stamp'
-            elif stamp_ns < self._last:
+            elif stamp_ns <= self._last - LATE_NS:
                 self.distrust = (f'the stamps of the images run backwards, from {self._last} to '
                                  f'{stamp_ns} ns')
-            self._last = stamp_ns
+            self._last = max(stamp_ns, self._last)
         return log_time if self.distrust else stamp_ns
 
 
@@ -123,16 +125,16 @@ def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] =
     :param copied: topics whose messages are given as they are; of an image's before the image.
     :raises BagError: where the bag is damaged.
     """
-    clocks = {topic: ImageClock() for topic in cameras}
+    streams = {topic: (ImageClock(), BitDepth()) for topic in cameras}
     for message in bag.messages({*cameras, *copied}):
         if message.topic in copied:
             yield message
         if message.topic in cameras:
             topic = bag.topics[message.topic]
-            yield _image(message, topic.type, cameras[topic.name], clocks[topic.name])
+            yield _image(message, topic.type, cameras[topic.name], *streams[topic.name])
 
 
-def _image(message, type_name, camera, clock) -> Image:
+def _image(message, type_name, camera, clock, depth) -> Image:
     try:
         content = decode(message.data, type_name)
     except ValueError as error:
@@ -140,7 +142,7 @@ def _image(message, type_name, camera, clock) -> Image:
     trusted = not clock.distrust
     time_ns = clock.time(nanoseconds(content.header.stamp), message.log_time)
     try:
-        pixels, problem = _TO_BGR[type_name](content), ''
+        pixels, problem = _TO_BGR[type_name](content, depth=depth), ''
     except ValueError as error:
         pixels, problem = None, str(error)
     return Image(camera, message.log_time, time_ns, content.header, pixels, problem,

@@ -7,6 +7,7 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from emotion_perception.drawing import caption, COLOURS
 from emotion_perception.emotions import FaceEmotion, Roi, TrackState
 
 EMOTION_ARRAY = 'emotion_perception/msg/EmotionArray'
@@ -113,24 +114,23 @@ def faces_of(message) -> list[FaceEmotion]:
 
 
 def image_annotations(header, faces: list[FaceEmotion]):
-    """Draw the faces as Foxglove's ``ImageAnnotations``: a box and a line of text each."""
+    """Draw the faces as Foxglove's ``ImageAnnotations``, as nodes/foxglove_annotations.py does."""
     points, texts = [], []
     stamp = _time(header.stamp)
     for face in faces:
         x, y, width, height = face.roi
-        faded = 0.4 if face.state == TrackState.COASTING else 1.0
+        colour = _colour(COLOURS[face.label])
         points.append(_new(
-            'foxglove_msgs/msg/PointsAnnotation', timestamp=stamp, type=2, thickness=2.0,
+            'foxglove_msgs/msg/PointsAnnotation', timestamp=stamp, type=2,
+            thickness=1.0 if face.state == TrackState.COASTING else 2.0,
             points=[_new('foxglove_msgs/msg/Point2', x=float(right), y=float(down))
                     for right, down in ((x, y), (x + width, y), (x + width, y + height),
                                         (x, y + height))],
-            outline_color=_colour(faded), outline_colors=[], fill_color=_colour(0.0)))
+            outline_color=colour, outline_colors=[], fill_color=_colour((0, 0, 0), 0.0)))
         texts.append(_new(
-            'foxglove_msgs/msg/TextAnnotation', timestamp=stamp, font_size=14.0,
+            'foxglove_msgs/msg/TextAnnotation', timestamp=stamp, font_size=16.0,
             position=_new('foxglove_msgs/msg/Point2', x=float(x), y=float(y)),
-            text=f'{face.track_id} {face.label} {face.intensity:.2f}',
-            text_color=_colour(1.0), background_color=_new(
-                'foxglove_msgs/msg/Color', r=0.0, g=0.0, b=0.0, a=0.6)))
+            text=caption(face), text_color=_colour((0, 0, 0)), background_color=colour))
     return _new(IMAGE_ANNOTATIONS, circles=[], points=points, texts=texts)
 
 
@@ -167,8 +167,9 @@ def _time(stamp):
     return _new('builtin_interfaces/msg/Time', sec=stamp.sec, nanosec=stamp.nanosec)
 
 
-def _colour(opacity):
-    return _new('foxglove_msgs/msg/Color', r=0.2, g=0.9, b=0.4, a=opacity)
+def _colour(bgr, opacity=1.0):
+    blue, green, red = (value / 255 for value in bgr)
+    return _new('foxglove_msgs/msg/Color', r=red, g=green, b=blue, a=opacity)
 
 
 def _face_message(face):

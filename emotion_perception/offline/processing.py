@@ -3,7 +3,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event
@@ -20,6 +20,7 @@ from emotion_perception.offline.storage import BagError, Message
 from emotion_perception.offline.tables import write_table
 from emotion_perception.options import checked
 from emotion_perception.pipeline import EmotionPipeline
+from emotion_perception.rotation import roi_as_mounted, upright
 from emotion_perception.videos import Video
 
 #: Images that are read and decoded before the pipeline wants them.
@@ -33,6 +34,7 @@ class Settings:
     output: Path                                    #: folder of the results
     topics: dict[str, str] = field(default_factory=dict)  #: see choose_cameras
     copied: tuple[str, ...] | None = ()             #: topics to copy; None for all
+    rotation: int = 0                               #: one of rotation.TURNS, of all cameras
     annotations: bool = False                       #: also write ImageAnnotations
     table: str = 'csv'                              #: kind of the table, see write_table
     rerun: bool = False                             #: also write a Rerun recording
@@ -136,8 +138,8 @@ def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
     return {
         'recording': recording.name, 'recording_bytes': str(recording.size),
         'cameras': ' '.join(f'{camera}:={topic}' for topic, camera in cameras.items()),
-        'copied': copied, 'annotations': str(settings.annotations).lower(),
-        'humble': str(settings.humble).lower(),
+        'copied': copied, 'rotation': str(settings.rotation),
+        'annotations': str(settings.annotations).lower(), 'humble': str(settings.humble).lower(),
         'model': pipeline.model_name, 'model_sha256': pipeline.model_sha256,
         **{name: str(value) for name, value in options.items() if name != 'threads'}}
 
@@ -145,7 +147,7 @@ def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
 def _write(source, folder, about, settings, pipeline, outcome, progress):
     """Process the images and complete the bag, unless the disk is full."""
     bag = ResultBag(folder, about, settings.humble)
-    unusable, problems = Counter(), {}
+    unusable, late, problems = Counter(), Counter(), {}
     try:
         topics = _annotation_topics(source.cameras) if settings.annotations else {}
         for topic in topics.values():
@@ -160,16 +162,21 @@ def _write(source, folder, about, settings, pipeline, outcome, progress):
                     outcome.warnings.append(
                         f'{item.camera}: {item.distrust}; from there on the log time counts')
                     pipeline.reset(item.camera)
+                progress(1, 0)
                 if item.pixels is None:
                     unusable[item.camera] += 1
                     problems.setdefault(item.camera, item.problem)
-                else:
-                    faces = pipeline.process(item.pixels, item.time_ns, item.camera)
-                    bag.add_results(item.log_time, _results(item, faces, topics))
-                    outcome.images += 1
-                progress(1, 0)
+                    continue
+                faces = _faces(pipeline, item, settings.rotation)
+                if faces is None:
+                    late[item.camera] += 1
+                    continue
+                bag.add_results(item.log_time, _results(item, faces, topics))
+                outcome.images += 1
         outcome.warnings += [f'{camera}: {number} unusable images, the first: {problems[camera]}'
                              for camera, number in unusable.items()]
+        outcome.warnings += [f'{camera}: {number} late images were left out, as the node does'
+                             for camera, number in late.items()]
         if not outcome.images:
             raise BagError('; '.join(outcome.warnings) or 'there is no image in it')
         bag.finish()
@@ -196,6 +203,14 @@ def _annotation_topics(cameras):
         return {camera: '/emotion_node/annotations' for camera in cameras.values()}
     return {camera: f'/emotion_node/annotations/{camera.strip("/")}'
             for camera in cameras.values()}
+
+
+def _faces(pipeline, image, rotation):
+    """Process an image; None where it is late."""
+    turned = upright(image.pixels, rotation)
+    faces, = pipeline.process_batch([(image.camera, turned, image.time_ns)])
+    return faces and [replace(face, roi=roi_as_mounted(
+        face.roi, rotation, *image.pixels.shape[:2])) for face in faces]
 
 
 def _results(image, faces, annotation_topics) -> dict[str, bytes]:

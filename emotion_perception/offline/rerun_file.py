@@ -33,9 +33,12 @@ def write_rerun(recording: Recording, folder: Path, cameras: dict[str, str]) -> 
 
 
 def _log(stream, images, folder):
-    # The results are in the order of the images that they were made of.
-    usable = (image for image in images if image.pixels is not None)
-    for result, image in zip(read_results(folder), usable):
+    # The results are in the order of the images; some images have none.
+    results = read_results(folder)
+    result = next(results, None)
+    for image in images:
+        if result is None or (image.camera, image.time_ns) != (result.camera, result.time_ns):
+            continue
         stream.set_time('time', timestamp=result.time_ns * 1e-9)
         _, jpeg = cv2.imencode('.jpg', image.pixels)
         camera = result.camera.strip('/')
@@ -48,3 +51,4 @@ def _log(stream, images, folder):
             curves = dict(zip(EMOTIONS, face.scores)) | {'intensity': face.intensity}
             for name, value in curves.items():
                 stream.log(f'{camera}/face {face.track_id}/{name}', rerun.Scalars(value))
+        result = next(results, None)
