@@ -18,21 +18,6 @@ PARTS_WITH_ROS = ('emotion_perception.nodes', 'emotion_perception.msg', 'emotion
 PARTS_WITH_TENSORFLOW = ('emotion_perception.learning', 'emotion_perception.train',
                          'emotion_perception.compare')
 
-CONSUMER = '''
-cmake_minimum_required(VERSION 3.20)
-project(consumer)
-find_package(emotion_perception REQUIRED)
-add_executable(consumer consumer.cpp)
-target_link_libraries(consumer ${emotion_perception_TARGETS})
-'''
-CONSUMER_SOURCE = '''
-#include <emotion_perception/msg/emotion_array.hpp>
-int main() {
-  emotion_perception::msg::FaceEmotion face;
-  return face.label_id == emotion_perception::msg::FaceEmotion::NEUTRAL;
-}
-'''
-
 #: Parts with libraries of their own, which few want.
 PARTS_WITH_EXTRAS = ('emotion_perception.offline.rerun_file',)
 
@@ -114,18 +99,3 @@ def test_executables_run_with_the_interpreter_that_built_them():
         assert os.access(path, os.X_OK)
         interpreter = path.read_text().splitlines()[0].removeprefix('#!')
         assert os.path.samefile(interpreter, sys.executable)
-
-
-def test_cpp_finds_the_messages(tmp_path):
-    prefixes = os.pathsep.join(
-        [str(install_prefix()), sys.prefix, os.environ.get('AMENT_PREFIX_PATH', '')])
-    environment = os.environ | {
-        'AMENT_PREFIX_PATH': prefixes, 'CMAKE_PREFIX_PATH': prefixes,
-        'PATH': os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])}
-    (tmp_path / 'CMakeLists.txt').write_text(CONSUMER)
-    (tmp_path / 'consumer.cpp').write_text(CONSUMER_SOURCE)
-    subprocess.run(
-        ['cmake', '-S', tmp_path, '-B', tmp_path / 'build',
-         f'-DPython3_EXECUTABLE={sys.executable}'], env=environment, check=True)
-    subprocess.run(['cmake', '--build', tmp_path / 'build'], env=environment, check=True)
-    subprocess.run([tmp_path / 'build' / 'consumer'], check=True)
