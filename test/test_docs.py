@@ -160,11 +160,8 @@ def people(tmp_path_factory, portrait):
 
 def test_pip_installs_what_works_without_ros(people, tmp_path):
     source = tmp_path / 'source'  # the build leaves files beside its sources
-    for name in ('emotion_perception', 'models', 'requirements'):
-        shutil.copytree(ROOT / name, source / name)
-    for name in ('setup.py', 'setup.cfg', 'package.xml', 'README.md', 'LICENSE',
-                 'requirements.txt'):
-        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
+        '.*', 'build', 'demo', 'docs', 'install', 'log', 'test'))
     subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps',
                     '--no-build-isolation', '--target', tmp_path / 'installed', source], check=True)
     code = ('import sys; sys.path.insert(0, sys.argv[1]); sys.modules["rclpy"] = None\n'
