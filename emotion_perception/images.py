@@ -179,7 +179,7 @@ def bgr_from_compressed_image(message, depth=None, max_pixels=MAX_PIXELS):
     except (OSError, SyntaxError) as error:
         raise ValueError(f'{what} do not decode, expected a whole picture in one of '
                          f'{", ".join(FORMATS)}') from error
-    with _libraries_quiet():
+    with libraries_quiet():
         try:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
                                  | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -206,7 +206,7 @@ def _check_pixels(width, height, max_pixels):
 
 
 @contextmanager
-def _libraries_quiet():
+def libraries_quiet():
     """Keep what image libraries print about broken pictures from stderr.
 
     They write to the file descriptor, past every logger, a line and more for each picture. What

@@ -546,6 +546,15 @@ def test_errors_name_the_file_and_the_layout(tmp_path, photo, tree, files, messa
         load(tmp_path)
 
 
+def test_a_broken_picture_is_said_in_our_words_alone(tree, photo, capfd):
+    folder = tree('happy/a.png')
+    content = (folder / 'happy/a.png').read_bytes()
+    (folder / 'happy/a.png').write_bytes(content[:len(content) // 2])
+    with pytest.raises(DatasetError, match='a.png cannot be read as an image'):
+        load(folder)
+    assert capfd.readouterr().err == ''
+
+
 def test_archives_that_are_none_are_refused(tmp_path):
     (tmp_path / 'valid.npz').write_bytes(b'PK no archive')
     with pytest.raises(DatasetError, match='valid.npz cannot be read as a NumPy archive'):

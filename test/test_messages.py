@@ -233,7 +233,7 @@ def test_damaged_pictures_are_refused_or_read_but_never_printed_about(picture, c
 
 
 def test_what_others_write_while_a_picture_is_decoded_remains(capfd):
-    with images._libraries_quiet():
+    with images.libraries_quiet():
         os.write(2, b'[WARN] [17.5] [node]: mine\n[ WARN:0@0.1] global OpenCV\nlibpng error: x\n')
     assert capfd.readouterr().err == '[WARN] [17.5] [node]: mine\n'
 

@@ -13,6 +13,7 @@ from emotion_perception.datasets.sample import DatasetError, Recording, Sample, 
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import NEUTRAL, Roi
 from emotion_perception.face_finder import FaceFinder
+from emotion_perception.images import libraries_quiet
 from emotion_perception.videos import USUAL_RATE, Video, VideoError
 
 
@@ -89,7 +90,8 @@ def read_image(path, layout):
 
     As of a video, it is turned upright where the file (EXIF) says how.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    with libraries_quiet():
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         found = 'cannot be read as an image' if path.is_file() else 'is missing'
         raise DatasetError(f'{path} {found}; expected {layout}')
