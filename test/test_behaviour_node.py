@@ -219,6 +219,16 @@ def test_all_events_of_an_instant_come_in_one_message(audience):
     audience.send(camera='back')
 
 
+def test_cameras_that_are_not_in_step_do_not_wait_for_each_other(audience):
+    audience.show(1, face())
+    audience.send(face(), camera='back')
+    audience.show(5, face(intensity=0.9))
+    audience.show(1, face(intensity=0.9))       # back has no image, and is waited for in vain
+    audience.wait_for(lambda: audience.events)
+    assert [event.camera for event in audience.events[0].events] == ['front']
+    audience.send(camera='back')
+
+
 def test_who_subscribes_later_gets_the_state(audience):
     audience.show(6, face(intensity=0.9))
     people, main = [], []

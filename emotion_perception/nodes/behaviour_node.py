@@ -24,8 +24,11 @@ from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds, optio
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
 
-#: Seconds in which results that belong to one instant (those of several cameras) arrive.
+#: Images whose stamps lie no further apart belong to one instant [s].
 INSTANT = 0.01
+
+#: Seconds for which an instant waits for those cameras that have not answered yet.
+PATIENCE = 0.03
 
 #: Seconds between two looks at whether images still come.
 PERIOD = 0.2
@@ -54,6 +57,7 @@ class BehaviourNode(Node):
         self._headers = {}      # camera -> header of its newest result
         self._arrivals = {}     # camera -> when that came, by the node's clock [ns]
         self._updated = set()   # cameras with a result in this instant
+        self._stamp_ns = 0      # of the first of these
         self._events = []       # of this instant
         self._silent = 0.0      # since when there has been no result [s], None once told
         #: Never done: only a signal ends this node.
@@ -72,8 +76,8 @@ class BehaviourNode(Node):
             msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._instant = self.create_timer(INSTANT, self._end_instant, clock=steady)
-        self._instant.cancel()
+        self._patience = self.create_timer(PATIENCE, self._end_instant, clock=steady)
+        self._patience.cancel()
         self.create_timer(PERIOD, self._look_for_silence, clock=steady)
         self._people_message = msg.People()
         self._main_message = msg.MainPerson(label=NEUTRAL, label_id=LABELS.index(NEUTRAL))
@@ -86,16 +90,21 @@ class BehaviourNode(Node):
         yield
 
     def _on_emotions(self, message):
+        stamp_ns = nanoseconds(message.header.stamp)
+        if message.camera in self._updated or abs(stamp_ns - self._stamp_ns) > INSTANT * 1e9:
+            self._end_instant()
         try:
             self._events += self._people.update(
-                message.camera, nanoseconds(message.header.stamp),
-                (message.image_height, message.image_width), message.faces)
+                message.camera, stamp_ns, (message.image_height, message.image_width),
+                message.faces)
         except ValueError as error:
             self.get_logger().warning(f'Camera {message.camera}: unusable result: {error}',
                                       throttle_duration_sec=1.0)
             return
         self._headers[message.camera] = message.header
         self._arrivals[message.camera] = self.get_clock().now().nanoseconds
+        if not self._updated:
+            self._stamp_ns = stamp_ns
         self._updated.add(message.camera)
         if self._people.jumps > self._jumps:
             self._jumps = self._people.jumps
@@ -106,12 +115,16 @@ class BehaviourNode(Node):
         if self._silent is None:
             self.get_logger().info('Results arrive')
         self._silent = 0.0
-        if self._instant.is_canceled():
-            self._instant.reset()
+        if self._updated >= set(self._arrivals):
+            self._end_instant()
+        else:
+            self._patience.reset()
 
     def _end_instant(self):
         """Publish what the results of one instant have changed."""
-        self._instant.cancel()
+        self._patience.cancel()
+        if not self._updated:
+            return
         header = max((self._headers[camera] for camera in self._updated),
                      key=lambda header: nanoseconds(header.stamp))
         if self._events:
@@ -169,10 +182,10 @@ class BehaviourNode(Node):
                 self._arrivals[camera] = now
             elif now - arrival > self._max_gap * 1e9:
                 del self._arrivals[camera]
+                self._end_instant()
                 self._events += self._people.forget(camera)
                 self._updated.add(camera)
-                if self._instant.is_canceled():
-                    self._instant.reset()
+                self._end_instant()
         if self._silent is not None:
             self._silent += PERIOD
             if self._silent > SILENCE:
