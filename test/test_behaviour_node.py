@@ -6,6 +6,7 @@ import subprocess
 import sys
 from time import monotonic
 
+import cv2
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
@@ -17,13 +18,14 @@ from emotion_perception.behaviour.events import EmotionEvent  # noqa: E402
 from emotion_perception.behaviour.options import OPTIONS  # noqa: E402
 from emotion_perception.behaviour.rules import Request  # noqa: E402
 from emotion_perception.emotions import EMOTIONS, LABELS  # noqa: E402
+from emotion_perception.evaluation.events import fade  # noqa: E402
 from emotion_perception.nodes.behaviour_node import EMOTIONS_TOPIC, RULES  # noqa: E402
-from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
+from emotion_perception.nodes.messages import image_from_bgr, nanoseconds  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
-from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import RegionOfInterest  # noqa: E402
+from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
@@ -452,3 +454,40 @@ def test_the_tree_of_py_trees_ros(root, tmp_path):
             audience.wait_for(lambda: len(said) >= count)
             assert len(said) == count
         assert said[0].data == 'What is the matter?'
+
+
+def test_from_images_to_events_though_emotion_node_is_killed(root, data_dir, tmp_path):
+    """A smile in real images, twice: emotion_node is killed and started anew between them."""
+    with running('behaviour_node', tmp_path) as audience:
+        audience.node.destroy_publisher(audience.emotions)
+        images = audience.node.create_publisher(Image, 'image', qos_profile_sensor_data)
+        frames = [image for _, image in fade(*(cv2.imread(str(
+            data_dir / 'london' / f'001_{label}.jpg')) for label in ('neutral', 'happiness')))]
+        results = []
+        audience.node.create_subscription(
+            msg.EmotionArray, EMOTIONS_TOPIC, results.append, 10)
+        for count in (1, 3):
+            with (tmp_path / 'emotion_node.log').open('a') as log:
+                emotion_node = subprocess.Popen(
+                    [sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
+                    stdout=log, stderr=log)
+            audience.wait_for(lambda: images.get_subscription_count()
+                              and audience.node.count_publishers(f'/{EMOTIONS_TOPIC}'))
+            for image in frames:
+                audience.stamp += 33_000_000
+                header = Header(stamp=Time(sec=audience.stamp // 10**9,
+                                           nanosec=audience.stamp % 10**9))
+                seen = len(results)
+                images.publish(image_from_bgr(image, header))
+                # The first ones may be lost while the nodes connect.
+                end = monotonic() + 1.0
+                while len(results) == seen and monotonic() < end:
+                    rclpy.spin_once(audience.node, timeout_sec=0.05)
+            audience.wait_for(lambda: len(audience.events) >= count)
+            emotion_node.kill()
+            emotion_node.wait()
+        audience.wait_for(lambda: len(audience.events) == 4)    # its emotions end without it
+    events = [event for message in audience.events for event in message.events]
+    assert [(event.type, event.label) for event in events] == [
+        ('started', 'happiness'), ('ended', 'happiness')] * 2
+    assert {event.camera for event in events} == {'camera'}
