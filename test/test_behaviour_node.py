@@ -29,6 +29,23 @@ from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
+COMPOSED = '''
+from contextlib import ExitStack
+from emotion_perception.nodes.behaviour_node import BehaviourNode
+from emotion_perception.nodes.emotion_node import EmotionNode
+from emotion_perception.nodes.running import initialised
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+with initialised(), ExitStack() as stack:
+    executor = SingleThreadedExecutor()
+    for node in (EmotionNode(), BehaviourNode()):
+        stack.enter_context(node.running())
+        executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+'''
 LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 STEP = 100_000_000  # ns between two images
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -122,14 +139,15 @@ class Audience:
 
 
 @contextmanager
-def running(name, tmp_path, **arguments):
+def running(name, tmp_path, code=MAIN, **arguments):
     log = tmp_path / f'{name}.log'
-    options = [f'__node:={name}', *(f'{key}:={value}' for key, value in arguments.items())]
+    options = [f'{"behaviour_node:" if code != MAIN else ""}__node:={name}',
+               *(f'{key}:={value}' for key, value in arguments.items())]
     with log.open('w') as output:
         process = subprocess.Popen(
-            [sys.executable, '-c', MAIN, '--ros-args',
+            [sys.executable, '-c', code, '--ros-args',
              *(word for option in options for word in (
-                 '-r' if option.startswith('__') else '-p', option))],
+                 '-r' if '__node:' in option else '-p', option))],
             stdout=output, stderr=subprocess.STDOUT)
     audience = Audience(name, process, log)
     try:
@@ -456,33 +474,41 @@ def test_the_tree_of_py_trees_ros(root, tmp_path):
         assert said[0].data == 'What is the matter?'
 
 
-def test_from_images_to_events_though_emotion_node_is_killed(root, data_dir, tmp_path):
+def show_smile(audience, data_dir):
+    """Publish a face that begins to smile, each image when the one before is answered."""
+    if not hasattr(audience, 'images'):
+        audience.images = audience.node.create_publisher(Image, 'image', qos_profile_sensor_data)
+        audience.results = []
+        audience.node.create_subscription(
+            msg.EmotionArray, EMOTIONS_TOPIC, audience.results.append, 10)
+    neutral, smile = (cv2.imread(str(data_dir / 'london' / f'001_{label}.jpg'))
+                      for label in ('neutral', 'happiness'))
+
+    def answered(image):
+        audience.stamp += 33_000_000
+        header = Header(stamp=Time(sec=audience.stamp // 10**9, nanosec=audience.stamp % 10**9))
+        seen = len(audience.results)
+        audience.images.publish(image_from_bgr(image, header))
+        end = monotonic() + 1.0
+        while len(audience.results) == seen and monotonic() < end:
+            rclpy.spin_once(audience.node, timeout_sec=0.05)
+        return len(audience.results) > seen
+
+    audience.wait_for(lambda: answered(neutral))    # until all are connected
+    for _, image in fade(neutral, smile):
+        answered(image)
+
+
+def test_from_images_to_events_though_emotion_node_is_killed(data_dir, tmp_path):
     """A smile in real images, twice: emotion_node is killed and started anew between them."""
     with running('behaviour_node', tmp_path) as audience:
-        audience.node.destroy_publisher(audience.emotions)
-        images = audience.node.create_publisher(Image, 'image', qos_profile_sensor_data)
-        frames = [image for _, image in fade(*(cv2.imread(str(
-            data_dir / 'london' / f'001_{label}.jpg')) for label in ('neutral', 'happiness')))]
-        results = []
-        audience.node.create_subscription(
-            msg.EmotionArray, EMOTIONS_TOPIC, results.append, 10)
+        audience.connect()
         for count in (1, 3):
             with (tmp_path / 'emotion_node.log').open('a') as log:
                 emotion_node = subprocess.Popen(
                     [sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
                     stdout=log, stderr=log)
-            audience.wait_for(lambda: images.get_subscription_count()
-                              and audience.node.count_publishers(f'/{EMOTIONS_TOPIC}'))
-            for image in frames:
-                audience.stamp += 33_000_000
-                header = Header(stamp=Time(sec=audience.stamp // 10**9,
-                                           nanosec=audience.stamp % 10**9))
-                seen = len(results)
-                images.publish(image_from_bgr(image, header))
-                # The first ones may be lost while the nodes connect.
-                end = monotonic() + 1.0
-                while len(results) == seen and monotonic() < end:
-                    rclpy.spin_once(audience.node, timeout_sec=0.05)
+            show_smile(audience, data_dir)
             audience.wait_for(lambda: len(audience.events) >= count)
             emotion_node.kill()
             emotion_node.wait()
@@ -491,3 +517,13 @@ def test_from_images_to_events_though_emotion_node_is_killed(root, data_dir, tmp
     assert [(event.type, event.label) for event in events] == [
         ('started', 'happiness'), ('ended', 'happiness')] * 2
     assert {event.camera for event in events} == {'camera'}
+
+
+def test_both_nodes_in_one_executor(data_dir, tmp_path):
+    with running('behaviour_node', tmp_path, code=COMPOSED) as audience:
+        audience.connect()
+        show_smile(audience, data_dir)
+        audience.wait_for(lambda: audience.events)
+        assert audience.events[0].events[0].label == 'happiness'
+        audience.process.send_signal(signal.SIGINT)
+        assert audience.process.wait(LIMIT) == 0, audience.log()

@@ -70,6 +70,7 @@ class BehaviourNode(Node):
         self._requests_publisher = self.create_publisher(msg.BehaviourRequests, '~/requests', 10)
         self._expression_publisher = None
         self._set_rules(self._load_rules(*parameters.declare(self, [RULES]).values()))
+        parameters.warn_of_unknown(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # Reliable as the results are: every one counts for the time that an emotion lasts.
         self._subscription = self.create_subscription(
