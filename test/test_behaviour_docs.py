@@ -47,11 +47,6 @@ def test_its_table_has_every_key_and_its_default(page):
         assert f'`{{{field}}}`' in page
 
 
-def test_its_links_lead_somewhere(page, root):
-    for link in re.findall(r'\]\(([^)#:]+)\)', page):
-        assert (root / 'docs' / link).exists(), link
-
-
 def test_the_parameter_file_holds_the_defaults(root):
     content = yaml.safe_load((root / 'config' / 'behaviour.yaml').read_text())
     assert content['/**']['ros__parameters'] == {
