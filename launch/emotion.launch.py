@@ -19,4 +19,5 @@ def generate_launch_description():
 def emotion_node(context):
     """Make the node; an argument that was not given leaves the parameter file as it is."""
     model = LaunchConfiguration('model').perform(context)
-    return [launching.node('emotion_node', {'model': model} if model else {}, reads_images=True)]
+    given = [{'model': model}] if model else []
+    return [launching.node('emotion_node', *given, reads_images=True)]

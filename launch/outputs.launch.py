@@ -14,14 +14,20 @@ from launch_ros.parameter_descriptions import ParameterValue
 def generate_launch_description():
     return LaunchDescription([
         *launching.declare_outputs(on=['annotated_image']),
-        DeclareLaunchArgument('rules', default_value='',
-                              description='File of rules (YAML) for behaviour_node.'),
+        DeclareLaunchArgument(
+            'rules', default_value='',
+            description='File of rules (YAML) by which behaviour_node requests behaviours, see '
+                        'docs/behaviours.md; where none is given, none is requested.'),
+        DeclareLaunchArgument(
+            'behaviour_params_file',
+            default_value=os.path.join(launching.SHARE, 'config', 'behaviour.yaml'),
+            description='Parameter file of behaviour_node.'),
         DeclareLaunchArgument('rviz', default_value='false', choices=launching.BOOLEAN,
                               description='RViz, with the annotated images of camera_name.'),
         *launching.declare(*launching.CAMERA, *launching.EVERYWHERE),
         *(launching.node(output, reads_images=True) for output in launching.OUTPUTS
           if output != 'behaviour_node'),
-        launching.node('behaviour_node', {
+        launching.node('behaviour_node', LaunchConfiguration('behaviour_params_file'), {
             'rules': ParameterValue(LaunchConfiguration('rules'), value_type=str)}),
         OpaqueFunction(function=rviz, condition=IfCondition(LaunchConfiguration('rviz'))),
     ])

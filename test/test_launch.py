@@ -29,7 +29,7 @@ LIMIT = 120.0  # seconds after which a test gives up; nothing is judged by its d
 CAMERA = ['params_file', 'image_topic', 'camera_name', 'image_transport', 'model']
 EVERYWHERE = ['namespace', 'use_sim_time', 'log_level', 'large_data', 'enclaves']
 OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', 'behaviour_node',
-           'rules', 'rviz']
+           'rules', 'behaviour_params_file', 'rviz']
 
 
 @pytest.mark.parametrize('file, arguments', [
@@ -39,6 +39,7 @@ OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', '
     ('webcam.launch.py', ['device', *OUTPUTS]),
     ('cameras.launch.py', ['params_file', *OUTPUTS]),
     ('everything.launch.py', [*CAMERA, *OUTPUTS]),
+    ('behaviours.launch.py', [*CAMERA, *OUTPUTS]),
 ])
 def test_arguments_are_described(file, arguments):
     shown = subprocess.run(['ros2', 'launch', 'emotion_perception', file, '--show-args'],

@@ -85,16 +85,16 @@ def include(file: str, **arguments: str) -> IncludeLaunchDescription:
         launch_arguments=arguments.items())
 
 
-def node(executable: str, parameters: dict | None = None, reads_images: bool = False,
-         **options) -> OpaqueFunction:
+def node(executable: str, *parameters, reads_images: bool = False, **options) -> OpaqueFunction:
     """Start a node of this package under the name of its executable; one of OUTPUTS if it is on.
 
+    :param parameters: files and dicts of them; the last one wins.
     :param reads_images: whether it takes the arguments of CAMERA.
     :param options: of ``launch_ros.actions.Node``.
     """
     def start(context):
-        values = [{'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'),
-                                                  value_type=bool), **(parameters or {})}]
+        values = [*parameters, {'use_sim_time': ParameterValue(
+            LaunchConfiguration('use_sim_time'), value_type=bool)}]
         if reads_images:
             values = [LaunchConfiguration('params_file'), *values, _camera(context)]
         arguments = ['--log-level', LaunchConfiguration('log_level')]

@@ -149,7 +149,8 @@ def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
                 yield f'-p {value}', {found[1]: [found[2]]}
         elif option == '--params-file':
             with open(value, encoding='utf-8') as file:
-                sections = dict(_sections(yaml.safe_load(file)))
+                # launch writes lists with tags that only Python knows: read without tags.
+                sections = dict(_sections(yaml.load(file, yaml.BaseLoader)))
             others = {name: list(values) for name, values in sections.items()
                       if not re.fullmatch(_pattern(name), own)}
             if len(others) == len(sections):
