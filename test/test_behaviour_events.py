@@ -1,5 +1,6 @@
 """From frames to events, and who the main person is; without ROS."""
 from dataclasses import replace
+from random import Random
 
 from emotion_perception.behaviour.events import CHANGED, ENDED, STARTED
 from emotion_perception.behaviour.options import checked, DEFAULTS, OPTIONS
@@ -272,3 +273,29 @@ def test_messages_will_do_for_faces():
         stream.show(1, replace(face(intensity=0.9), state=1))
     assert stream.events
     assert not Stream().show(20, replace(face(intensity=0.9), state=2))
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_events_tell_the_whole_story(seed):
+    """Whatever the images show: who follows the events knows every stable emotion."""
+    random = Random(seed)
+    stream = Stream(enter_intensity=0.3, min_duration=0.2, cool_down=0.2)
+    told = {}
+    for _ in range(1000):
+        faces = [face(random.choice(EMOTIONS[:2]), random.random() ** 0.3, track_id,
+                      random.choice((TrackState.CONFIRMED,) * 9 + tuple(TrackState)))
+                 for track_id in range(1, random.randrange(2, 5))]
+        step = random.choice((STEP // 3, STEP // 3, STEP)) if random.random() < 0.99 else -STEP
+        for event in stream.show(1, *faces, camera=random.choice(('left', 'right')), step=step):
+            who = event.camera, event.track_id
+            assert told.get(who, '') == (
+                {STARTED: '', CHANGED: event.previous_label, ENDED: event.label}[event.type])
+            assert event.label != event.previous_label
+            assert 0 <= event.intensity <= event.peak_intensity <= 1 and event.duration >= 0
+            assert 0.3 <= event.mean_intensity <= event.peak_intensity
+            told[who] = '' if event.type == ENDED else event.label
+        assert {who: label for who, label in told.items() if label} == {
+            who: label for who, label in stream.labels().items() if label != NEUTRAL}
+        everybody = list(stream.people)
+        assert (stream.people.main in everybody) if everybody else stream.people.main is None
+    assert {event.type for event in stream.events} == {STARTED, CHANGED, ENDED}
