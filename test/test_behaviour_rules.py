@@ -161,6 +161,7 @@ def test_no_rules_ask_for_nothing():
 
 @pytest.mark.parametrize('text, message', [
     ('rules: [', 'is no YAML: .*line 1'),
+    ('rules:\n  a: {behaviour: say}\n  a: {behaviour: look_at}', 'a stands here twice.*line 2'),
     ('- rules', 'the file holds "NAME: value" for each of rules, expression_topic, not'),
     ('rule: {}', 'the file has no rule; there are rules, expression_topic'),
     ('rules: [a]', 'rules holds "NAME: what it does" for each rule, not list'),

@@ -97,7 +97,7 @@ class Rules:
 
     def __init__(self, text: str = ''):
         try:
-            content = yaml.safe_load(text) or {}
+            content = yaml.load(text, _Loader) or {}
         except yaml.YAMLError as error:
             raise ValueError(f'is no YAML: {" ".join(str(error).split())}') from error
         content = _mapping(content, 'the file', ('rules', 'expression_topic'))
@@ -146,6 +146,18 @@ class Rules:
         holder, held = self._held[rule.behaviour]
         return (held in holder.episodes and held[:2] != key[:2]
                 and holder.priority >= rule.priority)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a name that stands twice, of which YAML would drop the first without a word."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((str(name) for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f'{twice} stands here twice', node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _meets(rule, episode, stamp_ns):
