@@ -4,7 +4,7 @@ Pure: no clock, only the images' stamps, so that the same results always give th
 """
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from emotion_perception.emotions import EMOTIONS, NEUTRAL, FaceEmotion, TrackState
 
@@ -43,7 +43,7 @@ class Person:
     its face if that has ``leave_intensity``, and neutral otherwise.
     """
 
-    def __init__(self, camera: str, track_id: int, stamp_ns: int):
+    def __init__(self, camera: str, track_id: int, stamp_ns: int) -> None:
         self.camera, self.track_id = camera, track_id
         self.label = NEUTRAL            #: the stable emotion, one of LABELS
         self.since_ns = stamp_ns        #: stamp of the first frame that showed it
@@ -53,11 +53,12 @@ class Person:
         self.x = self.y = 0.5           #: centre of the face, 0 (left, top) .. 1
         self.size = 0.0                 #: height of the face by that of the image, 0 .. 1
         self._seen_ns = 0
-        self._window = deque()          # the frames of the last min_duration
+        self._window: deque[_Frame] = deque()   # the frames of the last min_duration
         self._quiet_until_ns = stamp_ns
         self._forget_strength()
 
-    def update(self, face: FaceEmotion, stamp_ns: int, image_size, options) -> EmotionEvent | None:
+    def update(self, face: FaceEmotion, stamp_ns: int, image_size: tuple[int, int],
+               options: dict[str, Any]) -> EmotionEvent | None:
         """Take in the face's next frame.
 
         :param stamp_ns: stamp of the image [ns], never decreasing.
@@ -103,7 +104,7 @@ class Person:
         """End the emotion of a face that is seen no more, if it has one."""
         return self._end(0) if self.label != NEUTRAL else None
 
-    def _decide(self, options):
+    def _decide(self, options: dict[str, Any]) -> EmotionEvent | None:
         shown = {frame.shows for frame in self._window}
         label = self._window[-1].shows
         cool_down_ns = round(options['cool_down'] * 1e9)
@@ -115,7 +116,7 @@ class Person:
             return self._end(cool_down_ns) if self.label != NEUTRAL else None
         return None
 
-    def _begin(self, label, cool_down_ns):
+    def _begin(self, label: str, cool_down_ns: int) -> EmotionEvent:
         previous, self.label = self.label, label
         self.since_ns = self._window[0].stamp_ns
         self._quiet_until_ns = self.stamp_ns + cool_down_ns
@@ -126,22 +127,22 @@ class Person:
             return self._event(STARTED, self.intensity)
         return self._event(CHANGED, self.intensity, previous)
 
-    def _end(self, cool_down_ns):
+    def _end(self, cool_down_ns: int) -> EmotionEvent:
         event = self._event(ENDED, 0.0)
         self.label = NEUTRAL
         self.since_ns = self._window[0].stamp_ns
         self._quiet_until_ns = self.stamp_ns + cool_down_ns
         return event
 
-    def _event(self, type_, intensity, previous=''):
+    def _event(self, type_: str, intensity: float, previous: str = '') -> EmotionEvent:
         return EmotionEvent(
             type_, self.camera, self.track_id, self.label, previous, intensity, self._peak,
             self._sum / self._frames, self.since_ns, (self._shown_ns - self.since_ns) * 1e-9)
 
-    def _forget_strength(self):
+    def _forget_strength(self) -> None:
         self._peak, self._sum, self._frames, self._shown_ns = 0.0, 0.0, 0, 0
 
-    def _add_strength(self, frame):
+    def _add_strength(self, frame: _Frame) -> None:
         self._peak = max(self._peak, frame.intensity)
         self._sum += frame.intensity
         self._frames += 1

@@ -1,4 +1,6 @@
 """The options of everything in this folder; behaviour_node's parameters follow the table."""
+from typing import Any
+
 from emotion_perception import options
 from emotion_perception.options import Option
 
@@ -27,7 +29,7 @@ OPTIONS = (
 )
 
 
-def checked(given):
+def checked(given: dict[str, Any]) -> dict[str, Any]:
     """Complete and check a dict of options.
 
     :return: dict with every option's name.

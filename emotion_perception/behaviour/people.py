@@ -1,4 +1,7 @@
 """Everybody in view of all cameras: their stable emotions, and who the main person is."""
+from collections.abc import Iterator
+from typing import Any
+
 from emotion_perception.behaviour import options as option_table
 from emotion_perception.behaviour.events import EmotionEvent, Person
 from emotion_perception.emotions import FaceEmotion, TrackState
@@ -15,28 +18,28 @@ class People:
     :raises ValueError: for a wrong option.
     """
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         self._options = option_table.checked(options)
-        self._cameras = {}      # name -> stamp of its newest image [ns]
-        self._people = {}       # (camera, track id) -> Person
-        self._ahead_since_ns = None
+        self._cameras: dict[str, int] = {}      # name -> stamp of its newest image [ns]
+        self._people: dict[tuple[str, int], Person] = {}    # by camera and track id
+        self._ahead_since_ns: int | None = None
         #: The main person, or None.
         self.main: Person | None = None
         #: How often a camera's people were forgotten, for its stamps jumped.
         self.jumps = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Person]:
         """Give each :class:`Person` in view, in order of camera and track id."""
         return (person for _, person in sorted(self._people.items()))
 
-    def set_options(self, **options) -> None:
+    def set_options(self, **options: Any) -> None:
         """Change options.
 
         :raises ValueError: for an unknown or wrong one; then nothing is changed.
         """
         self._options = option_table.checked({**self._options, **options})
 
-    def update(self, camera: str, stamp_ns: int, image_size,
+    def update(self, camera: str, stamp_ns: int, image_size: tuple[int, int],
                faces: list[FaceEmotion]) -> list[EmotionEvent]:
         """Take in the faces of a camera's next image, also when it shows none.
 
@@ -80,7 +83,7 @@ class People:
         self._choose_main(stamp_ns)
         return [event for event in events if event]
 
-    def _choose_main(self, stamp_ns):
+    def _choose_main(self, stamp_ns: int) -> None:
         value = {
             'nearest': lambda person: person.size,
             'longest': lambda person: -person.seen_since_ns,

@@ -2,8 +2,10 @@
 
 Pure, as all of this folder: no ROS and no clock. The file is described in docs/behaviours.md.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from string import Formatter
+from typing import Any
 
 import yaml
 
@@ -22,6 +24,9 @@ OPTIONS = (
            0.0, 86400.0, unit='s'),
     Option('priority', 128, 'Of two rules with one behaviour the greater one counts', 0, 255),
 )
+
+#: Of one emotion of one person: camera, track id, stamp of its first image [ns].
+Key = tuple[str, int, int]
 
 #: What may stand in braces in the text of a parameter, with an example of each.
 FIELDS = {'label': 'happiness', 'expression': 'happy', 'intensity': 0.8, 'duration': 1.5,
@@ -42,6 +47,15 @@ class Request:
     intensity: float            #: 0 .. 1; 0 when it answers the end of the emotion
 
 
+@dataclass
+class _Episode:
+    """One emotion of one person, from its start to its end, as one rule knows it."""
+
+    fields: dict[str, Any] = field(default_factory=dict)    # at its newest image, see FIELDS
+    peak: float = 0.0
+    done: bool = False
+
+
 @dataclass(eq=False)
 class Rule:
     """One rule of the file; see OPTIONS for what is not explained here."""
@@ -56,13 +70,14 @@ class Rule:
     min_intensity: float
     cool_down: float
     priority: int
-    asked_ns: int | None = None                   #: stamp of its newest request
-    episodes: dict = field(default_factory=dict)  #: (camera, track id, since) -> _Episode
+    asked_ns: int | None = None     #: stamp of its newest request
+    episodes: dict[Key, _Episode] = field(default_factory=dict)
 
-    def look(self, emotional, main):
+    def look(self, emotional: dict[Key, Person],
+             main: Person | None) -> dict[Key, _Episode]:
         """Bring the episodes up to date, and return those that are over.
 
-        :param emotional: dict of (camera, track id, since) -> Person who is not neutral.
+        :param emotional: those who are not neutral.
         """
         relevant = {key: person for key, person in emotional.items()
                     if person.label in self.emotions
@@ -73,15 +88,6 @@ class Rule:
             episode.fields = _fields(person)
             episode.peak = max(episode.peak, person.intensity)
         return over
-
-
-@dataclass
-class _Episode:
-    """One emotion of one person, from its start to its end, as one rule knows it."""
-
-    fields: dict = field(default_factory=dict)    # at its newest image, see FIELDS
-    peak: float = 0.0
-    done: bool = False
 
 
 class Rules:
@@ -95,7 +101,7 @@ class Rules:
     :raises ValueError: when the text is no such file; says where and what would be right.
     """
 
-    def __init__(self, text: str = ''):
+    def __init__(self, text: str = '') -> None:
         try:
             content = yaml.load(text, _Loader) or {}
         except yaml.YAMLError as error:
@@ -112,7 +118,8 @@ class Rules:
         # Where priorities are equal, what starts goes before what ends.
         self._rules = sorted((_rule(str(name), entry) for name, entry in rules.items()),
                              key=lambda rule: (-rule.priority, rule.when == ENDED))
-        self._held = {}     # behaviour -> rule and episode of the newest request
+        # Of the newest request for each behaviour.
+        self._held: dict[str, tuple[Rule, Key]] = {}
 
     def update(self, people: list[Person], main: Person | None, stamp_ns: int) -> list[Request]:
         """Take in how people are now, once for each image or instant.
@@ -140,7 +147,7 @@ class Rules:
                 requests[rule.behaviour] = _request(rule, episode)
         return list(requests.values())
 
-    def _must_wait(self, rule, key):
+    def _must_wait(self, rule: Rule, key: Key) -> bool:
         if rule.behaviour not in self._held:
             return False
         holder, held = self._held[rule.behaviour]
@@ -151,7 +158,7 @@ class Rules:
 class _Loader(yaml.SafeLoader):
     """Refuses a name that stands twice, of which YAML would drop the first without a word."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = next((str(name) for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -160,20 +167,20 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _meets(rule, episode, stamp_ns):
+def _meets(rule: Rule, episode: _Episode, stamp_ns: int) -> bool:
     # A camera's clock may have gone back since the last request.
     cool = rule.asked_ns is None or abs(stamp_ns - rule.asked_ns) >= rule.cool_down * 1e9
     return cool and (episode.fields['duration'] >= rule.after
                      and episode.peak >= rule.min_intensity)
 
 
-def _fields(person):
+def _fields(person: Person) -> dict[str, Any]:
     return {'label': person.label, 'expression': EXPRESSIONS[person.label],
             'intensity': person.intensity, 'duration': person.duration, 'camera': person.camera,
             'track_id': person.track_id, 'x': person.x, 'y': person.y}
 
 
-def _request(rule, episode):
+def _request(rule: Rule, episode: _Episode) -> Request:
     fields = episode.fields
     return Request(
         rule.name, rule.behaviour,
@@ -182,7 +189,7 @@ def _request(rule, episode):
         fields['intensity'] if rule.when == STARTED else 0.0)
 
 
-def _rule(name, entry):
+def _rule(name: str, entry: Any) -> Rule:
     where = f'rule {name}'
     entry = _mapping(entry, where, ('behaviour', 'parameters', 'emotions',
                                     *(option.name for option in OPTIONS)))
@@ -203,7 +210,7 @@ def _rule(name, entry):
         raise ValueError(f'{where}: {error}') from error
 
 
-def _mapping(content, where, known):
+def _mapping(content: Any, where: str, known: Sequence[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f'{where} holds "NAME: value" for each of {", ".join(known)}, '
                          f'not {content!r}')
@@ -213,7 +220,7 @@ def _mapping(content, where, known):
     return dict(content)
 
 
-def _text(value, where):
+def _text(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):

@@ -28,6 +28,10 @@ LAYOUT = ('pairs of photographs: FOLDER/PERSON_neutral.jpg and FOLDER/PERSON_EMO
 REST, FADE, HOLD = 1.0, 0.5, 2.0
 
 
+#: Of what was heard: time [s] and label.
+Heard = list[tuple[float, str]]
+
+
 @dataclass(frozen=True)
 class Clip:
     """A video of one person who shows one thing."""
@@ -74,7 +78,7 @@ def fade(neutral: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarr
                cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0))
 
 
-def _pairs(path):
+def _pairs(path: Path) -> Iterator[Clip]:
     for first in sorted(path.glob(f'*_{NEUTRAL}.*')):
         person = first.stem.removesuffix(f'_{NEUTRAL}')
         for emotion in EMOTIONS:
@@ -84,18 +88,18 @@ def _pairs(path):
                            REST, REST + FADE / 2)
 
 
-def _faded(first, second):
+def _faded(first: Path, second: Path) -> Iterator[tuple[int, np.ndarray]]:
     return fade(read_image(first, LAYOUT), read_image(second, LAYOUT))
 
 
-def _clips(path):
+def _clips(path: Path) -> Iterator[Clip]:
     if not clips.recognises(path):
         return
     for recording in clips.recordings(path):
         yield Clip(recording.name, recording.label, partial(frames_of, recording, clips.LAYOUT))
 
 
-def _run(pipeline, clip):
+def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
     """Return the length of a clip [s], its events, and the labels that single images start.
 
     Both are lists of (time [s], label).
@@ -114,7 +118,7 @@ def _run(pipeline, clip):
     return stamp * 1e-9, started, labels
 
 
-def _figures(heard):
+def _figures(heard: list[tuple[Clip, float, Heard, Heard]]) -> dict:
     label = heard[0][0].label
     minutes = sum(length for _, length, _, _ in heard) / 60
     false = [sum(name != label or time < clip.begins for time, name in happened)

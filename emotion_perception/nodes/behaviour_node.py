@@ -1,4 +1,5 @@
 """The node that robots act on: EmotionArray in, events, people and requests for behaviours out."""
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,15 +10,17 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.validate_topic_name import validate_topic_name
 from std_msgs.msg import Header
 
 from emotion_perception import msg
+from emotion_perception.behaviour.events import EmotionEvent, Person
 from emotion_perception.behaviour.options import OPTIONS
 from emotion_perception.behaviour.people import People
-from emotion_perception.behaviour.rules import Rules
+from emotion_perception.behaviour.rules import Request, Rules
 from emotion_perception.emotions import LABELS, NEUTRAL
 from emotion_perception.nodes import parameters
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds, optional_messages
@@ -48,18 +51,18 @@ class BehaviourNode(Node):
         wrong.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('behaviour_node')
         values = parameters.declare(self, OPTIONS)
         self._max_gap = values['max_gap']
         self._people = People(**values)
         self._jumps = 0
-        self._headers = {}      # camera -> header of its newest result
-        self._arrivals = {}     # camera -> when that came, by the node's clock [ns]
-        self._updated = set()   # cameras with a result in this instant
-        self._stamp_ns = 0      # of the first of these
-        self._events = []       # of this instant
-        self._silent = 0.0      # since when there has been no result [s], None once told
+        self._headers: dict[str, Header] = {}   # of each camera's newest result
+        self._arrivals: dict[str, int] = {}     # when that came, by the node's clock [ns]
+        self._updated: set[str] = set()         # cameras with a result in this instant
+        self._stamp_ns = 0                      # of the first of these
+        self._events: list[EmotionEvent] = []   # of this instant
+        self._silent: float | None = 0.0        # for so long no result [s]; None once told
         #: Never done: only a signal ends this node.
         self.finished = Future()
 
@@ -86,11 +89,11 @@ class BehaviourNode(Node):
         self._main_publisher.publish(self._main_message)
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Work; all of it happens in callbacks."""
         yield
 
-    def _on_emotions(self, message):
+    def _on_emotions(self, message: msg.EmotionArray) -> None:
         stamp_ns = nanoseconds(message.header.stamp)
         if message.camera in self._updated or abs(stamp_ns - self._stamp_ns) > INSTANT * 1e9:
             self._end_instant()
@@ -121,7 +124,7 @@ class BehaviourNode(Node):
         else:
             self._patience.reset()
 
-    def _end_instant(self):
+    def _end_instant(self) -> None:
         """Publish what the results of one instant have changed."""
         self._patience.cancel()
         if not self._updated:
@@ -143,7 +146,7 @@ class BehaviourNode(Node):
         self._events.clear()
         self._updated.clear()
 
-    def _publish_main(self, header):
+    def _publish_main(self, header: Header) -> None:
         main = self._people.main
         if main is None:
             message = msg.MainPerson(header=header, label=NEUTRAL, label_id=LABELS.index(NEUTRAL))
@@ -159,7 +162,7 @@ class BehaviourNode(Node):
             self._main_message = message
             self._main_publisher.publish(message)
 
-    def _publish_requests(self, header, requests):
+    def _publish_requests(self, header: Header, requests: list[Request]) -> None:
         self._requests_publisher.publish(msg.BehaviourRequests(header=header, requests=[
             msg.BehaviourRequest(
                 rule=request.rule, name=request.name, priority=request.priority,
@@ -175,7 +178,7 @@ class BehaviourNode(Node):
                         expression=request.parameters['expression'],
                         valence=float('nan'), arousal=float('nan')))
 
-    def _look_for_silence(self):
+    def _look_for_silence(self) -> None:
         """End the emotions before a camera that has stopped, by the node's own clock."""
         now = self.get_clock().now().nanoseconds
         for camera, arrival in list(self._arrivals.items()):
@@ -197,7 +200,7 @@ class BehaviourNode(Node):
                                                   if self.count_publishers(topic) else
                                                   'nobody publishes it; is emotion_node running?'))
 
-    def _load_rules(self, path):
+    def _load_rules(self, path: str) -> tuple[Rules, type | None]:
         """Return the rules of a file, and the type of their expression topic if they have one."""
         try:
             rules = Rules(Path(path).read_text(encoding='utf-8') if path else '')
@@ -214,14 +217,14 @@ class BehaviourNode(Node):
             raise ValueError(f'rules {path}: expression_topic: {error}') from error
         return rules, expression_type
 
-    def _set_rules(self, loaded):
+    def _set_rules(self, loaded: tuple[Rules, type | None]) -> None:
         self._rules, self._expression_type = loaded
         if self._expression_publisher:
             self.destroy_publisher(self._expression_publisher)
         self._expression_publisher = self._expression_type and self.create_publisher(
             self._expression_type, self._rules.expression_topic, 10)
 
-    def _on_set_parameters(self, changed):
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         names = {option.name for option in OPTIONS}
         values = {parameter.name: parameter.value for parameter in changed
                   if parameter.name in names}
@@ -237,11 +240,11 @@ class BehaviourNode(Node):
         return SetParametersResult(successful=True)
 
 
-def _time(nanoseconds_):
+def _time(nanoseconds_: int) -> Time:
     return Time(sec=nanoseconds_ // 10**9, nanosec=nanoseconds_ % 10**9)
 
 
-def _event(event):
+def _event(event: EmotionEvent) -> msg.EmotionEvent:
     return msg.EmotionEvent(
         type=event.type, camera=event.camera, track_id=event.track_id, label=event.label,
         label_id=LABELS.index(event.label), previous_label=event.previous_label,
@@ -249,14 +252,14 @@ def _event(event):
         mean_intensity=event.mean_intensity, since=_time(event.since_ns), duration=event.duration)
 
 
-def _person(person):
+def _person(person: Person) -> msg.PersonEmotion:
     return msg.PersonEmotion(
         camera=person.camera, track_id=person.track_id, label=person.label,
         label_id=LABELS.index(person.label), since=_time(person.since_ns),
         seen_since=_time(person.seen_since_ns))
 
 
-def main():
+def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     run('behaviour_node', BehaviourNode)
 
