@@ -148,7 +148,7 @@ def running(name, tmp_path, code=MAIN, **arguments):
             [sys.executable, '-c', code, '--ros-args',
              *(word for option in options for word in (
                  '-r' if '__node:' in option else '-p', option))],
-            stdout=output, stderr=subprocess.STDOUT)
+            stdout=output, stderr=subprocess.STDOUT, env=os.environ | {'HOME': str(tmp_path)})
     audience = Audience(name, process, log)
     try:
         yield audience
@@ -314,7 +314,7 @@ def test_rules_are_read_again_when_they_are_set(audience):
     result, = audience.set_parameters(rules='/nowhere.yaml')
     assert not result.successful and "No such file or directory: '/nowhere.yaml'" in result.reason
     path.write_text('rules: {greet: {behaviour: say}}')
-    result, = audience.set_parameters(rules=str(path))
+    result, = audience.set_parameters(rules='~/smile.yaml')     # the node's home is the folder
     assert result.successful
     audience.show(6, face(intensity=0.9))
     audience.wait_for(lambda: audience.requests)

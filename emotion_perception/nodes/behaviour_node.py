@@ -1,6 +1,7 @@
 """The node that robots act on: EmotionArray in, events, people and requests for behaviours out."""
 from collections.abc import Iterator
 from contextlib import contextmanager
+import os.path
 from pathlib import Path
 
 from builtin_interfaces.msg import Time
@@ -203,7 +204,10 @@ class BehaviourNode(Node):
     def _load_rules(self, path: str) -> tuple[Rules, type | None]:
         """Return the rules of a file, and the type of their expression topic if they have one."""
         try:
-            rules = Rules(Path(path).read_text(encoding='utf-8') if path else '')
+            # The shell leaves ~ where := stands before it.
+            place = Path(os.path.expanduser(path))
+            text = place.read_text(encoding='utf-8') if path else ''
+            rules = Rules(text)
         except (OSError, ValueError) as error:
             raise ValueError(f'rules {path}: {error}') from error
         if not rules.expression_topic:
