@@ -93,7 +93,7 @@ def test_executables_run_with_the_interpreter_that_built_them():
     folder = install_prefix() / 'lib' / 'emotion_perception'
     executables = sorted(folder.iterdir())
     assert [path.name for path in executables] == [
-        'annotated_image', 'behaviour_node', 'detections', 'emotion_node',
+        'annotated_image', 'bag_player', 'behaviour_node', 'detections', 'emotion_node',
         'foxglove_annotations', 'ros4hri', 'video_publisher']
     for path in executables:
         assert os.access(path, os.X_OK)

@@ -14,7 +14,7 @@ from mcap.stream_reader import StreamReader
 from mcap.writer import Writer
 from rosbags.interfaces import (
     Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
-from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9, parse_qos
+from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 from ruamel.yaml import YAML
 
 from emotion_perception.emotions import FaceEmotion
@@ -160,7 +160,7 @@ class ResultBag:
             'custom_data': self._about, 'ros_distro': 'humble' if self._version == 8 else 'kilted'}
 
     def _topic_metadata(self, topic):
-        qos = parse_qos(topic.qos)
+        qos = topic.offered_qos
         return {'name': topic.name, 'type': topic.type, 'serialization_format': topic.encoding,
                 'offered_qos_profiles':
                     dump_qos_v8(qos) if self._version == 8 else dump_qos_v9(qos),

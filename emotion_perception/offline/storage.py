@@ -19,6 +19,9 @@ from mcap.opcode import Opcode
 from mcap.reader import make_reader
 from mcap.records import Channel, Chunk, Message as McapMessage, Schema, Statistics
 from mcap.stream_reader import breakup_chunk
+from rosbags.interfaces import Qos
+from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2.metadata import parse_qos
 import zstandard
 
 _MAGIC = b'\x89MCAP0\r\n'
@@ -45,9 +48,12 @@ class Topic:
     metadata: tuple[tuple[str, str], ...] = ()  #: key, value: QoS (YAML), hash of the type
 
     @property
-    def qos(self) -> str:
-        """What its publishers offered, as YAML; '' where unknown."""
-        return dict(self.metadata).get('offered_qos_profiles', '')
+    def offered_qos(self) -> list[Qos]:
+        """What each of its publishers offered; empty where unknown."""
+        try:
+            return parse_qos(dict(self.metadata).get('offered_qos_profiles', ''))
+        except (ReaderError, KeyError, TypeError):      # written by a recorder of its own kind
+            return []
 
 
 @dataclass(frozen=True, slots=True)

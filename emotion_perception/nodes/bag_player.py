@@ -1,0 +1,169 @@
+"""Plays the images of a bag, with /clock, where there is no `ros2 bag play`."""
+from contextlib import contextmanager
+from pathlib import Path
+import threading
+from time import monotonic
+
+from builtin_interfaces.msg import Time
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy)
+from rclpy.task import Future
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+
+from emotion_perception.nodes import parameters
+from emotion_perception.nodes.running import run
+from emotion_perception.nodes.video_publisher import SETTLING
+from emotion_perception.offline.images import image_topics, topic_table
+from emotion_perception.offline.recordings import Bag, find_recordings
+from emotion_perception.offline.storage import BagError, Topic
+from emotion_perception.options import Option
+
+OPTIONS = (
+    Option('bag', '', 'Bag to play: its folder, or a file of it'),
+    Option('rate', 1.0, 'Seconds of the bag played a second', 0.01, 100.0, live=True),
+    Option('paused', False, 'Whether the bag and its clock stand still', live=True),
+    Option('loop', False, 'Whether the bag starts again at its end'),
+    Option('start_offset', 0.0, 'Time of the bag to leave out at its beginning', 0.0, 1e6,
+           unit='s'),
+    Option('wait_for_subscriber', False,
+           'Whether to begin only when somebody subscribes to each image topic'),
+)
+
+#: Seconds between two messages on /clock.
+_CLOCK_PERIOD = 0.01
+
+
+class BagPlayer(Node):
+    """Publishes all image topics of a bag as they are, each with the QoS that it had, and /clock.
+
+    The times of /clock are the log times of the bag, as with ``ros2 bag play --clock``.
+
+    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ValueError: when the bag cannot be read, or has no images.
+    """
+
+    def __init__(self):
+        super().__init__('bag_player')
+        self._values = parameters.declare(self, OPTIONS)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        #: Done at the end of the bag, or with why it cannot be read to its end.
+        self.finished = Future()
+        self._stopped = threading.Event()
+        self._bag = _open(self._values['bag'])
+        if self._bag.damage:
+            self.get_logger().warning(self._bag.damage)
+        self._clock_output = self.create_publisher(Clock, '/clock', 10)
+        self._outputs = {}
+        for topic in image_topics(self._bag):
+            kind = CompressedImage if topic.type.endswith('CompressedImage') else Image
+            self._outputs[topic.name] = self.create_publisher(kind, topic.name, qos_of(topic))
+            self.get_logger().info(f'Plays {topic.name}: {topic.count} images')
+        self._now = 0           # time of the bag [ns]
+        self._ticked = self._told = 0.0     # when it was advanced, and published, last [s]
+
+    @contextmanager
+    def running(self):
+        """Play in a thread of its own, until the end or the end of this context."""
+        player = threading.Thread(target=self._play, name='player')
+        player.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            player.join()
+            self._bag.close()
+
+    def _on_set_parameters(self, changed):
+        self._values |= {parameter.name: parameter.value for parameter in changed}
+        return SetParametersResult(successful=True)
+
+    def _play(self):
+        try:
+            if self._values['wait_for_subscriber']:
+                self._await_subscribers()
+            count = self._play_once()
+            while self._values['loop'] and not self._stopped.is_set():
+                count += self._play_once()
+        except BagError as error:
+            self.finished.set_exception(error)
+        else:
+            self.get_logger().info(f'Played {count} images')
+            self.finished.set_result(None)
+
+    def _await_subscribers(self):
+        while not self._stopped.wait(0.05) and not all(
+                publisher.get_subscription_count() for publisher in self._outputs.values()):
+            pass
+        self._stopped.wait(SETTLING)
+
+    def _play_once(self) -> int:
+        """Play from the start to the end; return how many images that were."""
+        count, start = 0, None
+        for message in self._bag.messages(self._outputs):
+            if start is None:
+                start = message.log_time + round(self._values['start_offset'] * 1e9)
+                self._now, self._ticked = start, monotonic()
+            if message.log_time < start:
+                continue
+            self._wait_until(message.log_time)
+            if self._stopped.is_set():
+                break
+            self._outputs[message.topic].publish(bytes(message.data))
+            count += 1
+        return count
+
+    def _wait_until(self, time):
+        while not self._stopped.is_set():
+            now = monotonic()
+            if not self._values['paused']:
+                self._now += round((now - self._ticked) * self._values['rate'] * 1e9)
+            self._ticked = now
+            due = self._now >= time
+            if due or now - self._told >= _CLOCK_PERIOD:
+                sec, nanosec = divmod(self._now, 10**9)
+                self._clock_output.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
+                self._told = now
+            if due:
+                return
+            self._stopped.wait(min((time - self._now) * 1e-9 / self._values['rate'],
+                                   _CLOCK_PERIOD))
+
+
+def _open(path) -> Bag:
+    if not path:
+        raise ValueError('the parameter bag is not set: expected the folder or file of a bag')
+    try:
+        found = find_recordings([Path(path).expanduser()])
+        if len(found) != 1 or found[0].is_video:
+            raise BagError(f'{path} is not one bag: ' + ', '.join(item.name for item in found))
+        bag = Bag(found[0].paths)
+        if not image_topics(bag):
+            raise BagError(f'{path} has no images; there are:\n{topic_table(bag)}')
+    except BagError as error:
+        raise ValueError(str(error)) from error
+    return bag
+
+
+def qos_of(topic: Topic) -> QoSProfile:
+    """Give the QoS that a topic was recorded with; that of sensors where the bag does not tell."""
+    if not topic.offered_qos:
+        return qos_profile_sensor_data
+    offered = topic.offered_qos[0]
+    return QoSProfile(
+        depth=max(1, offered.depth),
+        reliability=ReliabilityPolicy.BEST_EFFORT if offered.reliability.name == 'BEST_EFFORT'
+        else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL
+        if offered.durability.name == 'TRANSIENT_LOCAL' else DurabilityPolicy.VOLATILE)
+
+
+def main():
+    """Play until the end of the bag, SIGINT or SIGTERM."""
+    run('bag_player', BagPlayer)
+
+
+if __name__ == '__main__':
+    main()

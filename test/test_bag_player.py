@@ -1,0 +1,201 @@
+"""Bags played into the emotion node, and what it finds compared with the offline run."""
+from contextlib import contextmanager
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+pytest.importorskip('rosbags', reason='needs the extra [bags]')
+
+from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
+from emotion_perception.offline.messages import EMOTION_ARRAY, decode  # noqa: E402
+from emotion_perception.offline.processing import Settings, process  # noqa: E402
+from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
+from emotion_perception.offline.result_bag import RESULTS_TOPIC  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data, ReliabilityPolicy  # noqa: E402
+from rosbags.interfaces import (  # noqa: E402
+    Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+
+from robot import emotion_node, LIMIT  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures('ros')
+
+TOPIC = '/camera/image_raw'
+COUNT = 40
+FOREVER = QosTime(9223372036, 854775807)
+QOS = Qos(QosHistory.KEEP_LAST, 5, QosReliability.RELIABLE, QosDurability.VOLATILE, FOREVER,
+          FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False)
+
+
+@pytest.fixture(scope='module')
+def bags(moving_face, bag_messages, write_bag, tmp_path_factory):
+    """Return a function of storage and kind of images to the folder of a bag."""
+    folder = tmp_path_factory.mktemp('bags')
+    frames = moving_face(COUNT)
+
+    def bag(storage, kind):
+        path = folder / f'{storage}_{kind}'
+        if not path.exists():
+            topic = TOPIC if kind == 'raw' else TOPIC + '/compressed'
+            write_bag(path, {topic: bag_messages(frames, kind)}, storage, qos=[QOS])
+        return path
+    return bag
+
+
+@contextmanager
+def player(folder, bag, *arguments):
+    with (folder / 'player.log').open('a') as log:
+        process = subprocess.Popen(
+            [sys.executable, '-c', 'from emotion_perception.nodes.bag_player import main; main()',
+             '--ros-args', '-p', f'bag:={bag}', *arguments], cwd=folder, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(LIMIT)
+
+
+@pytest.fixture(scope='module', params=['raw', 'jpeg'])
+def robot(request, tmp_path_factory):
+    """Give a node with simulated time on the bags' topic, and the kind of images it takes."""
+    transport = 'raw' if request.param == 'raw' else 'compressed'
+    with emotion_node(tmp_path_factory.mktemp('node'), f'replay_{transport}',
+                      '-p', 'use_sim_time:=true', '-r', f'image:={TOPIC}',
+                      '-p', f'image_transport:={transport}') as robot:
+        robot.kind = request.param
+        robot.times = []
+        robot.node.create_subscription(
+            Clock, '/clock', lambda message: robot.times.append(nanoseconds(message.clock)), 100)
+        robot.wait_for(lambda: robot.reports)
+        yield robot
+
+
+def play(robot, folder, bag, *arguments):
+    """Play a bag to its end; return the results."""
+    robot.results.clear()
+    robot.times.clear()
+    with player(folder, bag, '-p', 'wait_for_subscriber:=true', *arguments) as process:
+        robot.wait_for(lambda: process.poll() is not None)
+        assert process.returncode == 0, (folder / 'player.log').read_text()
+        robot.spin(0.5)
+    return list(robot.results)
+
+
+def plain(message):
+    """Turn a message of ROS or of rosbags into lists, numbers and texts."""
+    if hasattr(message, 'get_fields_and_field_types') or hasattr(message, '__dataclass_fields__'):
+        names = (message.get_fields_and_field_types() if hasattr(
+            message, 'get_fields_and_field_types') else message.__dataclass_fields__)
+        return {name: plain(getattr(message, name)) for name in names if name != '__msgtype__'}
+    if isinstance(message, np.ndarray):
+        return message.tolist()
+    return [plain(item) for item in message] if isinstance(message, list) else message
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_live_and_offline_agree_in_every_field(robot, storage, bags, tmp_path):
+    bag = bags(storage, robot.kind)
+    recording, = find_recordings([bag])
+    process(recording, Settings(tmp_path))
+    with Bag([tmp_path / bag.name / f'{bag.name}_0.mcap']) as results:
+        expected = [plain(decode(message.data, EMOTION_ARRAY))
+                    for message in results.messages({RESULTS_TOPIC})]
+    assert len(expected) == COUNT and expected[-1]['faces']
+    ids = []
+    # Slower until nothing is dropped: how fast this machine is, is not what is tested.
+    for rate in (0.5, 0.2, 0.05):
+        found = [plain(message)
+                 for message in play(robot, tmp_path, bag, '-p', f'rate:={rate}')]
+        if len(found) == COUNT:
+            break
+    assert len(found) == COUNT
+    # Ids are not given again as long as the node runs.
+    ids = {face['track_id'] for message in found for face in message['faces']}
+    shift = min(ids) - 1
+    for message in found:
+        for face in message['faces']:
+            face['track_id'] -= shift
+    for message, other in zip(found, expected, strict=True):
+        different = [(name, face[name], its[name])
+                     for face, its in zip(message.pop('faces'), other.pop('faces'), strict=True)
+                     for name in face if face[name] != its[name]]
+        assert not different
+        assert message == other
+
+
+@pytest.mark.parametrize('storage, rate', [('mcap', 1.0), ('sqlite3', 2.0), ('mcap', 4.0)])
+def test_rates(robot, storage, rate, bags, tmp_path):
+    results = play(robot, tmp_path, bags(storage, robot.kind), '-p', f'rate:={rate}')
+    assert 0 < len(results) <= COUNT
+    stamps = [nanoseconds(result.header.stamp) for result in results]
+    assert stamps == sorted(stamps)
+    # The clock covers the bag: its images were recorded 5 ms after their stamps.
+    assert robot.times == sorted(robot.times)
+    assert robot.times[0] >= 1_700_000_000_005_000_000
+    assert robot.times[-1] >= 1_700_000_000_005_000_000 + (COUNT - 1) * 33_333_333
+
+
+def test_loop_pause_and_start_offset(robot, bags, tmp_path):
+    robot.results.clear()
+    with player(tmp_path, bags('mcap', robot.kind), '-p', 'loop:=true', '-p', 'rate:=2.0',
+                '-p', 'start_offset:=0.9') as process:
+        def stamps():
+            return [nanoseconds(result.header.stamp) for result in robot.results]
+        robot.wait_for(lambda: robot.results or process.poll() is not None)
+        assert process.poll() is None, (tmp_path / 'player.log').read_text()
+        # It began again, and the node goes on.
+        robot.wait_for(lambda: np.any(np.diff(stamps()) < 0))
+        assert min(stamps()) >= 1_700_000_000_895_000_000
+        set_parameter(robot, 'paused', 'true')
+        robot.spin(0.3)
+        robot.results.clear()
+        robot.times.clear()
+        robot.spin(0.5)
+        assert not robot.results
+        assert robot.times and len(set(robot.times)) == 1   # its clock stands still
+        set_parameter(robot, 'paused', 'false')
+        robot.wait_for(lambda: len(robot.results) > 5)
+
+
+def set_parameter(robot, name, value):
+    from rclpy.parameter import Parameter
+    from rclpy.parameter_client import AsyncParameterClient
+    client = AsyncParameterClient(robot.node, 'bag_player')
+    robot.wait_for(client.services_are_ready)
+    future = client.set_parameters([Parameter(name, value=value == 'true')])
+    robot.wait_done(future)
+    assert future.result().results[0].successful
+
+
+def test_the_bags_own_qos(bags, tmp_path):
+    node = rclpy.create_node('ear')
+    try:
+        node.create_subscription(Image, TOPIC, lambda _: None, qos_profile_sensor_data)
+        with player(tmp_path, bags('mcap', 'raw'), '-p', 'rate:=0.1') as process:
+            while not (found := [info for info in node.get_publishers_info_by_topic(TOPIC)
+                                 if info.node_name == 'bag_player']):
+                rclpy.spin_once(node, timeout_sec=0.1)
+                assert process.poll() is None, (tmp_path / 'player.log').read_text()
+            assert found[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('bag, reason', [
+    ("''", 'the parameter bag is not set'), ('nothing', 'nothing: no such file or folder'),
+    ('clip.mp4', 'clip.mp4 is not one bag'), ('.', 'is not one bag: a, clip'),
+    ('a.mcap', 'a.mcap: is empty')])
+def test_what_cannot_be_played_says_why(bag, reason, tmp_path):
+    for name in ('clip.mp4', 'a.mcap'):
+        (tmp_path / name).touch()
+    with player(tmp_path, bag) as process:
+        process.wait(LIMIT)
+    assert process.returncode == 1
+    said = (tmp_path / 'player.log').read_text()
+    assert reason in said and 'Traceback' not in said
