@@ -35,6 +35,7 @@ OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', '
 @pytest.mark.parametrize('file, arguments', [
     ('emotion.launch.py', CAMERA),
     ('demo.launch.py', ['video']),
+    ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA]),
     ('outputs.launch.py', OUTPUTS),
     ('webcam.launch.py', ['device', *OUTPUTS]),
     ('cameras.launch.py', ['params_file', *OUTPUTS]),
@@ -59,7 +60,8 @@ def launched(log, file, *arguments):
         yield launch
     finally:
         # As Ctrl-C does in a terminal: to launch and to the nodes.
-        os.killpg(launch.pid, signal.SIGINT)
+        if launch.poll() is None:
+            os.killpg(launch.pid, signal.SIGINT)
         launch.wait(LIMIT)
 
 
@@ -179,3 +181,14 @@ def test_demo_loops_a_video_through_the_node(ros, video, monkeypatch):
     assert len(results) >= 5
     assert {result.camera for result in results} == {'front'}
     assert (results[0].image_width, results[0].image_height) == (640, 480)
+
+
+def test_replay_ends_with_the_bag(listener, tmp_path, portrait, bag_messages, write_bag):
+    bag = write_bag(tmp_path / 'run', {'/eye': bag_messages([portrait] * 30)})
+    results, log = [], tmp_path / 'log'
+    listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 100)
+    with launched(log, 'replay.launch.py', f'bag:={bag}', 'image_topic:=/eye') as launch:
+        publish_until(listener, [], lambda: launch.poll() is not None, launch)
+        assert launch.poll() == 0, log.read_text()
+    assert results and results[-1].faces
+    assert all(result.header.stamp.sec in (1_700_000_000, 1_700_000_001) for result in results)
