@@ -39,6 +39,7 @@ NOT_RUN = {
     'ros2 param': 'the parameters are in test_emotion_node.py',
     'ros2 ': 'needs an installed ROS 2',
     'build/tree/comforter': 'test_behaviour_trees.py builds and runs it',
+    'python -m emotion_perception.monitor': 'test_monitor.py runs it',
     'make clean': 'it would remove what runs this test',
     'make bench': 'takes hours; test_benchmarks.py runs its parts',
 }
@@ -80,7 +81,7 @@ def is_own_setting(command):
 def test_blocks_have_a_language_that_is_tested():
     for name, page in PAGES.items():
         fences = re.findall(r'^```(\S*)$', page, re.MULTILINE)
-        assert set(fences[::2]) <= {*EXAMPLES, 'bash', 'yaml'}, name
+        assert set(fences[::2]) <= {*EXAMPLES, 'bash', 'text', 'yaml'}, name
 
 
 def test_yaml_in_the_pages_is_valid():

@@ -111,13 +111,16 @@ def test_everything_is_on_and_follows_the_arguments(listener, tmp_path):
     assert 'Traceback' not in log.read_text()
 
 
-def test_outputs_can_be_switched_off(listener, tmp_path):
+def test_outputs_can_be_switched_and_have_enclaves(listener, tmp_path):
     log = tmp_path / 'log'
-    with launched(log, 'outputs.launch.py', 'annotated_image:=false',
-                  'behaviour_node:=true') as launch:
-        nodes = listener.get_node_names
+    with launched(log, 'outputs.launch.py', 'annotated_image:=false', 'behaviour_node:=true',
+                  'enclaves:=/emotion_perception') as launch:
+        def nodes():
+            return {name: enclave for name, _, enclave
+                    in listener.get_node_names_and_namespaces_with_enclaves()}
         assert publish_until(listener, [], lambda: 'behaviour_node' in nodes(), launch)
         assert 'annotated_image' not in nodes()
+        assert nodes()['behaviour_node'] == '/emotion_perception/behaviour_node'
 
 
 def test_cameras_of_one_file(listener, tmp_path):
