@@ -338,7 +338,8 @@ def show(arguments, length, output):
     print(json.dumps(summary, indent=2))
     if missing := what_is_missing(results, len(stamps)):
         print(missing)
-    print(f'{output}: summary.json, annotated.mp4, annotated.png', flush=True)
+    print(f'{output}: summary.json, annotated.mp4, annotated.png')
+    print('Of bags and videos, without ROS: python -m emotion_perception.bag --help', flush=True)
     played = len(stamps) / RATE
     if ended and length and not arguments.seconds and played < length / 2:
         return (f'demo failed: {arguments.video} lasts {length:.1f} s, of which only '
