@@ -15,6 +15,7 @@ COLUMNS = {
              'rss_mb', 'cpu_share', 'images_a_second', 'faces_found'),
     'start': ('starts', 'ready_s_median', 'ready_s_max', 'first_message_s_min',
               'first_message_s_median', 'first_message_s_max'),
+    'offline': ('system', 'seconds_of_video', 'images_a_second', 'times_real_time', 'rss_mb_max'),
     'growth_faces': ('faces', 'ms_median', 'ms_p95', 'faces_found'),
     'growth_length': ('length', 'to', 'ms_median', 'head_ms_a_face'),
     'growth_memory': ('minutes', 'mb_an_hour', 'rss_mb_after_first_minute', 'rss_mb_at_end'),
@@ -25,7 +26,8 @@ def tables(results):
     """Return {name: Markdown table} of what was measured."""
     growth = results['growth']
     rows = {'pipeline': results['pipeline'], 'tracking': results['tracking'],
-            'node': results['node'], 'start': [results['start']], 'growth_faces': growth['faces'],
+            'node': results['node'], 'start': [results['start']],
+            'offline': results['offline'], 'growth_faces': growth['faces'],
             'growth_length': growth['sequence_length'], 'growth_memory': [growth['memory']]}
     return {name: _table(columns, rows[name]) for name, columns in COLUMNS.items()} | {
         'machine': _machine(results),

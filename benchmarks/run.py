@@ -16,6 +16,7 @@ from time import monotonic
 
 import cv2
 from node_latency import node_rows, start_row
+from offline_speed import offline_rows
 from pipeline_speed import pipeline_rows, tracking_rows
 from report import plot, tables, write_document
 from scenes import load_actors
@@ -47,6 +48,8 @@ def main():
         'node': node_rows(actors, 3 if arguments.quick else 15, model),
         'start': start_row(actors, 2 if arguments.quick else 12, model),
         'growth': _growth(data, model, arguments.quick)}
+    results['offline'] = offline_rows(actors, model, 4 if arguments.quick else 20,
+                                      results['pipeline'])
     results['minutes'] = round((monotonic() - start) / 60, 1)
 
     for name, table in tables(results).items():

@@ -115,6 +115,7 @@ def test_tables_go_where_the_document_wants_them(tmp_path, root):
             ('processor', 'cores', 'memory_gb', 'system', 'python', 'opencv'), 'x'),
         'pipeline': [pipeline], 'tracking': [], 'node': [],
         'start': dict.fromkeys(COLUMNS['start'], 0.5),
+        'offline': [dict.fromkeys(COLUMNS['offline'], 0.25)],
         'growth': {'faces': [], 'sequence_length': [], 'memory': dict.fromkeys(
             ('minutes', 'mb_an_hour', 'rss_mb_after_first_minute', 'rss_mb_at_end'), 0)}}
     document = tmp_path / 'benchmarks.md'

@@ -18,8 +18,8 @@ PAGES = {str(path.relative_to(ROOT)): path.read_text()
          for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))}
 LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 
-#: A walk from line to line, whose bash is run by test_behaviour_docs.py.
-WALK = 'docs/behaviours.md'
+#: Walks from line to line, whose bash is run by test_behaviour_docs.py and test_bag_docs.py.
+WALKS = ('docs/behaviours.md', 'docs/bags.md')
 
 #: Blocks of these languages stand, word for word, in examples/, where other tests run them.
 EXAMPLES = ('python', 'cpp', 'cmake', 'xml')
@@ -67,7 +67,7 @@ def commands():
     """Return the commands of all pages: lines of indented blocks, and inline ones that we own."""
     found = [line for page in PAGES.values() for line in indented(page)]
     for name, text in blocks('bash'):
-        if name != WALK:
+        if name not in WALKS:
             found += [line for line in map(without_comment, text.splitlines()) if line]
     for page in PAGES.values():
         found += re.findall(r'`((?:make|python -m emotion_perception\.)[^`]+)`', page)
@@ -118,8 +118,9 @@ def test_every_command_is_understood(command, tmp_path):
     if command.startswith('cmake -S examples/'):
         assert (ROOT / shlex.split(command)[2] / 'CMakeLists.txt').is_file()
         return
-    if command == 'pip install .[train]':
-        assert 'train = file: requirements/train.txt' in (ROOT / 'setup.cfg').read_text()
+    if extra := re.fullmatch(r'pip install \.\[(\w+)\]', command):
+        assert f'{extra[1]} = file: requirements/{extra[1]}.txt' in (
+            ROOT / 'setup.cfg').read_text()
         return
     if command.startswith('python3 $(ros2 pkg prefix'):
         assert (ROOT / command.split('/share/emotion_perception')[-1].split('/', 1)[1]).is_file()
