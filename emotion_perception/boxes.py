@@ -19,6 +19,12 @@ class Box(NamedTuple):
     def center(self):
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def scaled(self, factor):
+        """Return the box of so many times its size, about the same centre."""
+        x, y = self.center
+        return Box(x - factor * self.width / 2, y - factor * self.height / 2,
+                   factor * self.width, factor * self.height)
+
     def roi(self, image_width, image_height):
         """Return the part inside the image as a Roi, at least one pixel large."""
         left = min(max(round(self.x), 0), image_width - 1)
@@ -43,6 +49,13 @@ def overlap(a, b):
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(width, 0) * max(height, 0) / min(a[2] * a[3], b[2] * b[3])
+
+
+def is_chin(box, face):
+    """Say whether a box is where a larger face has its chin and neck, which look like a face."""
+    (x, y), (u, v) = Box(*box).center, Box(*face).center
+    return (box[2] < 0.75 * face[2] and abs(x - u) < 0.35 * face[2] and box[1] > v
+            and overlap(box, face) > 0.05)
 
 
 def similarity(a, b):

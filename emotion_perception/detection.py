@@ -7,7 +7,13 @@ A full search of a camera image costs more than a frame's time, so there are thr
   looked everywhere after so many frames, at the same cost in each. What it returns are raw
   hits, many of them false;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
-  It scales the face to one size first, so that a large one costs no more than a small one.
+  It scales the face to one size first, so that a large one costs no more than a small one;
+- ``confirm`` looks at it with a second cascade, in finer steps. The two err in different places:
+  what both take for a face is one, and what the first just misses the second finds.
+
+A cascade refuses a window whose contrast is low, so a dim face is none to it. Its contrast is raised
+beforehand: in a search of the image locally, so that a bright window elsewhere does not decide; in a
+close one by what the middle of the face needs.
 
 ``follow`` finds a face by what it looked like a moment ago, at a fraction of a search's cost.
 """
@@ -21,16 +27,27 @@ from emotion_perception.boxes import Box, Detection, overlap
 from emotion_perception.options import DEFAULTS
 
 CASCADE = 'haarcascade_frontalface_default.xml'
-WINDOW = 24             # [pixels] the cascade's window
-FACE = 32               # [pixels] size that a face is scaled to for a close search
+SECOND_CASCADE = 'haarcascade_frontalface_alt.xml'
+ROOM = 4 / 3            # [windows] size that a face is scaled to for a close search
+FACE = 32               # [pixels] ... and to be followed by its picture
+SECOND_FACE = 48        # [pixels] ... and for the second cascade
+SECOND_HITS = 5         # that it needs; a face has 40, 1 % have less than 12
+ALONE_HITS = 8          # ... where the first cascade finds nothing
+SECOND_SIZE = 1.02      # its boxes are so much larger than the first one's
+CONTRAST = 14           # standard deviation [grey levels] of a face below which ...
+FULL_CONTRAST = 40      # ... it is raised to this,
+MAX_GAIN = 12           # ... but at most so many times: what is even has only noise
+TILE = 40               # [pixels of a level] over which its contrast is made equal
+CLIP = 8                # limit of that, see cv2.createCLAHE
 PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
 LARGEST = 1e5           # [pixels] no face is wider, whatever a box says
 LEAST = 0.8             # of the smallest size asked for: sizes are only found to about so much
+DRAWING_HITS = 24       # that a cascade for faces has on the drawing; those for eyes have up to 15
 RAW = 0                 # neighbours: every window that the cascade accepts
 
 
-def find_cascade(path=''):
-    """Return the path of the frontal face cascade: the given one, or OpenCV's own.
+def find_cascade(path='', name=CASCADE):
+    """Return the path of a face cascade: the given one, or OpenCV's own of this name.
 
     FileNotFoundError: there is none; the message lists where it was looked for.
     """
@@ -39,7 +56,7 @@ def find_cascade(path=''):
         '/usr/local/share/opencv4/haarcascades')]
     if hasattr(cv2, 'data'):  # Debian's and Ubuntu's OpenCV come without this module
         folders.insert(0, Path(cv2.data.haarcascades))
-    candidates = [Path(path)] if path else [folder / CASCADE for folder in folders]
+    candidates = [Path(path)] if path else [folder / name for folder in folders]
     for candidate in candidates:
         if candidate.is_file():
             return str(candidate)
@@ -48,22 +65,43 @@ def find_cascade(path=''):
                             f'the package opencv-data, or name the file of a cascade')
 
 
-def load_cascade(path=''):
-    """Return the cv2.CascadeClassifier of find_cascade(path).
+def load_cascade(path='', name=CASCADE):
+    """Return the cv2.CascadeClassifier of find_cascade(path, name).
 
-    OSError: this OpenCV has no cascade classifier. ValueError: the file is no cascade.
+    OSError: this OpenCV has no cascade classifier. ValueError: the file is no cascade, or one
+    for something else than faces.
     """
     if not hasattr(cv2, 'CascadeClassifier'):
         raise OSError(f'OpenCV {cv2.__version__} has no CascadeClassifier; '
                            f'install opencv-python below version 5')
-    path = find_cascade(path)
+    path, own = find_cascade(path, name), bool(path)
     try:
         cascade = cv2.CascadeClassifier(path)
     except (cv2.error, SystemError) as error:
         raise ValueError(f'{path} is not a Haar cascade: {error}') from error
     if cascade.empty():
-        raise ValueError(f'{path} is empty or not a Haar cascade')
+        raise ValueError(f'{path} is empty or not a Haar cascade that OpenCV reads')
+    width, height = cascade.getOriginalWindowSize()
+    if own and (width != height or len(cascade.detectMultiScale(
+            _drawing(), 1.05, RAW, 0, (130, 130), (300, 300))) < DRAWING_HITS):
+        raise ValueError(f'{path} (window {width} x {height}) does not take a drawn face for one; '
+                         'a Haar or LBP cascade for faces is needed')
     return cascade
+
+
+def _drawing():
+    """Draw a face, uint8 [480,480]; every cascade for frontal faces knows it, none for eyes."""
+    image = np.full((480, 480), 105, np.uint8)
+    for x, y, width, height, gray in (
+            (240, 240, 88, 118, 60), (240, 255, 76, 100, 190),                       # hair, skin
+            (205, 220, 22, 7, 95), (275, 220, 22, 7, 95),                            # brows
+            (205, 238, 24, 14, 130), (275, 238, 24, 14, 130),                        # sockets
+            (205, 239, 15, 8, 60), (275, 239, 15, 8, 60),                            # eyes
+            (240, 250, 9, 30, 205), (230, 278, 8, 5, 140), (250, 278, 8, 5, 140),    # nose
+            (240, 310, 34, 10, 110),                                                 # mouth
+            (205, 270, 16, 12, 205), (275, 270, 16, 12, 205)):                       # cheeks
+        cv2.ellipse(image, (x, y), (width, height), 0, 0, 360, gray, -1, cv2.LINE_AA)
+    return cv2.GaussianBlur(image, (0, 0), 4)
 
 
 def shrink(image, scale):
@@ -83,13 +121,13 @@ def shrink(image, scale):
 
 
 class _View:
-    """The surroundings of a box, scaled so that the box is FACE pixels wide; may be empty."""
+    """The surroundings of a box, scaled so that it is so many pixels wide; may be empty."""
 
-    def __init__(self, gray, box, reach):
+    def __init__(self, gray, box, reach, face=FACE):
         if not 1 <= box.width <= LARGEST:
             self.pixels = gray[:0]
             return
-        scale = FACE / box.width
+        scale = face / box.width
         x, y = box.center
         half = box.width * (0.5 + reach)
         self._left, self._top = max(round(x - half), 0), max(round(y - half), 0)
@@ -122,11 +160,15 @@ class FaceDetector:
                  scale_factor=DEFAULTS['scale_factor'], min_neighbors=DEFAULTS['min_neighbors'],
                  min_face_size=DEFAULTS['min_face_size'],
                  detection_interval=DEFAULTS['detection_interval']):
-        if not (scale_factor > 1 and min_face_size >= WINDOW and detection_interval >= 1):
-            raise ValueError(f'need scale_factor > 1, min_face_size >= {WINDOW} and '
-                             f'detection_interval >= 1, got {scale_factor}, {min_face_size}, '
-                             f'{detection_interval}')
         self._cascade = load_cascade(cascade)
+        self._window = self._cascade.getOriginalWindowSize()[0]
+        # Beside a cascade of one's own, which may be for other faces, there is no second one.
+        self._second = None if cascade else load_cascade(name=SECOND_CASCADE)
+        self._equalizer = cv2.createCLAHE(CLIP)
+        if not (scale_factor > 1 and min_face_size >= self._window and detection_interval >= 1):
+            raise ValueError(f'need scale_factor > 1, min_face_size >= {self._window} (the window '
+                             f'of the cascade) and detection_interval >= 1, got {scale_factor}, '
+                             f'{min_face_size}, {detection_interval}')
         self.scale_factor = scale_factor
         self.min_neighbors = min_neighbors
         self.min_face_size = min_face_size
@@ -134,39 +176,53 @@ class FaceDetector:
 
     def detect(self, gray):
         """Return the Roi of every frontal face in the image, the largest first."""
-        detections = self.verify(gray, self.propose(gray))
+        detections = self.find(gray)
         height, width = gray.shape
         rois = [detection.box.roi(width, height) for detection in detections]
         return sorted(rois, key=lambda roi: (-roi.width, roi))
 
-    def propose(self, gray, share=0, shares=1, known=()):
+    def find(self, gray, limit=None):
+        """Return the Detections in the whole image, where there are none those of dim faces.
+
+        limit: raw hits that are looked at.
+        """
+        for equalized in (False, True):
+            boxes = self.propose(gray, equalized=equalized)
+            if found := self.verify(gray, boxes[:limit]):
+                return found
+        return []
+
+    def propose(self, gray, share=0, shares=1, known=(), equalized=False):
         """Return raw hits (Box) in one of several equal shares of all windows, best first.
 
         Level by level the image is made smaller, and the cascade's window of 24 pixels runs
         over it in steps of 2. The smallest face asked for stands in the first level. A share is
         a band of rows in every level. known: boxes inside which nothing is looked for.
+        equalized: with contrast raised where there is little, so that dim faces are found, too.
         """
-        boxes = []
-        scale = min(WINDOW / self.min_face_size, 1.0)
+        boxes, window = [], self._window
+        scale = min(window / self.min_face_size, 1.0)
         octave, number = gray, 0
-        while min(gray.shape) * scale > WINDOW:
+        while min(gray.shape) * scale > window:
             while scale * gray.shape[0] <= octave.shape[0] / 2:
                 octave = shrink(octave, 0.5)
             level = shrink(octave, scale * gray.shape[0] / octave.shape[0])
             fx, fy = gray.shape[1] / level.shape[1], gray.shape[0] / level.shape[0]
-            # A face costs the cascade more than a wall: hide what is known.
-            for x, y, width, height in known:
-                top, bottom, left, right = (max(round(edge), 0) for edge in (
-                    (y + 0.2 * height) / fy, (y + 0.8 * height) / fy,
-                    (x + 0.2 * width) / fx, (x + 0.8 * width) / fx))
-                level[top:bottom, left:right] = 128
-            rows = level.shape[0] - WINDOW
+            rows = level.shape[0] - window
             # Another band in each level: faces stand side by side, and cost more than walls.
             band = (share + number) % shares
             begin, end = (rows * edge // shares // 2 * 2 for edge in (band, band + 1))
+            part = level[begin:(end if band + 1 < shares else rows) + window]
+            if equalized:
+                part = self._equalized(part)
+            # A face costs the cascade more than a wall: hide what is known.
+            for x, y, width, height in known:
+                top, bottom, left, right = (max(round(edge), 0) for edge in (
+                    (y + 0.1 * height) / fy - begin, (y + 0.9 * height) / fy - begin,
+                    (x + 0.1 * width) / fx, (x + 0.9 * width) / fx))
+                part[top:bottom, left:right] = 128
             hits = self._cascade.detectMultiScale(
-                level[begin:(end if band + 1 < shares else rows) + WINDOW],
-                1.1, RAW, 0, (WINDOW, WINDOW), (WINDOW, WINDOW))
+                part, 1.1, RAW, 0, (window, window), (window, window))
             boxes += [[round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy)]
                       for x, y, w, h in hits]
             scale /= self.scale_factor
@@ -174,6 +230,12 @@ class FaceDetector:
         groups, counts = self._group(boxes, 1)
         order = sorted(zip([-count for count in counts], groups))
         return [Box(*map(float, box)) for _, box in order]
+
+    def _equalized(self, image):
+        """Return a copy in which contrast is alike everywhere, whatever the light."""
+        self._equalizer.setTilesGridSize(
+            tuple(max(round(length / TILE), 1) for length in image.shape[::-1]))
+        return self._equalizer.apply(image)
 
     @staticmethod
     def _group(hits, min_neighbors):
@@ -186,12 +248,17 @@ class FaceDetector:
             return [], []
         return [tuple(group) for group in groups.tolist()], (np.ravel(counts) // 2).tolist()
 
-    def verify(self, gray, boxes):
-        """Return Detections, each once, for those of the boxes that hold a face."""
+    def verify(self, gray, boxes, twice=True):
+        """Return Detections, each once, for those of the boxes that hold a face.
+
+        twice: what the first cascade refuses the second may still find.
+        """
         found = []
         for box in boxes:
             if all(overlap(box, detection.box) < 0.4 for detection in found):
                 detection = self.search(gray, box, self.min_neighbors, growth=1.35)
+                if detection or twice:
+                    detection = self.confirm(gray, box, detection)
                 if detection and all(overlap(detection.box, d.box) < 0.4 for d in found):
                     found.append(detection)
         return found
@@ -203,25 +270,60 @@ class FaceDetector:
         growth: factor by which its size may differ from the box's. reach: how far it may be
         off, in sizes.
         """
-        view = _View(gray, box, reach)
-        if min(view.pixels.shape) <= WINDOW:
+        return self._look(gray, box, self._cascade, round(ROOM * self._window), min_neighbors,
+                          growth, reach)
+
+    def confirm(self, gray, box, detection=None, hits=ALONE_HITS, growth=1.35, reach=0.35):
+        """Return what the second cascade says of a box: a Detection, or None.
+
+        detection: that of the first cascade, which is returned where the second one agrees, or
+        where there is no second one. hits: that it takes without it.
+        """
+        if not self._second:
+            return detection
+        found = self._look(gray, detection.box if detection else box, self._second, SECOND_FACE,
+                           SECOND_HITS if detection else hits, growth, reach)
+        if not found or not detection:
+            return found
+        return detection if overlap(found.box, detection.box) > 0.5 else None
+
+    def _look(self, gray, box, cascade, face, min_neighbors, growth, reach):
+        view = _View(gray, box, reach, face)
+        window = cascade.getOriginalWindowSize()[0]
+        if min(view.pixels.shape) <= window:
             return None
-        smallest, largest = int(FACE / growth), round(FACE * growth)
-        hits, counts = self._group(self._cascade.detectMultiScale(
-            view.pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
+        pixels = self._raised(view, face)
+        smallest, largest = int(face / growth), round(face * growth)
+        hits, counts = self._group(cascade.detectMultiScale(
+            pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
         if not hits:
             return None
         u, v = view.middle
 
         def likely(hit, count):
-            off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / FACE
+            off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / face
             return count / (1 + (off / 0.2) ** 2), hit, count
 
         _, hit, count = max(likely(*group) for group in zip(hits, counts))
         found = view.to_image(*hit)
+        if cascade is self._second:
+            found = found.scaled(1 / SECOND_SIZE)
         if found.width < LEAST * self.min_face_size:
             return None
-        return Detection(found, self._patch(view.pixels, hit), count >= self.min_neighbors)
+        sure = cascade is self._second or count >= self.min_neighbors
+        return Detection(found, self._patch(pixels, hit), sure)
+
+    @staticmethod
+    def _raised(view, face):
+        """Return a view's pixels, with more contrast where the middle of its face has little."""
+        (x, y), half = view.middle, face * PATCH / FACE / 2
+        inner = view.pixels[max(round(y - half), 0):max(round(y + half), 1),
+                            max(round(x - half), 0):max(round(x + half), 1)]
+        mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(inner))
+        if deviation >= CONTRAST:
+            return view.pixels
+        gain = min(FULL_CONTRAST / max(deviation, 1e-3), MAX_GAIN)
+        return cv2.addWeighted(view.pixels, gain, view.pixels, 0, 128 - gain * mean)
 
     @staticmethod
     def follow(gray, box, patch, reach):

@@ -1,14 +1,19 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
-from emotion_perception.boxes import Detection, overlap
+from emotion_perception.boxes import Detection, is_chin, overlap, similarity
+from emotion_perception.detection import SECOND_HITS
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
-from emotion_perception.tracking import Tracker, nearest
+from emotion_perception.tracking import SAME_FACE, Tracker, nearest
 
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
+SECOND_LOOKS = 1        # ... and not found, for which the second cascade looks
+EQUALIZED = 3           # frames in one of which a share is searched with its contrast raised
 VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
+TWICE = 3               # frames in one of which both cascades look at a hit
 IDLE_INTERVAL = 4       # frames over which a search is spread at most when no face is known
 ALIKE = 0.7             # correlation at which a place looks like a face's picture
 CERTAIN = 0.7           # share of sure detections of a face beyond doubt
+STILL_THERE = 0.75      # ... at which it does not show another one
 SAME = 0.9              # ... at which it shows the same face, a frame after it was found
 
 
@@ -92,6 +97,7 @@ class FaceFinder:
         """
         self._searched = {i: self._searched.get(i, -1) for i in expected}
         detections, followed = [], {}
+        second_looks = SECOND_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(self._tracker.tracks, key=lambda t: (
             t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id))
@@ -114,7 +120,12 @@ class FaceFinder:
             if not detection and overlap(place, track.box) < 0.8:
                 # What was expected to move far, as after a late image, may have stopped.
                 detection = self._detector.search(gray, track.box, **looks)
+            if not detection and second_looks:
+                second_looks -= 1
+                detection = self._detector.confirm(
+                    gray, place, hits=SECOND_HITS, growth=1.3, reach=reach)
             if detection:
+                detection = self._recognized(gray, place, track, detection, reach)
                 if all(overlap(detection.box, d.box) < 0.6 for d in detections):
                     detections.append(detection)
                 continue
@@ -124,21 +135,37 @@ class FaceFinder:
         waiting = [track.track_id for track in turn[SEARCHES:]]
         return detections, followed, waiting
 
+    def _recognized(self, gray, place, track, detection, reach):
+        """Return a detection that looks unlike the track's face with its picture, if that is there.
+
+        Boxes of one face in two frames may differ enough to look unlike; where the old picture is
+        found in the new image, it is the same face.
+        """
+        if similarity(track.patch, detection.patch) >= SAME_FACE:
+            return detection
+        _, likeness = self._detector.follow(gray, place, track.patch, reach)
+        return detection._replace(patch=track.patch) if likeness >= STILL_THERE else detection
+
     def _new(self, gray, known):
         """Return Detections of faces that are none of the known boxes."""
         if self._frame == 0:
             # Nothing is known yet: look everywhere at once.
-            return self._detector.verify(gray, self._detector.propose(gray)[:self._max_faces])
+            return self._detector.find(gray, self._max_faces)
         interval = self._detector.detection_interval
         if not known:   # With nobody to follow there is time to look faster.
             interval = min(interval, IDLE_INTERVAL)
-        boxes = self._detector.propose(gray, self._frame % interval, interval, known)
-        boxes = [box for box in boxes if all(overlap(box, other) < 0.4 for other in known)]
+        # Dim faces, and those of which the second cascade knows more, are looked for in some of
+        # the frames: each share has its turn within as many rounds.
+        turn = self._frame + self._frame // interval
+        boxes = self._detector.propose(gray, self._frame % interval, interval, known,
+                                       equalized=turn % EQUALIZED == 0)
+        boxes = [box for box in boxes
+                 if not any(overlap(box, other) >= 0.4 or is_chin(box, other) for other in known)]
         # Begin elsewhere in each round: false hits that always come must not crowd out a face.
         if boxes:
             start = self._frame // interval * VERIFICATIONS % len(boxes)
             boxes = (boxes + boxes)[start:start + min(VERIFICATIONS, len(boxes))]
-        return self._detector.verify(gray, boxes)
+        return self._detector.verify(gray, boxes, twice=turn % TWICE == 0)
 
     def _inside(self, tracks, shape):
         """End the tracks that have left the image."""

@@ -23,6 +23,7 @@ PERIODS = 1.5           # a stream of few images has no gap before so many times
 SLOWEST = 3.0           # [s] ... and so much at most: beyond it, images have to do with each other
 #                         only where max_coast_seconds says so
 ROUNDING = 1e-6         # [s] sums of periods are not exact
+REPLACED = 0.6          # overlap at which a face that looks another is in a track's place
 SHARED = 0.5            # overlap at which two tracks are of one face
 SHARED_SECONDS = 0.4    # [s] ... after so long; people who pass each other take less
 DOUBT = 3               # a track coasts at most so many times the frames that it was detected
@@ -31,7 +32,10 @@ GATE_GROWTH = 3.0       # [face sizes/s] by which the gate widens while a face i
 GATE_LIMIT = 1.5        # [face sizes]
 FORGET_SURE = 0.05      # weight of the newest detection in the share of sure ones
 LEAST_SURE = 0.2        # share of sure detections below which a track is no face
-SAME_FACE = 0.35        # patches less alike than this show different faces
+SAME_FACE = 0.7         # patches less alike than this show different faces: of one face 1 in 1000
+#                         is less than .80 alike one frame later, of others of the same size 1 in 100
+CHANGE = 0.4            # [1/s] ... by so much less alike may it be the later it is found again,
+SAME_LATER = 0.45       # ... down to this
 SAME_IN_CROWD = 0.6     # ... where two faces are so near that a detection may be of either
 
 
@@ -114,7 +118,7 @@ class Tracker:
         crowded = {i for i, box in expected.items()
                    if any(overlap(box, other) > 0.1 for j, other in expected.items() if j != i)}
 
-        matches = self._match(detections, expected, crowded)
+        matches = self._match(detections, expected, crowded, seconds)
         for track in self.tracks:
             place = expected[track.track_id]
             alone = track.track_id not in crowded
@@ -127,6 +131,7 @@ class Tracker:
                 # Half hidden, its picture would stick to the face in front.
                 seen_at = (followed or {}).get(track.track_id) if alone else None
                 self._miss(track, place, seen_at, seconds)
+        self._end_replaced(detections, matches, expected, crowded)
         self._end_doubles(seconds or USUAL)
         self.tracks = [track for track in self.tracks if self._lives(track)]
 
@@ -151,12 +156,15 @@ class Tracker:
                              f'after {self._stamp_ns} ns')
         return (stamp_ns - self._stamp_ns) * 1e-9
 
-    def _match(self, detections, expected, crowded):
+    def _match(self, detections, expected, crowded, seconds):
         """Return {track_id: index of its detection}; the closest pairs choose first."""
         pairs = []
         for track in self.tracks:
             box = expected[track.track_id]
             gate = min(GATE + GATE_GROWTH * track.unseen_seconds, GATE_LIMIT)
+            same = max(SAME_FACE - CHANGE * (track.undetected_seconds + seconds), SAME_LATER)
+            if track.track_id in crowded:
+                same = max(same, SAME_IN_CROWD)
             for index, detection in enumerate(detections):
                 u, v = Box(*detection.box).center
                 # It may have moved on, or come to rest where it was.
@@ -166,7 +174,7 @@ class Tracker:
                 if distance > gate or growth > 0.5:
                     continue
                 alike = similarity(track.patch, detection.patch)
-                if alike >= (SAME_IN_CROWD if track.track_id in crowded else SAME_FACE):
+                if alike >= same:
                     pairs.append((distance + growth + 1 - alike, track.track_id, index))
         matches = {}
         for _, track_id, index in sorted(pairs):
@@ -218,6 +226,16 @@ class Tracker:
         gain = VELOCITY_GAIN * moved / seconds
         (x, y), (u, v) = expected.center, seen.center
         track.velocity = (track.velocity[0] + gain * (u - x), track.velocity[1] + gain * (v - y))
+
+    def _end_replaced(self, detections, matches, expected, crowded):
+        """End the tracks in whose place there is a face that looks another: the picture was cut."""
+        others = [d.box for i, d in enumerate(detections)
+                  if d.sure is True and i not in matches.values()]
+        self.tracks = [track for track in self.tracks
+                       if track.track_id in matches or track.track_id in crowded
+                       or not any(overlap(expected[track.track_id], box) > REPLACED
+                                  and abs(log(box[2] / expected[track.track_id].width)) < 0.5
+                                  for box in others)]
 
     def _end_doubles(self, seconds):
         """End one of two tracks that stay in one place: the one not detected, or the newer."""

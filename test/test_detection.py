@@ -133,6 +133,113 @@ def test_small_and_narrow_images_work(shape):
         finder.update(image, index * FRAME_NS)
 
 
+def dimmed(image, share):
+    return (image * share).astype(np.uint8)
+
+
+@pytest.mark.parametrize('share', [0.25, 0.15, 0.08])
+def test_dim_faces_are_found_where_they_are(detector, head, share):
+    image = picture(head, [(200, 150, 80), (420, 260, 120)])
+    bright, dim = detector.detect(image), detector.detect(dimmed(image, share))
+    assert len(bright) == len(dim) == 2
+    for a, b in zip(bright, dim):
+        assert overlap(a, b) > 0.85 and 0.9 < b.width / a.width < 1.1
+
+
+def test_faces_before_a_bright_window_are_found(detector, head):
+    image = dimmed(picture(head, [(300, 200, 100)]), 0.2)
+    y, x = np.mgrid[:480, :640]
+    image[((x - 350) / 65) ** 2 + ((y - 250) / 75) ** 2 > 1] = 240
+    roi, = detector.detect(image)
+    assert overlap(roi, (300, 200, 100, 100)) > 0.7
+
+
+def test_faces_of_low_contrast_are_found(detector, head):
+    image = (130 + 0.15 * picture(head, [(300, 200, 100)])).astype(np.uint8)
+    assert overlap(detector.detect(image)[0], (300, 200, 100, 100)) > 0.7
+
+
+def test_a_dim_face_that_enters_is_found_within_a_second(detector, head):
+    lit = picture(head, [(60, 60, 90)])
+    both = lit.copy()
+    both[:, 320:] = dimmed(picture(head, [(430, 200, 80)]), 0.15)[:, 320:]
+    both[:, 320:400] = 90
+    frames = watch(FaceFinder(detector), [lit] * 5 + [both] * 40)
+    assert len(frames[4]) == 1
+    assert any(overlap(box, (430, 200, 80, 80)) > 0.6 for _, _, box in frames[34])
+
+
+def test_noise_and_even_walls_hold_no_face(detector):
+    random = np.random.default_rng(0)
+    for level in (5, 20, 120):
+        noise = random.normal(level, 3, (480, 640)).clip(0, 255).astype(np.uint8)
+        assert not any(watch(FaceFinder(detector), [noise] * 30))
+
+
+@pytest.mark.parametrize('share', [0.9, 0.95, 0.99])
+@pytest.mark.parametrize('x', [245, 290, 320, 395])
+def test_faces_nearly_as_high_as_the_image_are_found(detector, photograph, share, x):
+    scale = share * 480 / FACE.width
+    left, top = x - scale * FACE.center[0], 240 - scale * FACE.center[1]
+    image = cv2.warpAffine(photograph, np.float64([[scale, 0, left], [0, scale, top]]),
+                           (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    side = share * 480
+    roi = detector.detect(image)[0]
+    assert roi.width > 0.8 * side
+    assert overlap(roi, (x - side / 2, 240 - side / 2, side, side)) > 0.8
+
+
+def test_a_cut_to_another_person_is_another_track(detector, photograph, data_dir):
+    """In the same place, at the same size."""
+    for person in ('KA', 'KL', 'KR'):
+        other = cv2.imread(str(next((data_dir / 'jaffe').glob(f'{person}.NE*'))), 0)
+        box = detector.detect(other)[0]
+        scale = FACE.width / box.width
+        other = cv2.warpAffine(other, np.float64([
+            [scale, 0, FACE.x - scale * box.x_offset], [0, scale, FACE.y - scale * box.y_offset]]),
+            photograph.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        frames = watch(FaceFinder(detector), [photograph] * 10 + [other] * 4)
+        assert [i for i, _, _ in frames[9]] == [1]
+        assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
+
+
+@pytest.mark.parametrize('name', ['eye', 'smile', 'fullbody', 'russian_plate_number'])
+def test_a_cascade_for_something_else_is_refused(name):
+    path = find_cascade(name=f'haarcascade_{name}.xml')
+    with pytest.raises(ValueError, match=f'{name}.xml .*drawn face'):
+        FaceDetector(cascade=path)
+
+
+def test_a_cascade_with_another_window_is_used_at_its_size(photograph):
+    """This one has 20 pixels."""
+    detector = FaceDetector(cascade=find_cascade(name='haarcascade_frontalface_alt2.xml'))
+    roi, = detector.detect(photograph)
+    assert overlap(roi, FACE) > 0.8
+
+
+def test_a_window_larger_than_the_smallest_face_is_refused(tmp_path):
+    """A cascade that accepts every window of 60 pixels."""
+    path = tmp_path / 'any.xml'
+    path.write_text(CASCADE_60)
+    with pytest.raises(ValueError, match='min_face_size >= 60 .the window of the cascade.'):
+        FaceDetector(cascade=str(path), min_face_size=48)
+    detector = FaceDetector(cascade=str(path), min_face_size=80)
+    assert detector.propose(np.random.default_rng(0).integers(0, 255, (240, 320), np.uint8))
+
+
+CASCADE_60 = """<?xml version="1.0"?>
+<opencv_storage><cascade type_id="opencv-cascade-classifier"><stageType>BOOST</stageType>
+<featureType>HAAR</featureType><height>60</height><width>60</width>
+<stageParams><maxWeakCount>1</maxWeakCount></stageParams>
+<featureParams><maxCatCount>0</maxCatCount></featureParams><stageNum>1</stageNum>
+<stages><_><maxWeakCount>1</maxWeakCount><stageThreshold>-10.</stageThreshold>
+<weakClassifiers><_><internalNodes>0 -1 0 0.</internalNodes><leafValues>1. 1.</leafValues></_>
+</weakClassifiers></_></stages>
+<features><_><rects><_>2 2 8 8 -1.</_><_>2 2 4 8 2.</_></rects><tilted>0</tilted></_></features>
+</cascade></opencv_storage>
+"""
+
+
 NUMBERS = strategies.floats(-3000, 3000)
 
 
