@@ -3,6 +3,7 @@
 PYTHON ?= $(or $(wildcard .venv/bin/python),python3)
 VIDEO ?=
 CAMERA ?=
+TESTS ?=
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -26,13 +27,15 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 export DEMO_VIDEO := $(value VIDEO)
 unexport VIDEO
 
-.PHONY: help demo test build bench clean
+.PHONY: help demo test test-latest test-oldest build bench clean
 
 help:
 	@echo 'make demo             emotions in the default video, over ROS 2 topics, into demo/'
 	@echo 'make demo VIDEO=PATH  ... in a video file'
 	@echo 'make demo CAMERA=0    ... before a webcam'
 	@echo 'make test             the tests, with real nodes'
+	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
+	@echo 'make test-oldest      ... with the oldest that requirements/ allows'
 	@echo 'make bench            speed, latency and memory; fetches 11 GB of other systems, once'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
@@ -45,7 +48,29 @@ demo: build
 	    $(if $(value VIDEO),--video "$$DEMO_VIDEO") $(if $(CAMERA),--camera $(CAMERA))
 
 test: build $(TEST_ENVIRONMENT)
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
+
+# What is committed, with libraries of its own: a new environment gets the newest, and where a file
+# of constraints says so, the lower bounds of requirements/.
+LATEST := build/latest
+OLDEST := build/oldest
+SUB_MAKE = EMOTION_PERCEPTION_DATA=$(or $(EMOTION_PERCEPTION_DATA),$(abspath ../shared/data)) \
+           $(MAKE) PYTHON=$(realpath $(shell command -v $(PYTHON))) TESTS='$(TESTS)'
+
+test-latest:
+	rm -rf $(LATEST)
+	git clone -q . $(LATEST)
+	$(SUB_MAKE) -C $(LATEST) build $(TEST_ENVIRONMENT)
+	-$(LATEST)/.venv/bin/python tools/versions.py
+	$(SUB_MAKE) -C $(LATEST) test
+	$(if $(TESTS),,$(LATEST)/.venv/bin/python tools/versions.py --write)
+
+test-oldest:
+	rm -rf $(OLDEST)
+	git clone -q . $(OLDEST)
+	cat requirements.txt requirements/*.txt | sed -n 's/^\([A-Za-z0-9_-]*\)>=\([0-9.]*\).*/\1==\2.*/p' \
+	    > $(OLDEST)/oldest.txt
+	PIP_CONSTRAINT=$(abspath $(OLDEST))/oldest.txt $(SUB_MAKE) -C $(OLDEST) test
 
 bench: build $(BENCH_ENVIRONMENT)
 	$(BIN)/python benchmarks/run.py
