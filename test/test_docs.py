@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {str(path.relative_to(ROOT)): path.read_text()
          for path in (ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')))}
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+LIMIT = 300.0  # seconds after which a test gives up; nothing is judged by its duration
 
 #: Walks from line to line, whose bash is run by test_behaviour_docs.py and test_bag_docs.py.
 WALKS = ('docs/behaviours.md', 'docs/bags.md')
