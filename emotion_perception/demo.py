@@ -18,14 +18,13 @@ import sys
 from time import monotonic
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
 
 from emotion_perception.drawing import draw_faces
 from emotion_perception.emotions import TrackState
-from emotion_perception.msg import EmotionArray
+from emotion_perception.monitor import Display, Monitor
 from emotion_perception.nodes.messages import nanoseconds
 from emotion_perception.nodes.running import initialised
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
@@ -47,76 +46,30 @@ IMAGE_BYTES = 40_000
 START_LIMIT, END_LIMIT = 30.0, 2.0
 
 
-class Results(Node):
-    """Subscribes to the results and keeps them with the time at which they came."""
+class Results(Monitor):
+    """Keeps all results, with the time at which they came."""
 
     def __init__(self):
-        super().__init__('emotion_demo')
+        super().__init__('emotion_demo', depth=100)
         self.messages = []
         self.latencies = []     #: image stamp to arrival of each message [s]
-        self.arrivals = []      #: monotonic time of each message [s]
         self.diagnostics = {}   #: key -> value of the newest report
-        self.create_subscription(EmotionArray, 'emotion_node/emotions', self._on_emotions, 100)
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
     def connected(self):
         """Tell whether messages of the node find their way here."""
-        return self.count_publishers('emotion_node/emotions') > 0 and bool(self.diagnostics)
+        return self.count_publishers(self.topic) > 0 and bool(self.diagnostics)
 
-    def _on_emotions(self, message):
-        self.latencies.append(
-            (self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)) * 1e-9)
-        self.arrivals.append(monotonic())
+    def on_emotions(self, message):
+        """Take a result."""
+        super().on_emotions(message)
         self.messages.append(message)
+        self.latencies.append(self.cameras[message.camera].latencies[-1])
 
-    def _on_diagnostics(self, message):
-        for status in message.status:
-            if status.name.startswith('emotion_node:'):
-                self.diagnostics.update((value.key, value.value) for value in status.values)
-
-
-class Display:
-    """A live table on a terminal; elsewhere one line a second."""
-
-    def __init__(self, stream):
-        self._stream = stream
-        self._live = stream.isatty()
-        self._lines = 0
-        self._shown = 0.0
-
-    def update(self, results):
-        """Show the newest result, when it is time to."""
-        if not results.messages or monotonic() - self._shown < (0.1 if self._live else 1.0):
-            return
-        self._shown = monotonic()
-        recent = sum(self._shown - arrival < 1.0 for arrival in results.arrivals[-2 * RATE:])
-        head = (f'{self._shown - results.arrivals[0]:6.1f} s  {recent:3d} images/s  '
-                f'latency {median(results.latencies[-RATE:]) * 1e3:5.1f} ms')
-        faces = results.messages[-1].faces
-        if self._live:
-            self._redraw(table(head, faces))
-        else:
-            shown = ' | '.join(f'{face.track_id} {face.label} {face.intensity:.2f}'
-                               for face in faces) or 'no face'
-            print(f'{head}  {shown}', file=self._stream, flush=True)
-
-    def _redraw(self, lines):
-        # Up to the first line of the last table, and clear from there on.
-        up = f'\x1b[{self._lines}A\x1b[J' if self._lines else ''
-        self._stream.write(up + '\n'.join(lines) + '\n')
-        self._stream.flush()
-        self._lines = len(lines)
-
-
-def table(head, faces):
-    """Lay out one message's faces in lines of at most 80 characters."""
-    lines = [head, '   id  state      label      intensity                  confidence  frames']
-    for face in faces:
-        bar = ('#' * round(face.intensity * 20)).ljust(20, '.')
-        state = TrackState(face.state).name.lower()
-        lines.append(f'{face.track_id:5d}  {state:<9}  {face.label:<9}  {bar} {face.intensity:4.2f}'
-                     f'  {face.confidence:10.2f}  {face.sequence_length:6d}')
-    return lines
+    def on_diagnostics(self, message):
+        """Take a report."""
+        super().on_diagnostics(message)
+        self.diagnostics.update((value.key, value.value) for status in self.status.values()
+                                for value in status.values)
 
 
 def parse_arguments():
@@ -175,11 +128,13 @@ def run(arguments, results, recording):
         with process('video_publisher', recording.parent, rate=float(RATE), width=WIDTH,
                      height=HEIGHT, record=recording.name, wait_for_subscriber=True,
                      **source) as publisher:
-            display, ended = Display(sys.stdout), True
+            ended = True
             try:
-                while publisher.poll() is None:
-                    spin(results, node)
-                    display.update(results)
+                with Display(Console(), whole_screen=False) as display:
+                    while publisher.poll() is None:
+                        spin(results, node)
+                        if results.messages:
+                            display.update(results)
             except KeyboardInterrupt:
                 print('stopping')
                 ended = False

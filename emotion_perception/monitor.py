@@ -93,25 +93,30 @@ class Camera:
 
 
 class Monitor(Node):
-    """Gathers results and diagnostics of one emotion node."""
+    """Gathers results and diagnostics of one emotion node.
 
-    def __init__(self):
-        super().__init__('emotion_monitor')
+    :param depth: results that wait to be taken at most.
+    """
+
+    def __init__(self, name: str = 'emotion_monitor', depth: int = 10):
+        super().__init__(name)
         self.cameras: dict[str, Camera] = {}
         self.status: dict[str, DiagnosticStatus] = {}   #: task -> newest status
         self.reported = monotonic()
         self._subscription = self.create_subscription(
-            EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+            EmotionArray, EMOTIONS_TOPIC, self.on_emotions, depth)
         self.topic = self._subscription.topic_name
         self._prefix = self.topic.rpartition('/')[0].lstrip('/') + ': '
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self.on_diagnostics, 10)
 
-    def _on_emotions(self, message):
+    def on_emotions(self, message: EmotionArray) -> None:
+        """Take a result."""
         latency = self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)
         camera = self.cameras.setdefault(message.camera, Camera())
         camera.add(message, monotonic(), latency * 1e-9)
 
-    def _on_diagnostics(self, message):
+    def on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Take a report."""
         for status in message.status:
             if status.name.startswith(self._prefix):
                 self.status[status.name.removeprefix(self._prefix)] = status
@@ -130,7 +135,7 @@ class Monitor(Node):
             return f'{self.topic} is published, but no result has come yet'
         return f'nobody publishes {self.topic}: is emotion_node running?'
 
-    def diagnostics(self) -> list[tuple[str, str, str, str]]:
+    def task_status(self) -> list[tuple[str, str, str, str]]:
         """Return level, its style, task and message of each status."""
         if not self.status:
             return []
@@ -155,7 +160,7 @@ def screen(monitor: Monitor, blocks: str) -> Group:
             (name, 'bold'), '  ', camera.head(monotonic(), monitor.camera_values(name))))
         if monotonic() - camera.arrivals[-1] <= SILENCE:
             lines.append(_faces(camera.newest.faces, blocks))
-    if status := monitor.diagnostics():
+    if status := monitor.task_status():
         table = Table.grid(padding=(0, 2, 0, 0))
         for column in ('level', 'task', 'message'):
             table.add_column(column, no_wrap=column != 'message')
@@ -213,29 +218,46 @@ def lines(monitor: Monitor) -> list[str]:
         silent = monotonic() - camera.arrivals[-1] > SILENCE
         found.append(f'{time}  {name}  {head}' + ('' if silent else f'  | {faces}'))
     found += [f'{time}  {level}  {task}: {message}'
-              for level, _, task, message in monitor.diagnostics() if level != 'OK']
+              for level, _, task, message in monitor.task_status() if level != 'OK']
     return found
 
 
-def watch(monitor: Monitor, console: Console) -> None:
-    """Show what comes until ROS is shut down, by SIGINT or SIGTERM."""
-    if not console.is_terminal or console.is_dumb_terminal:
-        while rclpy.ok():
-            _spin(monitor, LINE_PERIOD)
-            # Not by rich, which would break the lines.
-            print('\n'.join(lines(monitor)), file=console.file, flush=True)
-        return
-    blocks = BLOCKS if console.encoding.startswith('utf') else ASCII
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        while rclpy.ok():
-            live.update(screen(monitor, blocks), refresh=True)
-            _spin(monitor, SCREEN_PERIOD)
+class Display:
+    """Shows a monitor: as a screen, or as plain lines where the terminal cannot do that."""
 
+    def __init__(self, console: Console, whole_screen: bool):
+        """Prepare it.
 
-def _spin(monitor, seconds):
-    end = monotonic() + seconds
-    while (left := end - monotonic()) > 0:
-        rclpy.spin_once(monitor, timeout_sec=left)
+        :param whole_screen: whether it takes the whole terminal until it ends; if not, it takes as
+            many lines as it needs, which stay.
+        """
+        self._console = console
+        self._live = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = Live(console=console, screen=whole_screen, auto_refresh=False)
+        self._blocks = BLOCKS if console.encoding.startswith('utf') else ASCII
+        #: Seconds between two updates.
+        self.period = SCREEN_PERIOD if self._live else LINE_PERIOD
+        self._shown = monotonic() - self.period
+
+    def __enter__(self) -> 'Display':
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, monitor: Monitor) -> None:
+        """Show what there is, when it is time to."""
+        if monotonic() - self._shown < self.period:
+            return
+        self._shown = monotonic()
+        if self._live:
+            self._live.update(screen(monitor, self._blocks), refresh=True)
+        else:   # not by rich, which would break the lines
+            print('\n'.join(lines(monitor)), file=self._console.file, flush=True)
 
 
 def main() -> None:
@@ -245,8 +267,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(remove_ros_args(sys.argv)[1:])
     with suppress(KeyboardInterrupt, ExternalShutdownException), initialised():
+        monitor = Monitor()
         try:
-            watch(Monitor(), Console())
+            with Display(Console(), whole_screen=True) as display:
+                while rclpy.ok():
+                    rclpy.spin_once(monitor, timeout_sec=display.period)
+                    display.update(monitor)
         except BrokenPipeError:     # as of `| head`; nothing is left to flush at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     # Ctrl-C comes twice where a shell script was started.

@@ -1,7 +1,6 @@
 """The demo from end to end: three processes over DDS."""
 import ast
 from dataclasses import replace
-import io
 import json
 import os
 import re
@@ -126,25 +125,6 @@ def test_make_passes_any_file_name_on(root, tmp_path):
                                      capture_output=True, text=True, check=True).stdout
             assert ast.literal_eval(printed.splitlines()[-1]) == ['--video', name]
     assert not (tmp_path / 'made').exists()
-
-
-def test_table_fits_a_terminal():
-    lines = demo.table('head', [FACE])
-    assert max(map(len, lines)) <= 80
-    row = lines[-1]
-    for part in ('3', 'confirmed', 'happiness', '##########..........', '0.50', '0.75', '100'):
-        assert part in row
-
-
-def test_display_draws_over_its_last_table_on_a_terminal():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-    terminal = Terminal()
-    display = demo.Display(terminal)
-    display._redraw(['a', 'b'])
-    display._redraw(['c'])
-    assert terminal.getvalue() == 'a\nb\n\x1b[2A\x1b[Jc\n'
 
 
 def test_drawing_stays_with_the_face():

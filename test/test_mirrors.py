@@ -282,7 +282,7 @@ PLAIN = {
         bbox=SimpleNamespace(center=SimpleNamespace(position=SimpleNamespace())), results=[],
         **fields),
     'ObjectHypothesisWithPose': lambda: SimpleNamespace(hypothesis=SimpleNamespace()),
-    'ImageAnnotations': lambda: SimpleNamespace(points=[], texts=[]),
+    'ImageAnnotations': lambda: SimpleNamespace(timestamp=Time(), points=[], texts=[]),
 }
 
 
@@ -321,6 +321,7 @@ def test_a_result_as_detections():
 def test_a_result_as_foxglove_annotations():
     sent = result(face(3), face(4, state=TrackState.COASTING))
     shown = foxglove_annotations.image_annotations(messages_or_plain('foxglove_msgs'), sent)
+    assert shown.timestamp == sent.header.stamp
     box, predicted = shown.points
     assert (box.timestamp, box.type) == (sent.header.stamp, 2)
     assert [(point.x, point.y) for point in box.points] == [

@@ -39,6 +39,9 @@ def image_annotations(foxglove: ModuleType, message):
     :param foxglove: the module foxglove_msgs.msg.
     """
     annotations = foxglove.ImageAnnotations()
+    # Newer releases have it for the whole message, so that one without a face has a time as well.
+    if hasattr(annotations, 'timestamp'):
+        annotations.timestamp = message.header.stamp
     for face in message.faces:
         colour = _colour(foxglove, COLOURS[face.label])
         left, top = float(face.roi.x_offset), float(face.roi.y_offset)
