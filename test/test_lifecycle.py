@@ -1,0 +1,230 @@
+"""The emotion node as a managed node: every transition, in order, twice, in the wrong order."""
+from itertools import product
+import shutil
+
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
+pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from emotion_perception.recognition import shipped_model  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
+
+from robot import emotion_node, EMPTY, values  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures('ros')
+
+#: State -> transition -> state.
+GRAPH = {
+    'unconfigured': {'configure': 'inactive'},
+    'inactive': {'activate': 'active', 'cleanup': 'unconfigured'},
+    'active': {'deactivate': 'inactive'},
+}
+TRANSITIONS = ('configure', 'activate', 'deactivate', 'cleanup')
+#: How to come to a state, from unconfigured.
+WAY = {'unconfigured': (), 'inactive': ('configure',), 'active': ('configure', 'activate')}
+BACK = {'unconfigured': (), 'inactive': ('cleanup',), 'active': ('deactivate', 'cleanup')}
+
+
+class Manager:
+    """Drives a robot's emotion node through its states."""
+
+    def __init__(self, robot):
+        self.robot = robot
+        self._clients = {name: robot.node.create_client(kind, f'/{robot.name}/{name}')
+                         for name, kind in (('change_state', ChangeState), ('get_state', GetState),
+                                            ('enable', SetBool), ('reset_tracks', Trigger))}
+
+    def call(self, name, request):
+        client = self._clients[name]
+        self.robot.wait_for(client.service_is_ready)
+        return self.robot.wait_done(client.call_async(request))
+
+    def change(self, *transitions):
+        """Go through transitions; tell whether all succeeded."""
+        return all([self._change(transition) for transition in transitions])
+
+    def _change(self, transition):
+        request = ChangeState.Request()
+        request.transition.label = transition
+        return self.call('change_state', request).success
+
+    @property
+    def state(self):
+        return self.call('get_state', GetState.Request()).current_state.label
+
+    def enable(self, on):
+        return self.call('enable', SetBool.Request(data=on))
+
+
+@pytest.fixture(scope='module')
+def manager(tmp_path_factory):
+    with emotion_node(tmp_path_factory.mktemp('managed'), 'managed',
+                      '-p', 'autostart:=false') as robot:
+        yield Manager(robot)
+
+
+@pytest.mark.parametrize('state, transition', list(product(GRAPH, TRANSITIONS)))
+def test_every_transition_in_every_state(manager, state, transition):
+    assert manager.state == 'unconfigured'
+    assert manager.change(*WAY[state])
+    goal = GRAPH[state].get(transition)
+    assert manager.change(transition) is (goal is not None)
+    assert manager.state == (goal or state)
+    if goal:    # a second time is the wrong order
+        assert not manager.change(transition)
+        assert manager.state == goal
+    assert manager.change(*BACK[goal or state])
+
+
+def test_only_an_active_node_subscribes_and_all_states_are_reported(manager):
+    robot = manager.robot
+
+    def subscriptions():
+        return robot.node.count_subscribers('/image')
+    assert subscriptions() == 0
+    status = robot.next_report(lambda all: all['processing'].message == 'unconfigured')
+    assert status['processing'].level == DiagnosticStatus.OK
+    assert manager.change('configure')
+    status = robot.next_report(lambda all: all['processing'].message == 'inactive')
+    assert status['camera camera'].level == DiagnosticStatus.OK
+    assert status['camera camera'].message == 'inactive'
+    assert len(values(status['processing'])['model SHA-256']) == 64
+    assert subscriptions() == 0
+    assert manager.change('activate')
+    robot.wait_for(subscriptions)
+    robot.warm_up()
+    assert manager.change('deactivate')
+    robot.wait_for(lambda: subscriptions() == 0)
+    for _ in range(5):
+        robot.send(EMPTY)
+        robot.spin(0.1)
+    assert robot.results == []
+    assert manager.change('cleanup')
+    robot.next_report(lambda all: 'model SHA-256' not in values(all['processing']))
+
+
+def test_faces_survive_a_pause_but_not_a_cleanup_nor_a_reset(manager, portrait):
+    robot = manager.robot
+
+    def the_id():
+        for _ in range(15):
+            _, result = robot.process_image(portrait)
+        face, = result.faces
+        return face.track_id
+    manager.change('configure', 'activate')
+    robot.warm_up()
+    first = the_id()
+    manager.change('deactivate', 'activate')
+    # By the images' stamps no time has passed.
+    robot.wait_for(lambda: robot.cameras['image'].get_subscription_count())
+    robot.wait_for(lambda: robot.send(portrait) and not robot.spin(0.3) and robot.results)
+    assert the_id() == first
+    answer = manager.call('reset_tracks', Trigger.Request())
+    assert answer.success and answer.message == 'all faces are forgotten'
+    assert the_id() == first + 1
+    manager.change('deactivate', 'cleanup')
+    answer = manager.call('reset_tracks', Trigger.Request())
+    assert not answer.success and 'not configured' in answer.message
+
+
+def test_enable_switches_off_and_on(manager):
+    off = manager.enable(False)
+    assert off.success and off.message == 'the node is unconfigured'
+    on = manager.enable(True)
+    assert not on.success and on.message == 'the node is unconfigured: configure it first'
+    manager.change('configure')
+    for wanted, state in ((True, 'active'), (True, 'active'), (False, 'inactive'),
+                          (False, 'inactive')):
+        answer = manager.enable(wanted)
+        assert answer.success and answer.message == f'the node is {state}'
+        assert manager.state == state
+    manager.change('cleanup')
+
+
+def test_a_configuration_that_fails_is_told_and_can_be_tried_again(tmp_path):
+    model = tmp_path / 'mine.json'
+    with emotion_node(tmp_path, 'unlucky', '-p', 'autostart:=false', '-p', f'model:={model}',
+                      ) as robot:
+        manager = Manager(robot)
+
+        def refused(condition, text):
+            assert not manager.change('configure')
+            assert manager.state == 'unconfigured'
+            status = robot.next_report(
+                lambda all: values(all['processing']).get('conditions') == condition)
+            assert status['processing'].level == DiagnosticStatus.ERROR
+            assert text in status['processing'].message
+            robot.wait_for(lambda: text in robot.log())
+        refused('model_missing', f'{model} is missing')
+        assert not manager.change('activate')
+        shipped = shipped_model()
+        for file in shipped.parent.glob(f'{shipped.stem}.*'):
+            shutil.copy(file, tmp_path / file.name.replace(shipped.stem, 'mine', 1))
+        model.write_text(model.read_text()[:500])
+        refused('model_damaged', 'is no model description')
+        shutil.copy(shipped, model)
+        encoder = tmp_path / 'mine.tflite'
+        encoder.write_bytes(encoder.read_bytes()[:-100])
+        refused('model_damaged', 'SHA-256')
+        shutil.copy(shipped.with_suffix('.tflite'), encoder)
+        assert manager.change('configure', 'activate')
+        robot.warm_up()
+        robot.next_report(lambda all: all['processing'].level == DiagnosticStatus.OK)
+        assert 'Traceback' not in robot.log()
+
+
+def test_a_missing_cascade_is_told(tmp_path):
+    with emotion_node(tmp_path, 'blind', '-p', 'autostart:=false', '-p',
+                      'cascade:=/nowhere.xml') as robot:
+        manager = Manager(robot)
+        assert not manager.change('configure')
+        status = robot.next_report(
+            lambda all: values(all['processing']).get('conditions') == 'cascade_missing')
+        assert '/nowhere.xml' in status['processing'].message
+
+
+def test_an_unexpected_error_in_a_transition_is_logged_and_ends_unconfigured(tmp_path):
+    code = ('from emotion_perception.nodes import emotion_node\n'
+            'pipeline, tries = emotion_node.EmotionPipeline, []\n'
+            'def broken(*arguments, **options):\n'
+            '    tries.append(1)\n'
+            '    return pipeline(*arguments, **options) if len(tries) > 1 else 1 / 0\n'
+            'emotion_node.EmotionPipeline = broken\n'
+            'emotion_node.main()')
+    with emotion_node(tmp_path, 'stumbling', '-p', 'autostart:=false', code=code) as robot:
+        manager = Manager(robot)
+        assert not manager.change('configure')
+        assert manager.state == 'unconfigured'
+        robot.wait_for(lambda: 'ZeroDivisionError' in robot.log())
+        assert manager.change('configure', 'activate', 'deactivate', 'cleanup')
+
+
+@pytest.mark.parametrize('state', WAY)
+def test_shutdown_from_every_state(tmp_path, state):
+    with emotion_node(tmp_path, f'ending_{state}', '-p', 'autostart:=false') as robot:
+        manager = Manager(robot)
+        assert manager.change(*WAY[state], 'shutdown')
+        assert manager.state == 'finalized'
+        assert not manager.change('configure')
+        assert not manager.enable(True).success
+        assert robot.process.poll() is None
+
+
+def test_switching_under_load_loses_nothing_but_images(tmp_path, portrait):
+    with emotion_node(tmp_path, 'switched') as robot:
+        manager = Manager(robot)
+        robot.warm_up(portrait)
+        for _ in range(10):
+            for on in (False, True):
+                future = manager._clients['enable'].call_async(SetBool.Request(data=on))
+                while not future.done():
+                    robot.send(portrait)
+                    robot.spin(0.01)
+                assert future.result().success
+        robot.wait_for(lambda: robot.cameras['image'].get_subscription_count())
+        robot.results.clear()
+        robot.wait_for(lambda: robot.send(portrait) and not robot.spin(0.3) and robot.results)
+        assert 'Traceback' not in robot.log() and 'ERROR' not in robot.log()
