@@ -76,8 +76,8 @@ class EmotionNode(LifecycleNode):
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset_tracks', self._on_reset_tracks)
         self.create_timer(PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if self._values['autostart'] and not (
-                self.trigger_configure() == self.trigger_activate() == SUCCESS):
+        if self._values['autostart'] and (
+                self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS):
             raise self._refusal
 
     @contextmanager
