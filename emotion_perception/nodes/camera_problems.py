@@ -117,7 +117,7 @@ class Judge:
         if now:
             self._publishers[counts.topic] = now
         if now and before and not now & before:
-            yield problem('new_publisher', WARN, topic=counts.topic)
+            yield problem('new_publisher', topic=counts.topic)
 
     def _clock(self, counts, before):
         """Judge the stamps of the results, and how old these are."""
@@ -129,7 +129,7 @@ class Judge:
         if counts.stamp == 0:
             yield problem('zero_stamps', self._level(abs(age), 'clock_offset') or WARN)
         elif results > 1 and counts.still_stamps - before.still_stamps >= results - 1:
-            yield problem('still_stamps', WARN)
+            yield problem('still_stamps')
         elif age > OTHER_CLOCK:
             yield problem('stamps_behind', self._level(age, 'clock_offset') or WARN, seconds=age)
         elif level := self._level(-age, 'clock_offset'):

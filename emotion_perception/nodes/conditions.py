@@ -56,7 +56,7 @@ CONDITIONS = (
               'set image_topics and image_transport to what the camera publishes'),
     Condition('incompatible_qos', WARN,
               'no image on {topic}: a publisher does not offer the {policy} that is asked for',
-              'remove qos_overrides from the parameters; without them any publisher is received'),
+              'start that publisher with the quality of service of sensor data'),
     Condition('never_arrived', WARN,
               'no image on {topic} has arrived though it is published. {cause}', '{way_out}'),
     Condition('stopped', WARN,
@@ -67,7 +67,7 @@ CONDITIONS = (
               '{way_out}'),
     Condition('zero_stamps', None, 'stamps are zero: there is no latency, and tracks have no time',
               'let the driver stamp its images'),
-    Condition('still_stamps', None, 'stamps stand still: there is no latency',
+    Condition('still_stamps', WARN, 'stamps stand still: there is no latency',
               'let the driver give each image a stamp of its own; under simulated time, is /clock '
               'running?'),
     Condition('stamps_ahead', None,
