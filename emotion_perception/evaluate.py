@@ -7,6 +7,8 @@ from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
 from emotion_perception.evaluation.events import evaluate_events
+from emotion_perception.evaluation.live_video import evaluate_video, videos_in
+from emotion_perception.evaluation.live_video import report as video_report
 from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
 from emotion_perception.evaluation.stills import evaluate_stills, HELD
 from emotion_perception.pipeline import EmotionPipeline
@@ -18,7 +20,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
         description='Measure a model as it stands on a labelled data set. Nothing is trained.')
-    parser.add_argument('kind', choices=('stills', 'sequences', 'events'))
+    parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events'))
     parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
@@ -26,6 +28,8 @@ def main(argv=None):
                         help='which labels of FER images count, of stills (default: ferplus)')
     parser.add_argument('--part', choices=('train', 'valid', 'test'),
                         help='part of a set that is divided (default: all of it)')
+    parser.add_argument('--plots', type=_path, metavar='FOLDER',
+                        help='write a timeline of each video there')
     arguments = parser.parse_args(argv)
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
 
@@ -33,18 +37,10 @@ def main(argv=None):
         parser.error('--labels goes with stills: no set of sequences has FER labels')
     if arguments.json:
         _check_writable(parser, arguments.json)
-    if arguments.kind == 'events':
-        if arguments.labels or arguments.part:
-            parser.error('--labels and --part go with data sets of faces, not with events')
-        try:
-            pipeline = EmotionPipeline(arguments.model)
-        except (OSError, ValueError) as error:
-            parser.error(f'model: {error}')
-        try:
-            result = evaluate_events(pipeline, arguments.path)
-        except DatasetError as error:
-            parser.error(str(error))
-        _tell(result, events_report(result), arguments.json)
+    if arguments.plots and arguments.kind != 'video':
+        parser.error('--plots goes with video')
+    if arguments.kind in ('video', 'events'):
+        _whole_videos(parser, arguments)
         return
     try:
         model = load_model(arguments.model)
@@ -80,6 +76,33 @@ def main(argv=None):
     _tell(result, report(result), arguments.json)
 
 
+def _whole_videos(parser, arguments):
+    """Measure what goes through the whole running system."""
+    if arguments.labels or arguments.part:
+        parser.error(f'--labels and --part go with data sets of faces, not with {arguments.kind}')
+    try:
+        pipeline = EmotionPipeline(arguments.model)
+    except (OSError, ValueError) as error:
+        parser.error(f'model: {error}')
+    try:
+        if arguments.kind == 'events':
+            result = evaluate_events(pipeline, arguments.path)
+            text = events_report(result)
+        else:
+            if arguments.plots:
+                arguments.plots.mkdir(parents=True, exist_ok=True)
+            result = evaluate_video(
+                arguments.path, lambda: EmotionPipeline(arguments.model), arguments.plots)
+            text = video_report(result)
+            known = trained_on(pipeline.trained_on.get('clips', ()), videos_in(arguments.path))
+            if known:
+                warnings.warn(f'the model was trained on {known}: these figures say nothing about '
+                              'people it has not seen')
+    except (DatasetError, OSError) as error:
+        parser.error(str(error))
+    _tell(result, text, arguments.json)
+
+
 def _tell(result, text, path):
     print(text)
     if path:
@@ -107,7 +130,7 @@ def trained_on(training, samples):
     """
     if training == 'all':
         return 'all'
-    seen = {sample.subject or sample.part for sample in samples} & set(training)
+    seen = {sample.subject or sample.part for sample in samples} & set(training) - {None}
     return ', '.join(sorted(seen))
 
 
@@ -133,6 +156,12 @@ def report(result):
         other = result['other']
         lines += ['', f'{other["n"]} sequences that do not run from neutral to apex',
                   *_sequences_report(other)]
+    for kind, values in result.get('groups', {}).items():
+        lines += ['', f'right published label by {kind}, held for {HELD} frames']
+        lines += [f'  {value:16}' + '   '.join(
+            f'{label} {100 * row["right"]:.0f} % of {row["n"]} '
+            f'(95 %: {100 * row["interval"][0]:.0f} .. {100 * row["interval"][1]:.0f})'
+            for label, row in sorted(rows.items())) for value, rows in values.items()]
     if result['without_face']:
         lines += ['', f'not counted, no face found: {len(result["without_face"])}']
     return '\n'.join(lines)

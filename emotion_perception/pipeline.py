@@ -13,10 +13,12 @@ import numpy as np
 from emotion_perception import options as option_table
 from emotion_perception.crops import crop_face
 from emotion_perception.detection import FaceDetector
-from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL, FaceEmotion, TrackState
+from emotion_perception.emotions import LABELS, FaceEmotion, TrackState
 from emotion_perception.face_finder import FaceFinder
+from emotion_perception.labels import confidence_of
 from emotion_perception.recognition import load_model
 from emotion_perception.sequence import FaceSequence
+from emotion_perception.temporal import FACE
 
 #: [ns] An image whose stamp lies less than this before the last one's is late, and left out ...
 LATE_NS = 500_000_000
@@ -86,6 +88,11 @@ class EmotionPipeline:
         """Name of the model in use, as its description gives it."""
         return self._model.description['name']
 
+    @property
+    def trained_on(self):
+        """People (or parts of sets) that the model in use was trained on, {set name: list}."""
+        return self._model.trained_on
+
     def process(self, image, stamp_ns, camera='camera'):
         """Process the next image of one camera.
 
@@ -136,9 +143,14 @@ class EmotionPipeline:
         kept = self._model.encode(np.stack(crops)) if seen else ()
         start = self._clock('encoding', start)
         if seen:
-            results = self._model.advance([sequence.windows for sequence, *_ in seen], kept)
-            for (sequence, _, _, stamp_ns), scores, intensities in zip(seen, *results):
-                sequence.append(stamp_ns, scores, intensities)
+            stamps_ns = [stamp_ns for *_, stamp_ns in seen]
+            results = self._model.advance(
+                [sequence.windows for sequence, *_ in seen], kept, stamps_ns)
+            stability = self._chosen('neutral_threshold', 'neutral_hysteresis', 'label_window')
+            for (sequence, *_, stamp_ns), face, scores, intensities in zip(
+                    seen, kept[:, FACE], *results):
+                sequence.append(stamp_ns, scores, intensities, float(face))
+                sequence.label.update(stamp_ns, intensities, **stability)
         faces = {camera: [self._face(track, image.shape, state.sequences[track.track_id])
                           for track in found if self._shows(track, state)]
                  for (camera, image, _), (state, found) in zip(batch, tracks)}
@@ -198,20 +210,17 @@ class EmotionPipeline:
 
     def _shows(self, track, state):
         # A face that became the nearest one while out of sight has no sequence yet.
-        return len(state.sequences[track.track_id]) and (
+        sequence = state.sequences[track.track_id]
+        return len(sequence) and sequence.shows_face and (
             track.state != TrackState.NEW or self._options['publish_new_tracks'])
 
     def _face(self, track, shape, sequence):
-        scores = sequence.scores
-        strongest = int(scores.argmax())
-        intensity = float(sequence.intensities[strongest])
-        if intensity < self._options['neutral_threshold']:
-            label, confidence = NEUTRAL, 1.0 - intensity
-        else:
-            label, confidence = EMOTIONS[strongest], float(scores[strongest])
+        intensity = float(sequence.intensities[sequence.scores.argmax()])
+        label_id = sequence.label.label_id
         return FaceEmotion(
             track.track_id, track.state, track.box.roi(shape[1], shape[0]),
-            label, LABELS.index(label), intensity, confidence, tuple(scores.tolist()),
+            LABELS[label_id], label_id, intensity,
+            confidence_of(label_id, sequence.scores, intensity), tuple(sequence.scores.tolist()),
             len(sequence), sequence.duration)
 
     def _chosen(self, *names):

@@ -9,7 +9,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.temporal import EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, TemporalHead
+from emotion_perception.temporal import (
+    EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, STEPS_PER_SECOND, TemporalHead)
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
@@ -58,10 +59,20 @@ def load_model(path=None, threads=1):
              description['encoder']['sha256']),
             ('class order', description['classes'], list(EMOTIONS)),
             ('crop geometry', description['crop'], CROP),
-            ('normalisation', description['normalisation'], NORMALISATION)):
+            ('normalisation', description['normalisation'], NORMALISATION),
+            ('SHA-256 of the description', checksum_of(description), description['sha256'])):
         if found != expected:
             raise ValueError(f'{path}: the {what} is {found}, but should be {expected}')
-    return Model(description, encoder, threads)
+    try:
+        return Model(description, encoder, threads)
+    except ValueError as error:
+        raise ValueError(f'{encoder_path}: {error}') from error
+
+
+def checksum_of(description):
+    """Return the SHA-256, hexadecimal, of a description without its own ``sha256``."""
+    rest = {key: value for key, value in description.items() if key != 'sha256'}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _description(path):
@@ -69,7 +80,8 @@ def _description(path):
         description = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f'{path} is no model description: {error}') from error
-    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head')
+    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head',
+                                 'sha256')
                if not isinstance(description, dict) or name not in description]
     missing = missing or [name for name in ('encoder', 'head')
                           if not isinstance(description[name], dict)]
@@ -105,39 +117,47 @@ class Model:
         # By shape, not by position: the order of the outputs is the converter's.
         outputs = {int(o['shape'][-1]): o['index']
                    for o in self._interpreter.get_output_details()}
+        if set(outputs) != {KEPT, 512}:
+            raise ValueError(f'an encoder of this version gives {KEPT} and 512 numbers of a face, '
+                             f'not {" and ".join(map(str, sorted(outputs)))}: train it anew, or '
+                             'take the shipped model')
         self._kept, self._features = outputs[KEPT], outputs[512]
         self._batch = None
 
     def encode(self, crops):
-        """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,27]."""
+        """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,35]."""
         return self._run(crops, self._kept)
 
     def features(self, crops):
         """Return the spatial intensity vectors of crops, uint8 [n,64,64,3] -> float32 [n,512]."""
         return self._run(crops, self._features)
 
-    def advance(self, windows, kept):
+    def advance(self, windows, kept, stamps_ns):
         """Classify the next frame of several faces.
 
         :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
-        :param kept: float32 [n,27], what ``encode`` gave.
+        :param kept: float32 [n,35], what ``encode`` gave.
+        :param stamps_ns: list of the frames' times [ns].
         :return: scores float32 [n,6] that sum to 1, and intensities float32 [n,6], 0..1.
         """
-        scores, values = self._head.advance(windows, kept)
+        scores, values = self._head.advance(windows, kept, stamps_ns)
         return scores, values.clip(0, 1)
 
     def classify(self, sequences):
-        """Classify the newest frame of whole sequences, list of float32 [frames,27]."""
+        """Classify the newest frame of whole sequences, list of float32 [frames,35], at 30 Hz."""
         results = [self.classify_all(kept) for kept in sequences]
         return tuple(np.stack([part[-1] for part in parts]) for parts in zip(*results))
 
-    def classify_all(self, kept, window=100):
+    def classify_all(self, kept, stamps_ns=None, window=100):
         """Classify every frame of one sequence, as if it had been watched live.
 
-        :param kept: float32 [frames,27].
+        :param kept: float32 [frames,35].
+        :param stamps_ns: the frames' times [ns]; None: 30 frames a second.
         :return: scores and intensities, float32 [frames,6] each.
         """
-        scores, values = self._head.every(kept, window)
+        if stamps_ns is None:
+            stamps_ns = np.arange(len(kept)) * 1e9 / STEPS_PER_SECOND
+        scores, values = self._head.every(kept, stamps_ns, window)
         return scores, values.clip(0, 1)
 
     def stills_scores(self, kept):

@@ -1,7 +1,14 @@
 """What is kept of one face: its newest frames, as far as the next result needs them."""
 from collections import deque
 
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.labels import StableLabel
 from emotion_perception.temporal import Windows
+
+#: Weight of the newest frame in how far a track is believed to show a face.
+_FORGET_FACE = 0.1
 
 
 class FaceSequence:
@@ -11,21 +18,35 @@ class FaceSequence:
     the sequence is.
     """
 
-    def __init__(self, limit):
-        self._stamps = deque(maxlen=limit)
+    def __init__(self, limit: int) -> None:
+        self._stamps: deque[int] = deque(maxlen=limit)
         self.windows = Windows(limit)   #: the temporal head's state
-        self.scores = None              #: float32 [6], after the newest frame
-        self.intensities = None         #: float32 [6], after the newest frame
+        self.label = StableLabel()
+        #: float32 [6] each, after the newest frame.
+        self.scores: npt.NDArray[np.float32] = np.zeros(6, np.float32)
+        self.intensities: npt.NDArray[np.float32] = np.zeros(6, np.float32)
+        self._face = 0.0
 
-    def append(self, stamp_ns, scores, intensities):
-        """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on."""
+    def append(self, stamp_ns: int, scores: npt.NDArray[np.float32],
+               intensities: npt.NDArray[np.float32], face: float) -> None:
+        """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on.
+
+        :param face: log odds that the frame shows a face.
+        """
+        weight = max(_FORGET_FACE, 1 / (len(self._stamps) + 1))
+        self._face += weight * (face - self._face)
         self._stamps.append(stamp_ns)
         self.scores, self.intensities = scores, intensities
 
-    def __len__(self):
+    @property
+    def shows_face(self) -> bool:
+        """Tell whether its frames are more likely those of a face than of something else."""
+        return self._face >= 0
+
+    def __len__(self) -> int:
         return len(self._stamps)
 
     @property
-    def duration(self):
+    def duration(self) -> float:
         """Seconds from the oldest frame to the newest."""
         return (self._stamps[-1] - self._stamps[0]) / 1e9

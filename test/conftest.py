@@ -35,7 +35,6 @@ def keras_head_of():
         head.lstm.set_weights([np.asarray(weights[name])
                                for name in ('kernel', 'recurrent', 'bias')])
         head.sharpness.assign(weights['sharpness'])
-        head.inputs_of.prior.assign(weights['neutral_prior'])
         return head
 
     return make

@@ -288,7 +288,7 @@ def test_results_of_other_settings_are_left_alone(bag, results, tmp_path):
     again = run(bag, tmp_path, annotations=True)
     assert again.done_before and not again.error and not again.images
     other = run(bag, tmp_path, annotations=True, options={'neutral_threshold': 0.7})
-    assert 'holds results of something else (neutral_threshold: 0.4, now 0.7)' in other.error
+    assert 'holds results of something else (neutral_threshold: 0.37, now 0.7)' in other.error
     shutil.copy(bag / 'run.mcap', tmp_path / 'run' / 'run_0.mcap')
     (tmp_path / 'run' / 'metadata.yaml').unlink()
     assert 'is in the way' in run(bag, tmp_path, annotations=True).error

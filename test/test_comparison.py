@@ -25,6 +25,7 @@ from emotion_perception.learning.lab_faces import LabFaces  # noqa: E402
 from emotion_perception.learning.sequence_networks import (  # noqa: E402
     multiply_adds, NETWORKS, one_frame, REACH, SHAPES)
 from emotion_perception.learning.sequence_trainer import SequenceTrainer  # noqa: E402
+from emotion_perception.learning.temporal import FRAME, frames_of  # noqa: E402
 from emotion_perception.temporal import KEPT  # noqa: E402
 
 TEMPORAL = {'steps': 5, 'stills': 3, 'sequences': 3, 'frames': 12, 'web_images': 8,
@@ -106,8 +107,9 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads, the adapter with its
     # 128 units over features and 3x3 places (there is no earlier map than the grey image);
     # then the linear layer over what is kept.
-    encoder = 9 * 8 * 16 + 8 * 512 + 512 * KEPT + (512 + 9) * 128 + 128 * 6
-    assert rows['CNN alone']['multiply_adds'] == encoder + KEPT * 6
+    # KEPT holds, beside those of linear layers, the seven live logits.
+    encoder = 9 * 8 * 16 + 8 * 512 + 512 * (KEPT - 7) + (512 + 9) * 128 + 128 * 7
+    assert rows['CNN alone']['multiply_adds'] == encoder + FRAME * 6
 
     # All is there: nothing is loaded, nothing is trained.
     monkeypatch.setattr(comparison, 'load_web_faces', None)
@@ -298,12 +300,12 @@ def test_a_network_takes_batches_of_any_shape_once_it_is_traced(name):
 
 def test_the_cnn_alone_begins_as_its_logits():
     network = NETWORKS['each_frame'][0]()
-    kept = np.random.default_rng(0).normal(size=(1, 3, KEPT)).astype(np.float32)
-    np.testing.assert_allclose(np.array(network(kept)), kept[..., :6], atol=1e-6)
+    frames = np.random.default_rng(0).normal(size=(1, 3, FRAME)).astype(np.float32)
+    np.testing.assert_allclose(np.array(network(frames)), frames[..., :6], atol=1e-6)
 
 
 @pytest.mark.parametrize('name, expected', [
-    ('each_frame', KEPT * 6), ('head', (2 + 1) * 24), ('seed_head', (6 + 6) * 24),
+    ('each_frame', FRAME * 6), ('head', (5 + 1) * 24), ('seed_head', (6 + 6) * 24),
     ('lstm_32', (512 + 32) * 128 + 32 * 6),
     # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
     ('cnn_3d', 45 * (16 * (REACH - 4) * 16 ** 2 + 16 * 32 * (REACH - 8) * 8 ** 2
@@ -315,10 +317,11 @@ def test_multiply_adds(name, expected):
 
 def test_each_training_begins_afresh():
     def draw(rng):
-        kept = rng.normal(0, 1, (4, 6, KEPT)).astype(np.float32)
-        return [onset_episode(k, rng.normal(size=(6, 8)), EMOTIONS[i]) for i, k in enumerate(kept)]
+        frames = frames_of(rng.normal(0, 1, (4, 6, KEPT)))
+        return [onset_episode(f, rng.normal(size=(6, 8)), EMOTIONS[i])
+                for i, f in enumerate(frames)]
 
-    trainer = SequenceTrainer(NETWORKS['head'][0], (6, KEPT), {
+    trainer = SequenceTrainer(NETWORKS['head'][0], (6, FRAME), {
         'stills': 0, 'sequences': 4, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2}, 5)
     found = []
     for seed in (1, 2, 1):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.evaluation import metrics
+from emotion_perception.options import DEFAULTS
 
 
 def test_accuracy_recall_and_confusion_of_a_known_case():
@@ -74,10 +75,12 @@ def test_apex_similarity_of_a_still_face_is_one(frames):
 
 
 def test_the_published_label_is_neutral_below_the_threshold():
-    scores = np.eye(6)[[3, 3, 5]] * .9
-    intensities = np.ones((3, 6))
-    intensities[[0, 1, 2], [3, 3, 5]] = .39, .40, 0  # those of the strongest class alone count
-    assert metrics.published_labels(scores, intensities).tolist() == [6, 3, 6]
+    intensities = np.zeros((3, 6))
+    threshold = DEFAULTS['neutral_threshold']
+    intensities[[0, 1, 2], [3, 3, 5]] = threshold - .01, threshold, 1
+    assert metrics.published_labels(intensities).tolist() == [6, 3, 5], 'three faces'
+    same = metrics.published_labels(intensities, np.arange(3) * 10**8)
+    assert same.tolist() == [6, 6, 6], 'one face: the mean counts'
 
 
 @pytest.mark.parametrize('predictions, lag', [

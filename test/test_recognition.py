@@ -10,7 +10,7 @@ import pytest
 from emotion_perception.crops import CROP, fit_crop
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import accuracy
-from emotion_perception.recognition import load_model, MAX_BATCH, shipped_model
+from emotion_perception.recognition import checksum_of, load_model, MAX_BATCH, shipped_model
 from emotion_perception.temporal import KEPT
 
 MEGABYTE = 10 ** 6
@@ -45,8 +45,32 @@ def crops():
 
 
 def changed(path, **fields):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    """Change fields of a description, and its checksum with them."""
+    description = {**json.loads(path.read_text()), **fields}
+    path.write_text(json.dumps({**description, 'sha256': checksum_of(description)}))
     return path
+
+
+def test_a_description_that_was_changed_by_hand_is_refused(copy):
+    head = json.loads(copy.read_text())['head']
+    head['bias'][0][0] += 0.5
+    whole = {**json.loads(copy.read_text()), 'head': head}
+    copy.write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match='copy.json: the SHA-256 of the description is '):
+        load_model(copy)
+
+
+def test_an_encoder_of_another_version_is_refused(copy):
+    tensorflow = pytest.importorskip('tensorflow')
+    inputs = tensorflow.keras.Input((64, 64, 3), dtype='uint8')
+    mean = tensorflow.keras.ops.mean(tensorflow.keras.ops.cast(inputs, 'float32'), (1, 2))
+    encoder = tensorflow.lite.TFLiteConverter.from_keras_model(
+        tensorflow.keras.Model(inputs, mean)).convert()
+    copy.with_suffix('.tflite').write_bytes(encoder)
+    changed(copy, encoder={'sha256': hashlib.sha256(encoder).hexdigest(), 'weights': 'float32'})
+    with pytest.raises(ValueError, match='copy.tflite: an encoder of this version gives 35 and '
+                                         '512 numbers of a face, not 3: '):
+        load_model(copy)
 
 
 def test_the_shipped_model_is_what_the_package_needs(model):
@@ -127,11 +151,11 @@ def test_classes_that_are_no_list_are_refused(copy, classes):
 
 
 @pytest.mark.parametrize('name, value, message', [
-    ('kernel', [[0.0] * 24] * 2, r'is of shape \[2, 24\], but should be .* \[2, 4, 6\]'),
+    ('kernel', [[0.0] * 24] * 2, r'is of shape \[2, 24\], but should be .* \[5, 4, 6\]'),
     ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
     ('bias', 'text', 'is no array of numbers'),
     ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[4, 6\]'),
-    ('neutral_prior', [0.0] * 5, r'is of shape \[5\], but'),
+    ('recurrent', [0.0] * 5, r'is of shape \[5\], but'),
     ('sharpness', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
     ('sharpness', None, 'finite numbers'),
 ])
@@ -143,9 +167,9 @@ def test_head_arrays_that_do_not_fit_are_refused(copy, name, value, message):
 
 def test_a_head_of_another_version_is_refused(copy):
     head = json.loads(copy.read_text())['head']
-    del head['neutral_prior'], head['sharpness']
+    del head['recurrent'], head['sharpness']
     with pytest.raises(
-            ValueError, match='copy.json: the head lacks sharpness, neutral_prior: it was made by'):
+            ValueError, match='copy.json: the head lacks recurrent, sharpness: it was made by'):
         load_model(changed(copy, head=head))
 
 
@@ -227,10 +251,12 @@ def exported(tmp_path_factory):
 def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
     import keras
     from emotion_perception.learning.networks import KEPT_HEADS
+    from emotion_perception.learning.temporal import frames_of
     stills_model, head, _, model = exported
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
     kept = np.concatenate([logits[name] for name in KEPT_HEADS], 1)
-    expected = np.array(keras.ops.softmax(head.sharpness * head(kept[np.newaxis])[0]))
+    frames = frames_of(kept)[np.newaxis]
+    expected = np.array(keras.ops.softmax(head.sharpness * head(frames)[0]))
     assert np.ptp(expected, 0).max() > 0.01  # what does not change shows nothing
     np.testing.assert_allclose(model.classify_all(model.encode(crops))[0], expected, atol=1e-4)
 
@@ -239,12 +265,13 @@ def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, ke
     import keras
     from emotion_perception.learning.export import read_weights
     from emotion_perception.learning.networks import KEPT_HEADS
+    from emotion_perception.learning.temporal import frames_of
     model = load_model(shipped_model().with_name('emotion_float32.json'))
     stills_model = read_weights(shipped_model().with_suffix('.weights.npz'))
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
     kept = np.concatenate([logits[name] for name in KEPT_HEADS], 1)
     head = keras_head_of(model.description['head'])
-    expected = np.array(keras.ops.softmax(head.sharpness * head(kept[np.newaxis])[0]))
+    expected = np.array(keras.ops.softmax(head.sharpness * head(frames_of(kept)[np.newaxis])[0]))
     np.testing.assert_allclose(model.classify_all(model.encode(crops))[0], expected, atol=1e-4)
 
 

@@ -3,13 +3,14 @@ from pathlib import Path
 
 from emotion_perception.datasets import (
     ckplus, ckplus48, clips, fer2013, fer2013_pictures, ferplus, jaffe, labelled_pictures, mmi,
-    oulu_casia, packed_ckplus, packed_ferplus, packed_jaffe, packed_webfaces, ravdess)
+    oulu_casia, packed_ckplus, packed_ferplus, packed_jaffe, packed_london,
+    packed_webfaces, ravdess)
 from emotion_perception.datasets.reading import read
 from emotion_perception.datasets.sample import DatasetError, SAMPLE_LABELS
 
 #: Each has ``SET`` (which data set it is), ``LAYOUT`` (a description), ``recognises(path)`` and
 #: ``recordings(path)``; what several would take goes to the first.
-_LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, ferplus, fer2013,
+_LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, packed_london, ferplus, fer2013,
             ckplus, jaffe, mmi, oulu_casia, ravdess, ckplus48, fer2013_pictures,
             labelled_pictures, clips)
 

@@ -49,7 +49,7 @@ def read(layout, recordings, kind=None):
             name=recording.name, subject=recording.subject, label=recording.label,
             frames=frames, intensity=_intensity(recording, len(frames)), votes=recording.votes,
             fer2013_label=recording.fer2013_label, part=recording.part, stamps_ns=stamps,
-            neutral_to_apex=recording.neutral_to_apex))
+            neutral_to_apex=recording.neutral_to_apex, groups=recording.groups))
     if without_face:
         warnings.warn(f'no face found in {len(without_face)} of {len(recordings)} (in half of the '
                       'frames or more), which are left out: ' + ', '.join(without_face),

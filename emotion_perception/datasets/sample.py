@@ -1,5 +1,5 @@
 """What every data set is brought to: samples with unified labels, cropped as the node crops."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Sample:
     stamps_ns: np.ndarray | None = None  #: int64 [n], when each frame of a sequence is shown,
                                          #: from 0 on; None where that is not known
     neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
+    #: What the set tells of the person, {'gender': 'female', ..}.
+    groups: dict[str, str] = field(default_factory=dict)
 
     @property
     def rate(self) -> float | None:
@@ -76,6 +78,7 @@ class Recording:
     rate: float | None = None       #: of image files; a video knows its own
     neutral_to_apex: bool = False
     clockwise_turns: int = 0        #: quarter turns that bring lying frames upright
+    groups: dict[str, str] = field(default_factory=dict)
     crop_side: int = 0              #: a still of at most so many pixels a side is a face crop
 
     @property

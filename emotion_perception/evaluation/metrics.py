@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from emotion_perception.emotions import LABELS, NEUTRAL
+from emotion_perception.labels import StableLabel
 from emotion_perception.options import DEFAULTS
 
 #: Resamples of a bootstrap interval.
@@ -110,18 +110,20 @@ def apex_similarity(features):
     return (similarity - low) / (high - low)
 
 
-def published_labels(scores, intensities):
+def published_labels(intensities, stamps_ns=None):
     """Return the label that the node publishes with its default options, an index of LABELS.
 
-    Neutral while the intensity of the strongest class is below the neutral threshold.
-
-    :param scores: float [n,6].
     :param intensities: float [n,6], 0 .. 1.
+    :param stamps_ns: times [n] of one face's frames [ns]; None where each is another face's.
     :return: integers [n].
     """
-    strongest = scores.argmax(1)
-    weak = intensities[np.arange(len(scores)), strongest] < DEFAULTS['neutral_threshold']
-    return np.where(weak, LABELS.index(NEUTRAL), strongest)
+    stability = {name: DEFAULTS[name]
+                 for name in ('neutral_threshold', 'neutral_hysteresis', 'label_window')}
+    one_face, labels = StableLabel(), []
+    for i in range(len(intensities)):
+        face, stamp = (StableLabel(), 0) if stamps_ns is None else (one_face, int(stamps_ns[i]))
+        labels.append(face.update(stamp, intensities[i], **stability))
+    return np.array(labels)
 
 
 def lag_of_change(predictions, label):

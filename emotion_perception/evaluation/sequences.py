@@ -9,9 +9,13 @@ from emotion_perception.evaluation.metrics import (
     accuracy, apex_similarity, bootstrap_interval, confusion_matrix, correlation,
     expected_calibration_error, lag_of_change, macro_recall, mean_absolute_error,
     published_labels, recalls, wilson_interval)
+from emotion_perception.videos import USUAL_RATE
 
 #: Points of a sequence at which its label is looked at [% of its frames].
 PERCENTS = (20, 40, 60, 80, 100)
+
+#: From frame to frame where a set says no times [ns].
+_INTERVAL_NS = 10**9 / USUAL_RATE
 
 #: Frame rates to which sequences are resampled [frames per second].
 RATES = (5, 15, 30)
@@ -79,14 +83,18 @@ def sequence_figures(sequences):
 class Sequence:
     """A sample as a model reads it: each frame is encoded once."""
 
-    def __init__(self, model, sample, kept=None):
+    def __init__(self, model, sample, kept=None, stamps_ns=None):
         self.model, self.sample = model, sample
         self.kept = model.encode(sample.frames) if kept is None else kept
+        #: When each frame is shown [ns]; 30 frames a second where that is not known.
+        self.stamps_ns = sample.stamps_ns if stamps_ns is None else stamps_ns
+        if self.stamps_ns is None:
+            self.stamps_ns = np.arange(len(self.kept)) * _INTERVAL_NS
 
     @cached_property
     def answers(self):
         """Scores and intensities of each frame, float32 [t,6] each."""
-        return self.model.classify_all(self.kept)
+        return self.model.classify_all(self.kept, self.stamps_ns)
 
     @property
     def label(self):
@@ -94,8 +102,8 @@ class Sequence:
 
     def at_rate(self, rate):
         """Return it as seen at another frame rate."""
-        return Sequence(self.model, self.sample,
-                        self.kept[resampled(self.sample.stamps_ns, rate)])
+        kept = self.kept[resampled(self.sample.stamps_ns, rate)]
+        return Sequence(self.model, self.sample, kept, np.arange(len(kept)) * 1e9 / rate)
 
 
 def resampled(stamps_ns, new_rate):
@@ -138,7 +146,7 @@ def _onsets(sequences):
 
 def _clips(sequences):
     """Return the figures of sequences that show their label from the first frame on."""
-    shares = [np.mean(published_labels(*s.answers) == s.label) for s in sequences]
+    shares = [np.mean(published_labels(s.answers[1], s.stamps_ns) == s.label) for s in sequences]
     return _figures(sequences) | {'accuracy_frames': float(np.mean(shares))}
 
 
@@ -197,8 +205,9 @@ def _lag(sequences, rate=None):
     known = [sequence for sequence in sequences if sequence.sample.subject]
     for _, group in groupby(sorted(known, key=_subject), key=_subject):
         stream = list(group)
-        predictions = published_labels(*stream[0].model.classify_all(
-            np.concatenate([sequence.kept for sequence in stream])))
+        kept, stamps = _joined(stream)
+        predictions = published_labels(
+            stream[0].model.classify_all(kept, stamps)[1], stamps)
         start = len(stream[0].kept)
         for before, after in zip(stream, stream[1:]):
             end = start + len(after.kept)
@@ -214,3 +223,12 @@ def _lag(sequences, rate=None):
     return {'changes': len(lags), 'missed': len(lags) - len(settled),
             'frames': float(np.mean(settled)) if settled else None,
             'seconds': float(np.mean(seconds)) if seconds else None}
+
+
+def _joined(stream):
+    """Return what is kept of the frames of sequences, one after the other, and their times [ns]."""
+    stamps, end = [], 0
+    for sequence in stream:
+        stamps.append(sequence.stamps_ns - sequence.stamps_ns[0] + end)
+        end = stamps[-1][-1] + _INTERVAL_NS
+    return np.concatenate([sequence.kept for sequence in stream]), np.concatenate(stamps)

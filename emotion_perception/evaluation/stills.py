@@ -21,6 +21,8 @@ def evaluate_stills(model, samples, labels='ferplus'):
     trained on them, all others of the one for eight, without its contempt.
     ``below_threshold_neutral`` and ``.._six``: share of the neutral images, and of the others,
     that the node would call neutral; ``.._held``: the same once it has seen them for HELD frames.
+    ``groups``, of sets that tell of their people: {'gender': {'female': {label: share of images
+    with the right published label, once they were seen for HELD frames}}}.
 
     :param model: what :func:`emotion_perception.recognition.load_model` returns.
     :param samples: list of :class:`~emotion_perception.datasets.Sample`; of each the last frame.
@@ -65,12 +67,13 @@ def stills_figures(samples, answers, labels='ferplus'):
 
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
     for held in ('', '_held'):
-        weak = LABELS.index(NEUTRAL) == published_labels(
-            answers['scores' + held], answers['intensities' + held])
+        weak = LABELS.index(NEUTRAL) == published_labels(answers['intensities' + held])
         result['below_threshold_six' + held] = float(weak[six].mean())
         if neutral:
             result['below_threshold_neutral' + held] = float(weak[neutral].mean())
 
+    if any(sample.groups for sample in samples):
+        result['groups'] = _groups(samples, truth, published_labels(answers['intensities_held']))
     seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, :len(LABELS)]
     for given, classes in ((seven, LABELS), (answers['eight'], SAMPLE_LABELS)):
         if classes[-1] in truth:
@@ -79,6 +82,20 @@ def stills_figures(samples, answers, labels='ferplus'):
             _add_accuracy(result, len(classes), np.array([classes.index(truth[i]) for i in rows]),
                           given[rows].argmax(1))
     return result
+
+
+def _groups(samples, truth, published):
+    """Return the share of right published labels, by what the set tells of the people."""
+    found = {}
+    for sample, label, given in zip(samples, truth, published):
+        for kind, value in sample.groups.items():
+            rows = found.setdefault(kind, {}).setdefault(value, {})
+            rows.setdefault(label, []).append(LABELS[given] == label)
+    return {kind: {value: {label: {'n': len(right), 'right': float(np.mean(right)),
+                                   'interval': wilson_interval(float(np.mean(right)), len(right))}
+                           for label, right in rows.items()}
+                   for value, rows in sorted(values.items())}
+            for kind, values in found.items()}
 
 
 def _add_accuracy(result, classes, truth, predictions):

@@ -1,7 +1,7 @@
-"""The adapter: what lab faces teach of the six classes, beside what web faces have taught.
+"""The adapter: what known people teach, who talk, act and pose, beside what web faces have taught.
 
 It is trained on what an encoder gives, with the encoder and the other heads as they are, so that a
-person of a lab set can be held out within seconds.
+person can be held out within seconds.
 """
 import keras
 import numpy as np
@@ -10,14 +10,16 @@ import tensorflow as tf
 from emotion_perception.learning.networks import build_adapter
 
 
-def train_adapter(seen, six, targets, weights, config):
+def train_adapter(seen, live, targets, weights, config):
     """Train an adapter.
 
     :param seen: features and places, float [n,k].
-    :param six: float32 [n,6], the logits that the adapter adds to.
-    :param targets: float32 [n,6], rows sum to 1; ``weights``: float32 [n].
+    :param live: float32 [n,7], the logits that the adapter adds to.
+    :param targets: float32 [n,7], rows sum to 1; ``weights``: float32 [n].
     :param config: dict with ``epochs``, ``batch_size``, ``learning_rate``, ``weight_decay``,
-        ``dropout``, ``seed``.
+        ``dropout``, ``seed``, ``strength``: the share of what was learnt that the adapter adds.
+        Between 0, what web faces taught, and 1, what fits the people trained on, lies what is
+        best on others (Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
     :return: the trained Keras model, see :func:`~emotion_perception.learning.networks
         .build_adapter`.
     """
@@ -32,14 +34,16 @@ def train_adapter(seen, six, targets, weights, config):
     optimizer.build(variables)
 
     @tf.function
-    def step(seen, six, targets, weights):
+    def step(seen, live, targets, weights):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(weights * tf.nn.softmax_cross_entropy_with_logits(
-                targets, six + adapter(seen, training=True)))
+                targets, live + adapter(seen, training=True)))
         optimizer.apply(tape.gradient(loss, variables), variables)
 
     for _ in range(config['epochs']):
         for part in np.split(rng.permutation(len(seen))[:steps * config['batch_size']], steps):
-            step(tf.constant(seen[part], tf.float32), tf.constant(six[part]),
+            step(tf.constant(seen[part], tf.float32), tf.constant(live[part]),
                  tf.constant(targets[part]), tf.constant(weights[part]))
+    last = adapter.layers[-1]
+    last.set_weights([config['strength'] * weight for weight in last.get_weights()])
     return adapter

@@ -21,6 +21,7 @@ from emotion_perception.learning.sequence_networks import (
     milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
 from emotion_perception.learning.sequence_trainer import SequenceTrainer
 from emotion_perception.learning.targets import stills_from
+from emotion_perception.learning.temporal import frames_of
 from emotion_perception.learning.web_faces import load_web_faces
 
 #: Batches of episodes between two looks at the clock, and to E2.
@@ -140,7 +141,7 @@ class Comparison:
             encode = GreyEncoder(read_weights(path), settings['size'])
             crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
             kept, features, _ = encode(crops.grey)
-            self._faces |= {'kept': Faces(crops, kept, features),
+            self._faces |= {'frames': Faces(crops, frames_of(kept), features),
                             'features': Faces(crops, features, features)}
             self._backbone = settings['backbone']
         return _read(path.with_suffix('.json'), settings)

@@ -47,15 +47,17 @@ _TEMPORAL = {**_EPISODES, 'steps': _NATURAL, 'lab_repeats': _COUNT, 'frames': _C
 #: Keys that end in ? may be left out; ``...`` stands for any text as a key.
 TRAINING = {
     'name': _TEXT, 'run_dir': _TEXT, 'folds': _FOLDS,
-    'sets': {'web': {'train': _TEXT, 'valid': _TEXT}, 'lab': [_TEXT]},
+    'sets': {'web': {'train': _TEXT, 'valid': _TEXT}, 'lab': [_TEXT], 'live': [_TEXT],
+             'one_face': [_TEXT]},
     'stills': {
         'backbone': _one_of(BACKBONES), 'batch_size': _COUNT, 'prior': _SHARE, **_PRECISION,
         'cycles': [{'learning_rate': _POSITIVE, **_REGULAR, 'gamma': _NOT_NEGATIVE,
                     'seed': _NATURAL, 'phases': [{'size': _SIZE, 'epochs': _COUNT}]}]},
-    'six': {'six': _POSITIVE, 'eight': _NOT_NEGATIVE, 'seven': _NOT_NEGATIVE},
-    'adapter': {'web_images': _COUNT, 'lab': _NOT_NEGATIVE, 'epochs': _COUNT, 'seed': _NATURAL,
+    'adapter': {'web_images': _COUNT, 'lab': [_NOT_NEGATIVE], 'live': [_NOT_NEGATIVE],
+                'strength': _SHARE, 'epochs': _COUNT, 'seed': _NATURAL,
                 **_BATCHES, **_REGULAR},
-    'head': {'epochs': _COUNT, 'prior': _SHARE, **_EPISODES}}
+    'head': {'epochs': _COUNT, 'prior': _SHARE, 'neutral_clips': _NATURAL,
+             'emotional_clips': _NATURAL, **_EPISODES}}
 COMPARISON = {
     'run_dir': _TEXT, 'folds': _FOLDS, 'sets': {'web': _TEXT, 'lab': [_TEXT]},
     'seeds': [_NATURAL], 'stills_seconds': _POSITIVE, 'fold_seconds': _POSITIVE,

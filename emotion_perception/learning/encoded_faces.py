@@ -1,26 +1,47 @@
-"""Web and lab faces as an encoder reads them: what the adapter and the head are trained on.
+"""Web faces and known people as an encoder reads them: what the adapter and the head learn from.
 
-The encoder has seen no person of a lab set, so each face is encoded once, whoever is held out.
+The encoder has seen none of the known people, so each face is encoded once, whoever is held out.
 """
+from collections import Counter
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 
+from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.learning.adapter import train_adapter
 from emotion_perception.learning.augmentation import augment
 from emotion_perception.learning.change import change_readout
 from emotion_perception.learning.episodes import (
-    grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
-from emotion_perception.learning.lab_faces import all_onsets, lab_stills
+    clip_episode, grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
+from emotion_perception.learning.lab_faces import all_onsets, clips_of, lab_stills
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.stills import class_prior
-from emotion_perception.learning.targets import stills_from
-from emotion_perception.temporal import CHANGE, SIX
+from emotion_perception.learning.targets import SEVEN, SMOOTHING, stills_from
+from emotion_perception.learning.temporal import frames_of
+from emotion_perception.temporal import CHANGE, LIVE, STEPS_PER_SECOND
 
-#: Augmented variants of every lab face.
+#: Augmented variants of every lab face, and of every clip.
 VARIANTS = 8
+CLIP_VARIANTS = 2
+
+#: Frames of a clip that are stills for the adapter, a second.
+CLIP_STILLS = 6.0
+
+#: Frames between two of a clip that teach what a face is.
+CLIP_EVERY_FACE = 10
 
 #: Who is seen on web faces: nobody is known.
 _NOBODY = ''
+
+
+@dataclass
+class _Clip:
+    person: str
+    label: str
+    steps: np.ndarray   # float32 [t], time since the frame before [1/30 s]
+    kept: np.ndarray    # float32 [v,t,35]
+    seen: np.ndarray    # float16 [v,t,k]
 
 
 class EncodedFaces:
@@ -36,11 +57,14 @@ class EncodedFaces:
         self._encode = GreyEncoder(stills_model)
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
-        #: (person, class, kept [v,t,27], seen [v,t,k]) of each onset.
+        #: (person, class, kept [v,t,35], seen [v,t,k]) of each onset.
         self._onsets = [
             (person, label, *self._encoded(
                 grey_variants(frames, self._encode.size, VARIANTS, number)))
             for number, (person, label, frames) in enumerate(all_onsets(samples, rng))]
+        #: Of each set of live video: its clips.
+        self._clips = [[self._clip(sample, number) for number, sample in enumerate(clips_of(set_))]
+                       for set_ in lab.live]
 
         web = [web[i] for i in rng.choice(
             len(web), min(config['web_images'], len(web)), replace=False)]
@@ -51,9 +75,10 @@ class EncodedFaces:
         self._for_adapter[len(web):] = True
         self._for_head = ~self._for_adapter
         self._for_head[len(web):] = True
-        #: Of each still: the person, and the set (0: web).
+        #: Of each still: the person, the label, and the set (0: web).
         self._people = np.array([_NOBODY] * len(web) + [
             s.subject for set_ in sets for s in set_ * VARIANTS])
+        self._labels = np.array([s.label or NEUTRAL for s in stills])
         self._sets = np.repeat(range(len(sets) + 1), [
             len(web), *(VARIANTS * len(set_) for set_ in sets)])
         targets = stills_from(stills)
@@ -67,31 +92,63 @@ class EncodedFaces:
             [augment(image, self._encode.size, rng) for image in targets.images]))
 
     def _encoded(self, grey):
-        """Return kept float32 [...,27] and, as the adapter sees it, float16 [...,k]."""
+        """Return kept float32 [...,35] and, as the adapter sees it, float16 [...,k]."""
         kept, features, places = self._encode(grey)
         return kept, np.concatenate([features, places], -1).astype(np.float16)
+
+    def _clip(self, sample, number):
+        steps = np.ones(len(sample.frames), np.float32)
+        if sample.stamps_ns is not None:
+            steps[1:] = np.diff(sample.stamps_ns) * 1e-9 * STEPS_PER_SECOND
+        return _Clip(sample.subject, sample.label, steps, *self._encoded(grey_variants(
+            sample.frames, self._encode.size, CLIP_VARIANTS, number)))
 
     def train_adapter(self, held_out, config):
         """Train an adapter without some people.
 
         :param held_out: set of people.
         :param config: as for :func:`~emotion_perception.learning.adapter.train_adapter`, and
-            ``lab`` (what all lab faces weigh, the web ones 1).
+            ``lab`` and ``live``: what each of these sets weighs, all web faces 1.
 
         Web faces are to be read as they are without an adapter (Li and Hoiem, Learning without
         Forgetting, ECCV 2016).
         """
-        used = (self._for_adapter & ~np.isin(self._people, list(held_out))
-                & (self._weights > 0))
-        sets, six = self._sets[used], self._kept[used][:, SIX]
-        weights = np.where(sets == 0, 1, self._weights[used])
-        targets = np.where(sets[:, None] == 0, keras.ops.softmax(six), self._six[used])
-        # Lab sets count alike, however many images they have.
-        lab = [sets == number for number in set(sets) - {0}]
-        for of_set in lab:
-            weights[of_set] *= (config['lab'] / len(lab) * weights[sets == 0].sum()
-                                / weights[of_set].sum())
-        return train_adapter(self._seen[used], six, targets, weights, config)
+        used = self._for_adapter & ~np.isin(self._people, list(held_out))
+        kept, seen = [self._kept[used]], [self._seen[used]]
+        people, labels = [*self._people[used]], [*self._labels[used]]
+        sets, shares = [*self._sets[used]], [1.0, *config['lab'], *config['live']]
+        for number, clips in enumerate(self._clips, 1 + max(self._sets)):
+            for clip in clips:
+                if clip.person not in held_out:
+                    every = max(round(STEPS_PER_SECOND / CLIP_STILLS / np.median(clip.steps)), 1)
+                    # Each variant at other frames.
+                    for start, (of_frames, as_seen) in enumerate(zip(clip.kept, clip.seen)):
+                        frames = slice(start * every // CLIP_VARIANTS, None, every)
+                        kept.append(of_frames[frames])
+                        seen.append(as_seen[frames])
+                        people += [clip.person] * len(kept[-1])
+                        labels += [clip.label] * len(kept[-1])
+                        sets += [number] * len(kept[-1])
+        kept, seen, sets = np.concatenate(kept), np.concatenate(seen), np.array(sets)
+        targets = np.array(keras.ops.softmax(kept[:, LIVE]))
+        known = sets > 0
+        one_hot = np.equal(np.array(labels)[:, np.newaxis], SEVEN)
+        targets[known] = (one_hot * (1 - SMOOTHING) + SMOOTHING / len(SEVEN))[known]
+        # Who is seen often in one expression counts for less than as many others would.
+        times = Counter(zip(people, labels))
+        weights = np.array([times[key] ** -0.5 for key in zip(people, labels)], np.float32)
+        weights[~known] = 1
+        for number, share in enumerate(shares):
+            of_set = sets == number
+            if of_set.any():
+                weights[of_set] *= share * (~known).sum() / weights[of_set].sum()
+        return train_adapter(seen, kept[:, LIVE], targets, weights, config)
+
+    def face_features(self):
+        """Return features of faces of all kinds, float32 [n,512]."""
+        clips = [clip.seen[:, ::CLIP_EVERY_FACE, :FEATURES].reshape(-1, FEATURES)
+                 for set_ in self._clips for clip in set_]
+        return np.concatenate([self._seen[:, :FEATURES], *clips]).astype(np.float32)
 
     def change_readout(self, held_out):
         """Return the readout of change without some people, and its offset."""
@@ -109,14 +166,15 @@ class EncodedFaces:
         :param strangers: list of (people, adapter that was trained without them); only these
             people are shown. Web faces are read by the first adapter.
         :param change: readout of change, and its offset.
-        :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
-            ``lab_repeats`` (how often a lab still is drawn for a web one), ``prior`` (share of
-            the web set's log prior that is taken out), ``noise``.
+        :param config: dict with the episodes of each kind in a batch: ``stills``, ``sequences``
+            (onsets), ``neutral_clips``, ``emotional_clips``; ``lab_repeats`` (how often a lab
+            still is drawn for a web one), ``prior`` (share of the web set's log prior that is
+            taken out), ``noise``.
         """
         def read(kept, seen, adapter):
             kept, seen = kept.copy(), seen.astype(np.float32)
             added = adapter(seen.reshape(-1, seen.shape[-1]), training=False).numpy()
-            kept[..., SIX] += added.reshape(*kept.shape[:-1], -1)
+            kept[..., LIVE] += added.reshape(*kept.shape[:-1], -1)
             kept[..., CHANGE] = seen[..., :FEATURES] @ change[0] + change[1]
             return kept
 
@@ -125,14 +183,24 @@ class EncodedFaces:
         for person, label, kept, seen in self._onsets:
             if person in adapter_of:
                 onsets.setdefault(person, []).append([
-                    onset_episode(*variant, label) for variant in zip(
+                    onset_episode(frames_of(of_frames), features, label)
+                    for of_frames, features in zip(
                         read(kept, seen, adapter_of[person]), seen[..., :FEATURES])])
         people = sorted(onsets)
+
+        # {label: {person: clips, a list of variants each}}
+        clips = {}
+        for clip in (clip for set_ in self._clips for clip in set_ if clip.person in adapter_of):
+            frames = frames_of(read(clip.kept, clip.seen, adapter_of[clip.person]),
+                               np.tile(clip.steps, (CLIP_VARIANTS, 1)))
+            clips.setdefault(clip.label, {}).setdefault(clip.person, []).append(frames)
+        neutral = clips.pop(NEUTRAL, {})
 
         stills = np.empty_like(self._kept)
         for some, adapter in [([_NOBODY], strangers[0][1]), *strangers]:
             theirs = np.isin(self._people, list(some))
             stills[theirs] = read(self._kept[theirs], self._seen[theirs], adapter)
+        stills = frames_of(stills)
         # What is rare in the web set is drawn more often, as its loss was shifted for the encoder.
         # Who shows none of the six, by anybody's word, is drawn as often as the mean.
         rarity = self._prior ** -config['prior'] / (self._prior ** (1 - config['prior'])).sum()
@@ -144,7 +212,7 @@ class EncodedFaces:
         def draw(rng):
             episodes = []
             for i in rng.choice(len(share), config['stills'], p=share):
-                length = 1 if rng.random() < 0.6 else int(rng.integers(2, 30))
+                length = 1 if rng.random() < 0.6 else int(rng.integers(2, 60))
                 episodes.append(held_episode(
                     stills[i], self._six[i], self._weights[i], self._intensity[i], length,
                     config['noise'] * (length > 1), rng))
@@ -152,6 +220,20 @@ class EncodedFaces:
                 episodes.append(live_episode(
                     [variants[rng.integers(VARIANTS)] for variants in onsets[person]],
                     config['noise'], rng))
+            for group, count in (({NEUTRAL: neutral}, config['neutral_clips']),
+                                 (clips, config['emotional_clips'])):
+                shown = sorted(label for label in group if group[label])
+                for label in rng.choice(shown, count) if shown else ():
+                    person = rng.choice(sorted(group[label]))
+                    episodes.append(clip_episode(
+                        _one_of(group[label][person], rng), label,
+                        _one_of(neutral[person], rng) if person in neutral else None, rng))
             return episodes
 
         return draw
+
+
+def _one_of(clips, rng):
+    """Choose a clip and one of its variants."""
+    variants = clips[rng.integers(len(clips))]
+    return variants[rng.integers(len(variants))]

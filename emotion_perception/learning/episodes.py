@@ -3,6 +3,8 @@
 Complete sequences are scarce, so they are played at other speeds, held at the apex, played
 back to neutral and joined; pairs of a person's neutral and apex image become onsets; a still
 is a sequence of one frame, or of many when somebody holds an expression from the first frame.
+Clips of people who talk are shown as they are, in parts and at several frame rates: neutral ones,
+in which no class is to be seen, and those of an emotion, perhaps before or after a neutral one.
 """
 from dataclasses import dataclass
 
@@ -23,7 +25,7 @@ _COLUMNS = len(EMOTIONS)
 class Episode:
     """Encoded frames with what the head should say at each of them."""
 
-    kept: np.ndarray         #: float32 [t,K]
+    kept: np.ndarray         #: float32 [t,K], or as the networks compared with it read frames
     labels: np.ndarray       #: float32 [t,6], rows sum to 1
     label_weight: np.ndarray  #: float32 [t], 0 where no expression is shown
     intensity: np.ndarray    #: float32 [t,6], E2's target
@@ -71,9 +73,52 @@ def onset_episode(kept, features, label):
 
 def held_episode(kept, six, six_weight, intensity, length, noise, rng):
     """Make an episode of one still that is held: float32 [K] and its targets, with jitter."""
-    frames = kept + noise * rng.standard_normal((length, len(kept))).astype(np.float32)
+    frames = _jittered(np.tile(kept, (length, 1)), noise, rng)
     return Episode(frames, np.tile(six, (length, 1)), np.full(length, six_weight, np.float32),
                    np.tile(intensity, (length, 1)))
+
+
+def clip_episode(frames, label, neutral, rng):
+    """Make an episode of a part of a clip that shows its label throughout.
+
+    :param frames: float32 [t,36], with the step as the last number of each.
+    :param label: one of EMOTIONS, or neutral, which is no expression: E1 does not count and E2's
+        target is 0 for all classes.
+    :param neutral: float32 [t,36] of a neutral clip of the same person, or None. Half of the
+        clips that have one follow it or are followed by it.
+    """
+    part = _part(frames, rng)
+    if neutral is not None and label != NEUTRAL and rng.random() < 0.5:
+        other = _part(neutral, rng)[:rng.integers(5, 51)]
+        pieces = [(other, NEUTRAL), (part, label)]
+        if rng.random() < 0.5:
+            pieces = [(part[:50], label), (other, NEUTRAL)]
+    else:
+        pieces = [(part, label)]
+    episode = None
+    for piece, name in pieces:
+        one_hot = np.tile(np.equal(EMOTIONS, name).astype(np.float32), (len(piece), 1))
+        shows = np.full(len(piece), name != NEUTRAL, np.float32)
+        made = Episode(piece, np.where(shows[:, np.newaxis], one_hot, 1 / _COLUMNS).astype(
+            np.float32), shows, one_hot)
+        episode = made if episode is None else episode.then(made)
+    return episode.take(slice(LONGEST))
+
+
+def _part(frames, rng):
+    """Return a part of a clip's frames, float32 [t,36], sometimes as a slower camera sees it."""
+    every = int(rng.choice([1, 1, 1, 2, 5]))
+    start = int(rng.integers(max(1, len(frames) - 20)))
+    part = frames[start::every].copy()
+    part[:, -1] *= every
+    return part[:LONGEST]
+
+
+def _jittered(frames, noise, rng):
+    """Add noise to what is kept of each frame, but not to its step, the last number."""
+    jitter = noise * rng.standard_normal(frames.shape).astype(np.float32)
+    jitter[:, -1] = 0
+    return frames + jitter
 
 
 def vote_intensity(samples):
@@ -96,7 +141,7 @@ def vote_intensity(samples):
 def live_episode(onsets, noise, rng):
     """Play one or two onsets as a camera would see them, in random order and speed.
 
-    Onset, then perhaps a hold at the apex, then perhaps back to neutral, then perhaps another
+    Perhaps a rest, the onset, then perhaps a hold at the apex, then perhaps back to neutral, then perhaps another
     one, cut to at most LONGEST frames.
     """
     episode = None
@@ -104,13 +149,14 @@ def live_episode(onsets, noise, rng):
         last = len(onset.kept) - 1
         speed = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
         frames = np.rint(np.linspace(0, last, max(2, round(last / speed) + 1)))
+        if rng.random() < 0.4:
+            frames = np.concatenate([np.zeros(rng.integers(1, 40)), frames])
         if rng.random() < 0.5:
-            frames = np.concatenate([frames, np.full(rng.integers(1, 25), last)])
+            frames = np.concatenate([frames, np.full(rng.integers(1, 50), last)])
             if rng.random() < 0.5:
                 frames = np.concatenate([frames, np.linspace(last, 0, rng.integers(4, 20))])
         part = onset.take(np.rint(frames).astype(int))
         episode = part if episode is None else episode.then(part)
     episode = episode.take(slice(LONGEST))
-    jitter = noise * rng.standard_normal(episode.kept.shape).astype(np.float32)
-    return Episode(episode.kept + jitter, episode.labels, episode.label_weight,
+    return Episode(_jittered(episode.kept, noise, rng), episode.labels, episode.label_weight,
                    episode.intensity)

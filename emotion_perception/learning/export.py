@@ -16,7 +16,7 @@ from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.networks import KEPT_HEADS, build_encoder, build_stills_model
 from emotion_perception.learning.targets import EIGHT, SEVEN
-from emotion_perception.recognition import file_of
+from emotion_perception.recognition import checksum_of, file_of
 
 
 def encoder_bytes(stills_model, int8):
@@ -24,8 +24,8 @@ def encoder_bytes(stills_model, int8):
 
     :param stills_model: as ``learning.networks.build_stills_model`` makes it.
     :param int8: store the weights in eight bits (activations are quantised as they come).
-    :return: bytes of a model from ``crops`` uint8 [n,64,64,3] to ``kept`` float32 [n,27]
-        (logits: six, eight, seven; change) and ``features`` float32 [n,512].
+    :return: bytes of a model from ``crops`` uint8 [n,64,64,3] to ``kept`` float32 [n,35]
+        (logits: six, eight, seven, live; change; face) and ``features`` float32 [n,512].
     """
     crops = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype='uint8', name='crops')
     encoder = keras.Model(stills_model.input, [
@@ -62,8 +62,8 @@ def describe(encoder, head, about, int8):
     :param head: the temporal head's weights, a dict of arrays.
     :param about: what else the description says (``name``, ``trained_on`` ...).
     """
-    return {
-        **about,
+    description = {
+        **{key: value for key, value in about.items() if key != 'sha256'},
         'encoder': {'sha256': hashlib.sha256(encoder).hexdigest(),
                     'weights': 'int8' if int8 else 'float32'},
         'classes': EMOTIONS,
@@ -73,6 +73,8 @@ def describe(encoder, head, about, int8):
         'head': {name: np.asarray(value, np.float64).round(6).tolist()
                  for name, value in head.items()},
     }
+    # As JSON gives it back: the classes are a list there.
+    return {**description, 'sha256': checksum_of(json.loads(json.dumps(description)))}
 
 
 def write_model(path, stills_model, head, about, int8):

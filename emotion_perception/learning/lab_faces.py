@@ -1,4 +1,4 @@
-"""Faces of known people, recorded in laboratories: folds of people, stills, and onsets."""
+"""Faces of known people, in laboratories and in live video: folds of people, stills, onsets."""
 from dataclasses import replace
 
 from emotion_perception.datasets import load
@@ -9,36 +9,51 @@ from emotion_perception.learning.episodes import onset_frames
 class LabFaces:
     """Samples of known people, dealt out to folds.
 
-    :param paths: of the sets.
+    :param paths: of the sets of stills and onsets.
     :param folds: how many.
-    :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills`, or there
-        are fewer people than folds.
+    :param live: paths of sets of clips that show their label from the first frame to the last.
+    :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills` and
+        :func:`clips_of`, or there are fewer people than folds.
     """
 
-    def __init__(self, paths, folds):
-        #: The sets.
+    def __init__(self, paths, folds, live=()):
+        #: The sets of stills and onsets, and those of clips.
         self.sets = [load(path) for path in paths]
+        self.live = [load(path, 'sequences') for path in live]
         for path, samples in zip(paths, self.sets):
             if not lab_stills(samples):
                 raise ValueError(f'{path} cannot serve as a lab set: it has no still of the six '
                                  'classes or neutral, and no sequence from neutral to apex')
+        for path, samples in zip(live, self.live):
+            if not clips_of(samples):
+                raise ValueError(f'{path} cannot serve as a set of live clips: it has no clip of '
+                                 'the six classes or neutral')
         # People with complete sequences are dealt out first: one a fold makes the folds of
         # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
         watched = {sample.subject for samples in self.sets for sample in samples
                    if sample.neutral_to_apex and sample.label in EMOTIONS}
         people = []
-        for some in watched, *({sample.subject for sample in set_} for set_ in self.sets):
+        for some in watched, *({sample.subject for sample in set_}
+                                for set_ in (*self.sets, *self.live)):
             people += sorted(some.difference(people))
         if len(people) < folds:
-            raise ValueError(f'the {len(people)} people of {", ".join(map(str, paths))} do '
+            raise ValueError(f'the {len(people)} people of {", ".join(map(str, [*paths, *live]))} do '
                              f'not fill {folds} folds')
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 
     def people(self):
-        """Return {set name: sorted list of people}."""
-        return {samples.set_name: sorted({sample.subject for sample in samples})
-                for samples in self.sets}
+        """Return {set name: sorted list of people}; sets of one layout have one name."""
+        people = {}
+        for samples in (*self.sets, *self.live):
+            people.setdefault(samples.set_name, set()).update(s.subject for s in samples)
+        return {name: sorted(some) for name, some in people.items()}
+
+
+def clips_of(samples):
+    """Return the clips that show one of the six classes or neutral from first frame to last."""
+    return [s for s in samples if len(s.frames) > 1 and not s.neutral_to_apex
+            and s.label in (*EMOTIONS, NEUTRAL)]
 
 
 def lab_stills(lab):

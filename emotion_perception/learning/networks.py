@@ -4,14 +4,17 @@ An encoder turns a crop into the 512 numbers that the method calls the spatial i
 vector. It sees the 64x64x3 crop as it is cut; grey, size and contrast are handled inside,
 so that no code outside of the network can do it differently.
 """
+import cv2
 import keras
+import numpy as np
 from keras import layers
 
 from emotion_perception.crops import CROP_SIZE
+from emotion_perception.learning.augmentation import resize
 
 FEATURES = 512
 #: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
-KEPT_HEADS = ('six', 'eight', 'seven', 'change')
+KEPT_HEADS = ('six', 'eight', 'seven', 'live', 'change', 'face')
 #: Rows and columns that the adapter sees one of an encoder's maps in.
 PLACES = 3
 #: Hidden units of the adapter.
@@ -167,24 +170,44 @@ class Places(layers.Layer):
 def build_stills_model(encoder, dropout=0.3):
     """Put the heads for stills on an encoder; all outputs are logits.
 
-    ``six`` (the method's classes, what the temporal head reads), ``eight`` (six + neutral +
-    contempt, FER+ votes), ``seven`` (six + neutral, FER2013 labels). Beside them ``change``, which
-    is no head for stills and is not trained with them: ``learning/change.py`` sets it.
+    ``six`` (the method's classes), ``eight`` (six + neutral + contempt, FER+ votes), ``seven``
+    (six + neutral, FER2013 labels) are trained with the encoder, on web faces. Beside them stand
+    what other steps of the training set, with the encoder as it is:
 
-    ``six`` is the sum of a linear map of the features and of the adapter, a small network that
-    also sees where on the face something is. At first it adds 0; ``learning/adapter.py`` trains it.
+    - ``live`` (six + neutral), what the temporal head reads: the eight classes, contempt taken
+      for neutral, and what the adapter adds, a small network that also sees where on the face
+      something is. At first it adds 0; ``learning/adapter.py`` trains it;
+    - ``change`` (six), see ``learning/change.py``;
+    - ``face``, the log odds that the crop shows a face, see ``learning/face_or_not.py``.
     """
     features = layers.Dropout(dropout)(encoder.output)
     heads = {name: layers.Dense(count, dtype='float32', name=name)(features)
              for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
-    heads['change'] = layers.Dense(6, kernel_initializer='zeros', trainable=False, dtype='float32',
-                                   name='change')(features)
+    heads['change'], heads['face'] = (
+        layers.Dense(count, kernel_initializer='zeros', trainable=False, dtype='float32',
+                     name=name)(encoder.output) for name, count in (('change', 6), ('face', 1)))
     places = Places(dtype='float32', name='places')(_late_map(encoder))
     adapter = build_adapter(FEATURES + places.shape[-1])
     adapter.trainable = False
-    heads['six'] = layers.Add(dtype='float32')([
-        heads['six'], adapter(layers.Concatenate(dtype='float32')([encoder.output, places]))])
+    heads['live'] = layers.Add(dtype='float32')([
+        ContemptIsNeutral(dtype='float32')(heads['eight']),
+        adapter(layers.Concatenate(dtype='float32')([encoder.output, places]))])
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
+
+
+@keras.saving.register_keras_serializable('emotion_perception')
+class ContemptIsNeutral(layers.Layer):
+    """Logits of the eight classes [n,8] to those of six and neutral [n,7].
+
+    Contempt is in no message: whoever shows none of the six counts as neutral.
+    """
+
+    def call(self, eight):
+        # Not keras.ops.logsumexp: LiteRT has no operator for a maximum of infinities in it.
+        neutral, contempt = eight[:, 6:7], eight[:, 7:]
+        top = keras.ops.maximum(neutral, contempt)
+        both = top + keras.ops.log(keras.ops.exp(neutral - top) + keras.ops.exp(contempt - top))
+        return keras.ops.concatenate([eight[:, :6], both], -1)
 
 
 def _late_map(encoder):
@@ -198,12 +221,12 @@ def _late_map(encoder):
 
 
 def build_adapter(inputs, dropout=0.0):
-    """Build a network from features and places, [n,inputs], to what they add to six logits."""
+    """Build a network from features and places, [n,inputs], to what they add to live logits."""
     seen = keras.Input((inputs,), dtype='float32')
     x = layers.Dropout(dropout)(seen)
     x = layers.Dense(ADAPTER_UNITS, activation='relu', dtype='float32')(x)
     x = layers.Dropout(dropout)(x)
-    x = layers.Dense(6, kernel_initializer='zeros', dtype='float32')(x)
+    x = layers.Dense(7, kernel_initializer='zeros', dtype='float32')(x)
     return keras.Model(seen, x, name='adapter')
 
 
@@ -219,7 +242,7 @@ class GreyEncoder:
         self.size = size or BACKBONES[backbone][1]
         grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
-        #: Grey crops [n,size,size,1] to kept [n,27], features [n,512] and places [n,k].
+        #: Grey crops [n,size,size,1] to kept [n,35], features [n,512] and places [n,k].
         self.network = keras.Model(grey.input, [
             layers.Concatenate()([grey.output[head] for head in KEPT_HEADS]),
             grey.get_layer('features').output, grey.get_layer('places').output])
@@ -227,8 +250,13 @@ class GreyEncoder:
     def __call__(self, grey):
         """Encode float32 [...,size,size] in 0..255.
 
-        :return: float32 arrays: kept [...,27], features [...,512] and places [...,k].
+        :return: float32 arrays: kept [...,35], features [...,512] and places [...,k].
         """
         outputs = self.network.predict(
             grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]
+
+    def features(self, crops):
+        """Return the features of crops, uint8 [n,64,64,3] BGR, as float32 [n,512]."""
+        return self(np.stack([resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), self.size)
+                              for crop in crops]))[1]

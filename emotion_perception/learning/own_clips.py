@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from emotion_perception.datasets import load
-from emotion_perception.emotions import EMOTIONS, LABELS
+from emotion_perception.emotions import LABELS
 from emotion_perception.evaluation.metrics import published_labels
 from emotion_perception.learning.episodes import grey_variants
 from emotion_perception.learning.export import check_writable, read_weights, write_all
@@ -14,21 +14,22 @@ from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.learning.temporal import FromStart
 from emotion_perception.recognition import file_of, load_model
-from emotion_perception.temporal import SIX, UNITS
+from emotion_perception.videos import USUAL_RATE
 
 VARIANTS = 6            # augmented variants of each clip
 FRAMES = 40             # frames of a clip that are used, evenly spread
 EPOCHS = 30
 LEARNING_RATE = 3e-4
 
-#: What the squared distance of the heads' weights to those they had costs.
+#: What the squared distance of the head's weights to those it had costs.
 FROM_START = 2.0
 
 
 def adapt_to_clips(start, clips, output):
-    """Train the heads of a model anew on clips; measure on clips kept aside, before and after.
+    """Train the eight-class head of a model anew on clips; measure before and after.
 
-    The encoder stays as it is, and what the heads leave of what they knew has a cost: a handful of
+    The temporal head reads the eight classes, with what the adapter adds. The encoder and the
+    adapter stay as they are, and what the head leaves of what it knew has a cost: a handful of
     people must not make the model forget all others, nor the labels that they do not show. The
     last clip of each label, in the order of names, is kept aside. Contempt is only trained on,
     so that it is not taken for a neutral face; no such label is published.
@@ -61,7 +62,7 @@ def adapt_to_clips(start, clips, output):
     aside = [group[-1] for group in by_label.values()]
 
     before = _accuracy(model, aside)
-    _train_heads(stills_model, train)
+    _train_head(stills_model, train)
     about = {**model.description,
              'name': file_of(output, '').name,
              'trained_on': {**model.trained_on, 'clips': sorted(
@@ -76,40 +77,32 @@ def adapt_to_clips(start, clips, output):
     return before, after
 
 
-def _train_heads(stills_model, samples):
-    encoder, linear_six = GreyEncoder(stills_model), stills_model.get_layer('six')
-    features, adapted, six, eight, known = [], [], [], [], []
+def _train_head(stills_model, samples):
+    encoder, eight = GreyEncoder(stills_model), stills_model.get_layer('eight')
+    features, targets = [], []
     for i, sample in enumerate(samples):
         chosen = np.unique(np.linspace(0, len(sample.frames) - 1, FRAMES).round().astype(int))
         grey = grey_variants(sample.frames[chosen], encoder.size, VARIANTS, i)
-        kept, encoded, _ = encoder(grey)
-        encoded = encoded.reshape(-1, FEATURES)
-        features.append(encoded)
-        # What the adapter adds stays as it is.
-        adapted.append(kept[..., SIX].reshape(-1, UNITS) - linear_six(encoded).numpy())
+        features.append(encoder(grey)[1].reshape(-1, FEATURES))
         one_hot = np.equal(EIGHT, sample.label)
-        eight.append(np.tile(one_hot * (1 - SMOOTHING) + SMOOTHING / 8, (len(encoded), 1)))
-        six.append(np.tile(one_hot[:6] * (1 - SMOOTHING) + SMOOTHING / 6, (len(encoded), 1)))
-        known.append(np.full(len(encoded), sample.label in EMOTIONS, np.float32))
-    features, adapted, six, eight, known = map(
-        np.concatenate, (features, adapted, six, eight, known))
-    inputs, added = keras.Input((FEATURES,)), keras.Input((UNITS,))
-    heads = keras.Model([inputs, added], {
-        'six': linear_six(inputs) + added,
-        'eight': stills_model.get_layer('eight')(inputs)})
-    for name in ('six', 'eight'):
-        for variable in stills_model.get_layer(name).trainable_weights:
-            variable.regularizer = FromStart(variable.numpy(), FROM_START)
-    heads.compile(keras.optimizers.AdamW(LEARNING_RATE), {
-        name: keras.losses.CategoricalCrossentropy(from_logits=True) for name in ('six', 'eight')})
+        targets.append(np.tile(one_hot * (1 - SMOOTHING) + SMOOTHING / 8, (len(features[-1]), 1)))
+    for variable in eight.trainable_weights:
+        variable.regularizer = FromStart(variable.numpy(), FROM_START)
+    head = keras.Sequential([keras.Input((FEATURES,)), eight])
+    head.compile(keras.optimizers.AdamW(LEARNING_RATE),
+                 keras.losses.CategoricalCrossentropy(from_logits=True))
     keras.utils.set_random_seed(1)
-    heads.fit([features, adapted], {'six': six, 'eight': eight}, batch_size=64, epochs=EPOCHS,
-              verbose=0, sample_weight={'six': known, 'eight': np.ones_like(known)})
+    head.fit(np.concatenate(features), np.concatenate(targets), batch_size=64, epochs=EPOCHS,
+             verbose=0)
 
 
 def _accuracy(model, samples):
     shares = []
     for sample in samples:
-        published = published_labels(*model.classify_all(model.encode(sample.frames)))
+        _, intensities = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
+        stamps = sample.stamps_ns
+        if stamps is None:
+            stamps = np.arange(len(sample.frames)) * 1e9 / USUAL_RATE
+        published = published_labels(intensities, stamps)
         shares.append(np.mean(published == LABELS.index(sample.label)))
     return float(np.mean(shares))

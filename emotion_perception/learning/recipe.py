@@ -1,6 +1,6 @@
-"""The recipe of a model: an encoder from web stills, an adapter for lab faces, then a head.
+"""The recipe of a model: an encoder from web stills, an adapter to known people, then a head.
 
-Folds hold people out of every step after the first, which sees no person of a lab set.
+Folds hold people out of every step after the first, which sees none of the known people.
 """
 import json
 from functools import cached_property
@@ -12,16 +12,19 @@ from tqdm import tqdm
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.evaluation.sequences import Sequence, sequence_figures
 from emotion_perception.evaluation.stills import answers_to_stills, stills_figures
+from emotion_perception.evaluation.watched import clips_figures, watch_sample
 from emotion_perception.learning.encoded_faces import EncodedFaces
 from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_all, write_weights)
-from emotion_perception.learning.lab_faces import LabFaces
+from emotion_perception.learning.face_or_not import face_readout, wrong_crops
+from emotion_perception.learning.lab_faces import clips_of, LabFaces
+from emotion_perception.learning.networks import GreyEncoder
 from emotion_perception.learning.sequence_trainer import train_head
 from emotion_perception.learning.stills import average_weights, train_stills
 from emotion_perception.learning.targets import stills_from
 from emotion_perception.learning.web_faces import load_web_faces
 from emotion_perception.recognition import Model
-from emotion_perception.temporal import SIX
+from emotion_perception.temporal import LIVE, UNITS
 
 
 def calibrated(stills_model, head, valid):
@@ -53,7 +56,7 @@ def in_memory(stills_model, head, int8=True):
 
 
 class CnnAlone:
-    """A model without its temporal head: the encoder's six logits, frame by frame."""
+    """A model without its temporal head: the logits that the head reads, frame by frame."""
 
     def __init__(self, model):
         self.encode, self.features = model.encode, model.features
@@ -62,10 +65,10 @@ class CnnAlone:
     def classify(self, sequences):
         return self.classify_all(np.stack([sequence[-1] for sequence in sequences]))
 
-    def classify_all(self, kept):
-        powers = np.exp(kept[:, SIX] - kept[:, SIX].max(1, keepdims=True))
-        scores = powers / powers.sum(1, keepdims=True)
-        return scores, scores
+    def classify_all(self, kept, stamps_ns=None):
+        powers = np.exp(kept[:, LIVE] - kept[:, LIVE].max(1, keepdims=True))
+        six = powers[:, :UNITS]
+        return six / six.sum(1, keepdims=True), six / powers.sum(1, keepdims=True)
 
 
 class Recipe:
@@ -77,7 +80,7 @@ class Recipe:
         sets = config['sets']
         self._web = load_web_faces(sets['web']['train'], 'train')
         self._valid = load_web_faces(sets['web']['valid'], 'valid')
-        self._lab = LabFaces(sets['lab'], config['folds'])
+        self._lab = LabFaces(sets['lab'], config['folds'], sets['live'])
         self._adapters = {}
         self._claim_run_dir()
 
@@ -104,11 +107,11 @@ class Recipe:
         """Train without each fold's people, measure on them; print and write the figures.
 
         Beside the model stands its CNN alone. The answers of all folds are put together before they
-        are measured. Then each set is measured by models that never saw any of it.
+        are measured. Then each lab set is measured by models that never saw any of it.
         """
         found = {}
         for people in tqdm(self._lab.folds, desc='folds', disable=None):
-            self._ask(self._lab.sets, people, '', found)
+            self._ask([*self._lab.sets, *self._lab.live], people, '', found)
         for set_ in tqdm(self._lab.sets, desc='without a set', disable=None):
             self._ask([set_], frozenset(s.subject for s in set_), ' without the set', found)
         figures = {name: {what: answers.figures() for what, answers in rows.items()}
@@ -123,6 +126,7 @@ class Recipe:
             held_out = [s for s in samples if s.subject in people]
             stills = [s for s in held_out if len(s.frames) == 1]
             onsets = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
+            clips = clips_of(held_out) if samples in self._lab.live else []
             for name, one in {'model': model, 'CNN alone': CnnAlone(model)}.items():
                 rows = found.setdefault(name, {})
                 if any(s.label in EMOTIONS for s in stills):
@@ -130,6 +134,8 @@ class Recipe:
                 if onsets:
                     rows.setdefault(f'{samples.set_name} sequences{note}', _Onsets()).add(
                         one, onsets)
+                if clips:
+                    rows.setdefault(f'live video{note}', _Clips()).add(one, clips)
 
     def _trained(self, held_out=frozenset()):
         """Return (stills model, head), trained without some people."""
@@ -141,6 +147,7 @@ class Recipe:
         head = train_head(faces.episodes(strangers, change, config), config)
         stills_model.get_layer('adapter').set_weights(self._adapter(held_out).get_weights())
         stills_model.get_layer('change').set_weights(change)
+        stills_model.get_layer('face').set_weights(self._face_readout)
         return stills_model, calibrated(stills_model, head.weights_for_numpy(), self._valid)
 
     def _adapter(self, held_out):
@@ -154,14 +161,19 @@ class Recipe:
     def _encoded_faces(self):
         return EncodedFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
 
+    @cached_property
+    def _face_readout(self):
+        """Weights of the readout of face or not, which sees nobody's expression."""
+        crops = wrong_crops(self._config['sets']['one_face'])
+        features = GreyEncoder(self._encoder()).features(crops)
+        return face_readout(self._encoded_faces.face_features(), features)
+
     def _encoder(self):
         """Return a stills model that has seen web faces alone; its adapter adds nothing."""
         path = self.run_dir / 'stills.npz'
         if not path.exists():
             write_weights(path, self._train_encoder())
-        model = read_weights(path)
-        average_readouts(model, self._config['six'])
-        return model
+        return read_weights(path)
 
     def _train_encoder(self):
         """Train a stills model in cycles; return the mean of their ends.
@@ -178,21 +190,6 @@ class Recipe:
                     {**config, **cycle}, web, valid, path.with_suffix(''), *ends[-1:]))
             ends.append(read_weights(path))
         return average_weights(ends, web, valid, {**config, **cycle}) if len(ends) > 1 else ends[0]
-
-
-def average_readouts(stills_model, shares):
-    """Let the six classes' logits be the weighted mean of what all heads for stills say of them.
-
-    The heads read the same features and have learnt from other labels: FER+ votes and FER2013's
-    ones, which agree on less than two thirds of the images. All are linear, and so is their mean.
-
-    :param shares: {head: its weight}, for ``six``, ``eight`` and ``seven``.
-    """
-    total, count = sum(shares.values()), len(EMOTIONS)
-    heads = [(stills_model.get_layer(name).get_weights(), share / total)
-             for name, share in shares.items()]
-    stills_model.get_layer('six').set_weights([
-        sum(share * weights[part][..., :count] for weights, share in heads) for part in (0, 1)])
 
 
 class _Stills:
@@ -224,10 +221,23 @@ class _Onsets:
         return sequence_figures(self._sequences)
 
 
+class _Clips:
+    """The same of clips that show their label from the first frame to the last."""
+
+    def __init__(self):
+        self._watched = []
+
+    def add(self, model, samples):
+        self._watched += [watch_sample(model, sample) for sample in samples]
+
+    def figures(self):
+        return clips_figures(self._watched)
+
+
 def _headlines(figures):
     """Return of each row what a terminal has room for."""
     keys = ('n', 'accuracy_6', 'macro_recall_6', 'ece', 'accuracy_at', 'intensity_correlation',
             'intensity_mae', 'lag', 'below_threshold_six', 'below_threshold_neutral',
-            'below_threshold_six_held', 'below_threshold_neutral_held')
+            'below_threshold_six_held', 'below_threshold_neutral_held', 'neutral', 'emotional')
     return {name: {what: {key: row[key] for key in keys if key in row}
                    for what, row in rows.items()} for name, rows in figures.items()}

@@ -12,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 from emotion_perception.learning.networks import FEATURES, Standardise
-from emotion_perception.learning.temporal import HeadNetwork
-from emotion_perception.temporal import KEPT, SIX, UNITS
+from emotion_perception.learning.temporal import FRAME, HeadNetwork
+from emotion_perception.temporal import SIX, UNITS
 
 #: Rows and columns of the grey crops that networks over pixels see.
 PIXELS = 32
@@ -30,11 +30,11 @@ class EachFrame(keras.Model):
     def __init__(self):
         super().__init__()
         self.dense = layers.Dense(UNITS)
-        self(np.zeros((1, 1, KEPT), np.float32))
-        self.dense.set_weights([np.eye(KEPT, UNITS), np.zeros(UNITS)])
+        self(np.zeros((1, 1, FRAME), np.float32))
+        self.dense.set_weights([np.eye(FRAME, UNITS), np.zeros(UNITS)])
 
-    def call(self, kept):
-        return self.dense(kept)
+    def call(self, frames):
+        return self.dense(frames)
 
 
 class SeedHead(keras.Model):
@@ -45,10 +45,10 @@ class SeedHead(keras.Model):
         self.lstm = layers.LSTM(UNITS, return_sequences=True)
         self.sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(6.0), name='sharpness')
-        self(np.zeros((1, 1, KEPT), np.float32))
+        self(np.zeros((1, 1, FRAME), np.float32))
 
-    def call(self, kept):
-        return self.lstm(ops.softmax(kept[..., SIX]))
+    def call(self, frames):
+        return self.lstm(ops.softmax(frames[..., SIX]))
 
 
 class PlainLstm(keras.Model):
@@ -124,7 +124,8 @@ def _frame_by_frame(layer, grey):
 
 #: By name: what makes a network with fresh weights, and what it reads of each frame.
 NETWORKS = {
-    'head': (HeadNetwork, 'kept'), 'seed_head': (SeedHead, 'kept'), 'each_frame': (EachFrame, 'kept'),
+    'head': (HeadNetwork, 'frames'), 'seed_head': (SeedHead, 'frames'),
+    'each_frame': (EachFrame, 'frames'),
     'lstm_6': (lambda: PlainLstm(6), 'features'), 'lstm_32': (lambda: PlainLstm(32), 'features'),
     'lstm_128': (lambda: PlainLstm(128), 'features'),
     'cnn_3d': (Cnn3d, 'grey'), 'conv_lstm': (ConvLstm, 'grey')}
@@ -133,7 +134,7 @@ NETWORKS = {
 WITH_INTENSITY = ('head', 'seed_head')
 
 #: Shape of what is read of one frame.
-SHAPES = {'kept': (KEPT,), 'features': (FEATURES,), 'grey': (PIXELS, PIXELS)}
+SHAPES = {'frames': (FRAME,), 'features': (FEATURES,), 'grey': (PIXELS, PIXELS)}
 
 
 def one_frame(name):

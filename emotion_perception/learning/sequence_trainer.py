@@ -7,8 +7,12 @@ import tensorflow as tf
 
 from emotion_perception.learning.episodes import LONGEST
 from emotion_perception.learning.objectives import e1, e2, e3
-from emotion_perception.learning.temporal import HeadNetwork
-from emotion_perception.temporal import KEPT, UNITS
+from emotion_perception.learning.temporal import FRAME, HeadNetwork
+from emotion_perception.temporal import UNITS
+
+
+#: Kinds of episodes that a batch is made of.
+KINDS = ('stills', 'sequences', 'neutral_clips', 'emotional_clips')
 
 
 def train_head(draw, config):
@@ -19,7 +23,7 @@ def train_head(draw, config):
         :class:`SequenceTrainer` takes.
     :return: :class:`~emotion_perception.learning.temporal.HeadNetwork`.
     """
-    trainer = SequenceTrainer(HeadNetwork, (LONGEST, KEPT), config, config['steps'])
+    trainer = SequenceTrainer(HeadNetwork, (LONGEST, FRAME), config, config['steps'])
     total = config['epochs'] * config['steps']
     trainer.train(draw, config['seed'], lambda done: done / total)
     return trainer.network
@@ -34,7 +38,7 @@ class SequenceTrainer:
     :param make: function to a network with fresh weights; what its weights cost by themselves
         (Keras' ``losses``) is added to both objectives.
     :param shape: of an episode: frames, to which all are padded, and what is read of a frame.
-    :param config: dict with ``stills``, ``sequences`` (episodes of each in a batch),
+    :param config: dict with ``KINDS`` (episodes of each in a batch; the clips may be left out),
         ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it out), ``e3`` (the third
         term's weight).
     :param batches: in a round.
@@ -51,7 +55,8 @@ class SequenceTrainer:
         for optimizer, variables in zip(self._optimizers, self._moved):
             optimizer.build(variables)
         self._apex = tf.Variable(tf.eye(UNITS), trainable=False)
-        self._frames, episodes = shape[0], config['stills'] + config['sequences']
+        self._frames = shape[0]
+        episodes = sum(config.get(kind, 0) for kind in KINDS)
         read, classes, weight = (tf.ones((episodes, self._frames, *last)) for last in (
             shape[1:], (UNITS,), ()))
         # XLA makes one piece of an LSTM's loop, ten times as fast; convolutions it makes slower.

@@ -1,58 +1,63 @@
-"""The temporal head in Keras: an LSTM of one unit for each class, over what is kept of each frame.
+"""The temporal head in Keras: an LSTM of one unit for each class, over encoded frames.
 
-``emotion_perception/temporal.py`` runs the same head without Keras.
+``emotion_perception/temporal.py`` runs the same head without Keras, and says what it reads.
 """
 import keras
 import numpy as np
 from keras import layers, ops
 
 from emotion_perception.temporal import (
-    CHANGE, EIGHT, GATES, KEPT, NEUTRAL_LIMIT, NEUTRAL_PULL, PRIOR_WEIGHT, READ, SIX, TINY,
-    UNITS)
+    CHANGE, COMPARED, EVIDENCE_LIMIT, GATES, KEPT, LIVE, LOOK, LOOK_HALF_KNOWN, LOOK_MEMORY, READ,
+    SCALE, TINY, UNITS)
 
-#: What the LSTM's squared distance to what it began with costs, added to E1 and E2.
-FROM_START = 4.0
+#: Numbers of a frame: what is kept of it, and the step since the frame before.
+FRAME = KEPT + 1
 
-#: What each unit's cell begins with: as much of either reading of its class.
-_READ = 0.3
+#: What the mean squared distance of the LSTM's weights to what they begin with costs, added to
+#: E1 and E2.
+FROM_START = 0.01
 
-#: Biases that the gates begin with: input, forget, cell, output. From frame to frame a good half
-#: of what was seen is kept; the output gate is open, so that a full expression is shown as one.
-_BIASES = 0.0, 0.5, 0.0, 4.0
+#: What the gates begin with: how they read the class's share, any expression, and the changes of
+#: the share, of the readout of change, of any expression. Input: only what shows an expression is
+#: taken in. Forget: half of what was seen is kept from frame to frame, less where an expression is
+#: surely shown; it is the label that is steadied over most of a second, see labels.py. Cell: which.
+_KERNEL = ((0.5, 1.5, 0.3, 0.3, 0.3), (0.0, -0.5, 0.0, 0.0, 0.0), (1.0, 0.7, 0.5, 0.5, 0.0),
+           (0.0, 0.0, 0.0, 0.0, 0.0))
+_BIASES = 1.0, 0.0, 1.0, 4.0
 
 
 class HeadInputs(layers.Layer):
-    """Kept frames [n,t,27] to what the LSTM reads, [n,t,12].
+    """Frames [n,t,36] and the neutral looks before them [n,14] to what the LSTM reads, [n,t,31].
 
-    The difference of the six logits, and that of the readout of change, to the face's neutral look.
-    As far as that was not seen, what stands for it is of the logits that of people at large, of the
-    readout of change the frame itself, so that no change is read where none can be known.
+    The last number is the step. See :func:`emotion_perception.temporal.read_frames`.
     """
 
-    def build(self, shape):
-        self.prior = self.add_weight(shape=(UNITS,), initializer='zeros', name='prior')
-
-    def call(self, kept):
-        logits, change, eight = kept[..., SIX], kept[..., CHANGE], kept[..., EIGHT]
-        others = ops.concatenate([eight[..., :6], eight[..., 7:]], -1)
-        neutral = eight[..., 6:7] - ops.logsumexp(others, -1, keepdims=True)
-        weight = ops.exp(NEUTRAL_PULL * ops.clip(neutral, -NEUTRAL_LIMIT, NEUTRAL_LIMIT))
-        compared = ops.concatenate([logits, change], -1)
-        own = ops.cumsum(weight * compared, 1) / ops.cumsum(weight, 1)
-        steps = ops.arange(ops.shape(kept)[1])
-        so_far = steps <= steps[:, np.newaxis]
-        largest = ops.max(ops.where(so_far[..., np.newaxis], weight[:, np.newaxis], 0), 2)
-        sure = largest / (largest + PRIOR_WEIGHT)
-        at_large = ops.concatenate([ops.broadcast_to(self.prior, ops.shape(logits)), change], -1)
-        return compared - sure * own - (1 - sure) * at_large
+    def call(self, frames, looks):
+        live, steps = frames[..., LIVE], frames[..., KEPT:]
+        any_expression = ops.logsumexp(live[..., :UNITS], -1, keepdims=True)
+        evidence = ops.clip(any_expression - live[..., UNITS:], -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+        compared = ops.concatenate(
+            [live[..., :UNITS] - any_expression, frames[..., CHANGE], evidence], -1)
+        counts = ops.sigmoid(-evidence) ** 2 * steps
+        # Sums that decay with time, as plain sums of what is weighed by how late it comes.
+        age = ops.cumsum(steps, 1) / LOOK_MEMORY
+        added = counts * ops.exp(age) * ops.concatenate([compared, ops.ones_like(counts)], -1)
+        before = ops.exp(-age) * (looks[:, np.newaxis] + ops.cumsum(added, 1) - added)
+        weight = before[..., COMPARED:]
+        known = weight / (weight + LOOK_HALF_KNOWN)
+        change = known * (compared - before[..., :COMPARED] / ops.maximum(weight, TINY))
+        read = ops.concatenate([
+            compared[..., :UNITS], ops.repeat(evidence, UNITS, -1),
+            change[..., :2 * UNITS], ops.repeat(change[..., 2 * UNITS:], UNITS, -1)], -1)
+        return ops.concatenate([read / SCALE, steps], -1)
 
 
 class FromStart(keras.regularizers.Regularizer):
     """The cost of weights that leave what they began with.
 
     Li et al., Explicit Inductive Bias for Transfer Learning with Convolutional Networks, ICML 2018.
-    What a head begins with is known to be sound; two dozen sequences may improve on it, but are too
-    few to learn it from.
+    What a head begins with is known to be sound; few people may improve on it, but are too few to
+    learn it from.
 
     :param cost: what a squared distance of 1 costs.
     """
@@ -67,13 +72,12 @@ class FromStart(keras.regularizers.Regularizer):
 class ClassCells(layers.Layer):
     """The cell of an LSTM of one unit for each class: no unit reads another one's class.
 
-    The encoder has told the classes apart; from two dozen sequences the head would learn which
-    faces in them were taken for which others.
+    The encoder has told the classes apart; from so few people the head would learn which faces
+    among them were taken for which others.
 
-    The cell is divided by the weight of what went into it, as in the sLSTM (Beck et al., xLSTM,
-    NeurIPS 2024): it is a mean over the frames in which the gates say what each counts. A sum, as
-    the classic cell is one, cannot say as much of one image as of a video without making a strong
-    expression of a weak one that lasts.
+    The cell is a mean over time of what the input gate lets in, and the forget gate says over how
+    long. It is divided by the sum of its weights (the normaliser of the sLSTM: Beck et al., xLSTM,
+    NeurIPS 2024), so that it is a mean from the first frame on.
     """
 
     def __init__(self):
@@ -82,31 +86,32 @@ class ClassCells(layers.Layer):
         self.output_size = UNITS
 
     def build(self, shape):
-        start = {'kernel': np.zeros((READ, GATES, UNITS), np.float32),
+        kernel = np.repeat(np.transpose(np.float32(_KERNEL))[..., np.newaxis], UNITS, -1)
+        start = {'kernel': kernel,
                  'recurrent': np.zeros((GATES, UNITS), np.float32),
                  'bias': np.tile(np.float32(_BIASES)[:, np.newaxis], UNITS)}
-        start['kernel'][:, 2] = _READ
         self.kernel, self.recurrent, self.bias = (
             self.add_weight(shape=value.shape, initializer=_constant(value),
-                            regularizer=FromStart(value, FROM_START), name=name)
+                            regularizer=FromStart(value, FROM_START / value.size), name=name)
             for name, value in start.items())
 
-    def call(self, compared, states):
+    def call(self, read, states):
         hidden, cell, counted = states
-        compared = ops.reshape(compared, (-1, READ, 1, UNITS))
-        gates = (ops.sum(compared * self.kernel, 1) + hidden[:, np.newaxis] * self.recurrent
-                 + self.bias)
+        step, read = read[:, -1:], ops.reshape(read[:, :-1], (-1, READ, 1, UNITS))
+        gates = ops.sum(read * self.kernel, 1) + hidden[:, np.newaxis] * self.recurrent + self.bias
         take, keep, show = (ops.sigmoid(gates[:, i]) for i in (0, 1, 3))
-        cell = keep * cell + take * ops.tanh(gates[:, 2])
-        counted = keep * counted + take
+        keep = ops.power(keep, step)
+        cell = keep * cell + (1 - keep) * take * ops.tanh(gates[:, 2])
+        counted = keep * counted + (1 - keep)
         hidden = show * cell / (counted + TINY)
         return hidden, [hidden, cell, counted]
 
 
 class HeadNetwork(keras.Model):
-    """Kept frames [n,t,27] to the LSTM's values [n,t,6] in -1..1.
+    """Frames [n,t,36] to the LSTM's values [n,t,6] in -1..1.
 
-    It begins as a running mean of how far each class's evidence is from the neutral look.
+    A face that was seen before has a neutral look, [n,14], which is a second input; without it
+    none is known.
     """
 
     def __init__(self):
@@ -115,16 +120,28 @@ class HeadNetwork(keras.Model):
         self.lstm = layers.RNN(ClassCells(), return_sequences=True, name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
                                          name='sharpness')
-        self(np.zeros((1, 1, KEPT), np.float32))
+        self(np.zeros((1, 1, FRAME), np.float32))
 
-    def call(self, kept):
-        return self.lstm(self.inputs_of(kept))
+    def call(self, frames, looks=None):
+        if looks is None:
+            looks = ops.zeros((ops.shape(frames)[0], LOOK))
+        return self.lstm(self.inputs_of(frames, looks))
 
     def weights_for_numpy(self):
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
         return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
-                'sharpness': float(self.sharpness), 'neutral_prior': self.inputs_of.prior.numpy()}
+                'sharpness': float(self.sharpness)}
+
+
+def frames_of(kept, steps=1.0):
+    """Return frames for the head, float32 [...,36].
+
+    :param kept: float32 [...,35].
+    :param steps: time since the frame before [1/30 s], a number or float [...].
+    """
+    return np.concatenate([kept, np.broadcast_to(
+        np.float32(steps), kept.shape[:-1])[..., np.newaxis]], -1, dtype=np.float32)
 
 
 def _constant(value):

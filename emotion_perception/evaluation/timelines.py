@@ -1,0 +1,59 @@
+"""Timelines of watched videos: scores, intensity and label under a film strip of the face."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from emotion_perception.emotions import EMOTIONS, LABELS
+from emotion_perception.evaluation.watched import NO_FACE, Watched
+
+#: Pictures in the film strip.
+_PICTURES = 16
+
+#: Colour of each label, told apart without red and green (after Okabe and Ito, 2008).
+COLOURS = dict(zip(LABELS, ('#D55E00', '#009E73', '#CC79A7', '#E69F00', '#0072B2', '#56B4E9',
+                            '#BBBBBB')))
+
+
+def plot(watched: Watched, path: Path) -> None:
+    """Write a timeline as an image file.
+
+    :param watched: with crops.
+    :param path: its suffix gives the format.
+    """
+    seconds = (watched.stamps_ns - watched.stamps_ns[0]) * 1e-9
+    figure = Figure((12, 5.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    strip, label, scores, intensity = figure.subplots(
+        4, 1, height_ratios=(1.6, 0.35, 2, 1.2))
+    figure.suptitle(f'{watched.name}  (shows: {watched.label or "not labelled"})', fontsize=10)
+
+    shown = np.linspace(0, len(seconds) - 1, _PICTURES).round().astype(int)
+    empty = np.full((64, 64, 3), 255, np.uint8)
+    pictures = [watched.crops[i] if watched.crops[i] is not None else empty for i in shown]
+    strip.imshow(cv2.cvtColor(np.hstack(pictures), cv2.COLOR_BGR2RGB), aspect='auto')
+    strip.axis('off')
+
+    span = max(seconds[-1], 1e-3)
+    edges = np.append(seconds, span)
+    for name, colour in COLOURS.items():
+        there = watched.label_ids == LABELS.index(name)
+        label.broken_barh([(edges[i], edges[i + 1] - edges[i]) for i in np.flatnonzero(there)],
+                          (0, 1), color=colour, linewidth=0)
+        if there.any():
+            scores.plot([], [], color=colour, linewidth=4, label=name)
+    label.set(xlim=(0, span), ylim=(0, 1), xticks=[], yticks=[], ylabel='label')
+
+    seen = watched.label_ids != NO_FACE
+    for number, name in enumerate(EMOTIONS):
+        scores.plot(seconds, np.where(seen, watched.scores[:, number], np.nan),
+                    color=COLOURS[name], linewidth=1)
+    scores.set(xlim=(0, span), ylim=(0, 1), xticks=[], ylabel='scores')
+    scores.legend(loc='upper right', fontsize=7, ncols=7)
+    intensity.plot(seconds, np.where(seen, watched.intensities, np.nan), color='black',
+                   linewidth=1)
+    intensity.set(xlim=(0, span), ylim=(0, 1), xlabel='time [s]', ylabel='intensity')
+    figure.savefig(path, dpi=90)
+

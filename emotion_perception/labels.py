@@ -1,0 +1,55 @@
+"""One face's label, which does not flicker: it goes by the mean over a short time.
+
+Robots act on the label. In single frames of a face that talks the strongest class goes to and
+fro; over most of a second it does not.
+"""
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
+
+_NEUTRAL = LABELS.index(NEUTRAL)
+
+
+class StableLabel:
+    """The label of one face through time. It goes by the frames' stamps, not by their number."""
+
+    def __init__(self) -> None:
+        self.label_id = _NEUTRAL  #: index of LABELS, after the newest frame
+        self._frames: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
+
+    def update(self, stamp_ns: int, intensities: npt.NDArray[np.float32], *,
+               neutral_threshold: float, neutral_hysteresis: float, label_window: float) -> int:
+        """Take the newest frame's result; return the label, an index of LABELS.
+
+        What counts is the mean intensity of each class over the last frames. The strongest class
+        is the label where it reaches the threshold, otherwise neutral.
+
+        :param intensities: float32 [6], 0..1.
+        :param neutral_threshold: mean intensity from which a neutral face gets an emotion's label.
+        :param neutral_hysteresis: by how much that mean must fall below the threshold before the
+            label is neutral again. From one emotion to another it changes when the other is
+            stronger by half of this.
+        :param label_window: seconds over which the mean is taken; of a face that was seen for a
+            shorter time it is the mean so far. 0: the newest frame alone.
+        """
+        self._frames.append((stamp_ns, intensities))
+        while stamp_ns - self._frames[0][0] > label_window * 1e9:
+            self._frames.popleft()
+        means = np.mean([frame for _, frame in self._frames], 0)
+        strongest, before = int(means.argmax()), self.label_id
+        if before == _NEUTRAL:
+            shows = means[strongest] >= neutral_threshold
+        else:
+            shows = means[strongest] >= neutral_threshold - neutral_hysteresis
+            if means[strongest] < means[before] + neutral_hysteresis / 2:
+                strongest = before
+        self.label_id = strongest if shows else _NEUTRAL
+        return self.label_id
+
+
+def confidence_of(label_id: int, scores: npt.NDArray[np.float32], intensity: float) -> float:
+    """Return how sure a label is: of an emotion its score; of neutral 1 - the intensity."""
+    return float(scores[label_id]) if label_id < len(EMOTIONS) else 1.0 - intensity
