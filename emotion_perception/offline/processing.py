@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Full, Queue
-from threading import Event
+import signal
+from threading import current_thread, Event, main_thread
 from time import perf_counter
 
 from emotion_perception.offline.images import (
@@ -82,7 +83,8 @@ def process(recording: Recording, settings: Settings,
             if outcome.done_before:
                 check_about(folder, about)
             else:
-                _write(source, folder, about, settings, pipeline, outcome, progress)
+                with _signals_held() as stop:
+                    _write(source, folder, about, settings, pipeline, outcome, progress, stop)
             if is_finished(folder):
                 _write_views(recording, settings, folder, source.cameras)
     except (BagError, OSError) as error:
@@ -144,7 +146,32 @@ def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
         **{name: str(value) for name, value in options.items() if name != 'threads'}}
 
 
-def _write(source, folder, about, settings, pipeline, outcome, progress):
+@contextmanager
+def _signals_held():
+    """Tell of SIGINT and SIGTERM by an event, so that they do not meet a half-written record.
+
+    A second one interrupts at once.
+    """
+    stop = Event()
+
+    def on_signal(*_):
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    held = {}
+    if current_thread() is main_thread():       # others get no signals
+        held = {number: signal.signal(number, on_signal)
+                for number in (signal.SIGINT, signal.SIGTERM)
+                if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield stop
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+
+
+def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
     """Process the images and complete the bag, unless the disk is full."""
     bag = ResultBag(folder, about, settings.humble)
     unusable, late, problems = Counter(), Counter(), {}
@@ -155,6 +182,8 @@ def _write(source, folder, about, settings, pipeline, outcome, progress):
         progress(0, source.total or 0)
         with closing(_read_ahead(source.images)) as items:
             for item in items:
+                if stop.is_set():
+                    raise KeyboardInterrupt
                 if isinstance(item, Message):
                     bag.copy(item, source.topics[item.topic])
                     continue
