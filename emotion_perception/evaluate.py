@@ -7,6 +7,8 @@ from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
 from emotion_perception.evaluation.events import evaluate_events
+from emotion_perception.evaluation.held import evaluate_held
+from emotion_perception.evaluation.held import report as held_report
 from emotion_perception.evaluation.live_video import evaluate_video, videos_in
 from emotion_perception.evaluation.live_video import report as video_report
 from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
@@ -20,7 +22,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
         description='Measure a model as it stands on a labelled data set. Nothing is trained.')
-    parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events'))
+    parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events', 'held'))
     parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
@@ -39,7 +41,7 @@ def main(argv=None):
         _check_writable(parser, arguments.json)
     if arguments.plots and arguments.kind != 'video':
         parser.error('--plots goes with video')
-    if arguments.kind in ('video', 'events'):
+    if arguments.kind in ('video', 'events', 'held'):
         _whole_videos(parser, arguments)
         return
     try:
@@ -88,6 +90,9 @@ def _whole_videos(parser, arguments):
         if arguments.kind == 'events':
             result = evaluate_events(pipeline, arguments.path)
             text = events_report(result)
+        elif arguments.kind == 'held':
+            result = evaluate_held(arguments.path, lambda: EmotionPipeline(arguments.model))
+            text = held_report(result)
         else:
             if arguments.plots:
                 arguments.plots.mkdir(parents=True, exist_ok=True)

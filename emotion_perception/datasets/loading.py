@@ -1,5 +1,6 @@
 """Recognise the layout of a data set and load it."""
 from pathlib import Path
+from types import ModuleType
 
 from emotion_perception.datasets import (
     ckplus, ckplus48, clips, fer2013, fer2013_pictures, ferplus, jaffe, labelled_pictures, mmi,
@@ -28,19 +29,28 @@ def load(path, kind=None):
         no sample of that kind or no face is found.
     """
     path = Path(path).expanduser()
+    layout = layout_of(path)
+    recordings = layout.recordings(path)
+    if not recordings:
+        raise DatasetError(f'{path} holds no labelled face; expected {layout.LAYOUT}')
+    samples = read(layout, recordings, kind)
+    if not samples:
+        found = ('shows no face that was found' if samples.without_face
+                 else f'holds no {kind}')
+        raise DatasetError(f'{path} {found}; it was read as {layout.LAYOUT}')
+    return samples
+
+
+def layout_of(path: Path) -> ModuleType:
+    """Return the module of the layout that a data set has.
+
+    :raises DatasetError: when there is nothing, or it has none of the known layouts.
+    """
     if not path.exists():
         raise DatasetError(f'{path} does not exist')
     for layout in _LAYOUTS:
         if layout.recognises(path):
-            recordings = layout.recordings(path)
-            if not recordings:
-                raise DatasetError(f'{path} holds no labelled face; expected {layout.LAYOUT}')
-            samples = read(layout, recordings, kind)
-            if not samples:
-                found = ('shows no face that was found' if samples.without_face
-                         else f'holds no {kind}')
-                raise DatasetError(f'{path} {found}; it was read as {layout.LAYOUT}')
-            return samples
+            return layout
     clip = clips.unlabelled(path)
     if clip:
         raise DatasetError(f'{path}: labels are missing: {clip}; expected '
