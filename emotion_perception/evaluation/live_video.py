@@ -132,9 +132,10 @@ def report(result: dict[str, Any]) -> str:
 def _at_rate(images: Iterable[tuple[int, npt.NDArray[np.uint8]]],
              rate: float) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Leave out frames of a faster video, as a slower camera would."""
-    due = None
+    first = last = None
     for stamp_ns, image in images:
-        # A tenth of the interval early still counts: 29.97 frames a second are 30.
-        if due is None or stamp_ns >= due - 1e8 / rate:
-            due = (stamp_ns if due is None else max(due, stamp_ns - 1e9 / rate)) + 1e9 / rate
+        first = stamp_ns if first is None else first
+        turn = int((stamp_ns - first) * 1e-9 * rate + 1e-3)  # stamps are rounded
+        if last is None or turn > last:
+            last = turn
             yield stamp_ns, image
