@@ -22,8 +22,8 @@ START_ERRORS = {
     'surrogates': 'expected UTF-8 arguments; set LC_ALL=C.UTF-8, or put them into a parameter file',
 }
 
-#: Seconds that the middleware gets to take down its connections.
-END_LIMIT = 3
+#: Seconds that the middleware gets to take down its connections; a busy machine needs some.
+END_LIMIT = 10
 
 #: Seconds after a signal within which ROS counts as shut down.
 SHUTDOWN_LIMIT = 0.2
