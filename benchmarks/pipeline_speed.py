@@ -13,7 +13,7 @@ import tempfile
 
 from environments import RIVALS, SYSTEMS, clean_environment, command
 from matching import agreement, mean_overlap
-from scenes import compose, load_girl
+from scenes import backlit, compose, darkened, load_girl, noisy
 
 FACES = (1, 3, 8)
 SIZES = ((640, 480), (1280, 720))
@@ -49,6 +49,25 @@ def pipeline_rows(actors, frames, model, not_measured):
                             continue
                         rows.append(_row(name, scene, threads, result))
                         print(rows[-1], flush=True)
+    return rows
+
+
+def light_rows(actors, frames, model):
+    """Follow three faces in the scene as it is, darkened, backlit and noisy."""
+    width, height = SIZES[0]
+    scene = compose(actors, 3, width, height, frames)
+    rows = []
+    for light in (None, darkened, backlit, noisy):
+        lit = light(scene) if light else scene
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'frames.bgr'
+            lit.images.tofile(path)
+            result = _measure(_ours(model), path, width, height, 1)
+        row = _row(OURS, lit, 1, result)
+        rows.append({'light': light.__name__ if light else 'as it is',
+                     **{name: row[name] for name in ('system', 'faces', 'frames', 'recall',
+                                                     'false_boxes', 'id_switches', 'ms_median')}})
+        print(rows[-1], flush=True)
     return rows
 
 

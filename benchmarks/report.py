@@ -9,6 +9,8 @@ from matplotlib import pyplot as plt  # noqa: E402
 COLUMNS = {
     'pipeline': ('system', 'faces', 'width', 'height', 'threads', 'ms_median', 'ms_p95', 'cpu_s',
                  'recall', 'false_boxes', 'id_switches', 'frames'),
+    'light': ('system', 'light', 'faces', 'frames', 'recall', 'false_boxes', 'id_switches',
+              'ms_median'),
     'tracking': ('system', 'sequence', 'frames', 'mean_overlap', 'recall', 'false_boxes',
                  'id_switches', 'ms_median'),
     'node': ('cameras', 'faces', 'latency_ms_median', 'latency_ms_p95', 'latency_ms_p99', 'lost',
@@ -25,7 +27,7 @@ COLUMNS = {
 def tables(results):
     """Return {name: Markdown table} of what was measured."""
     growth = results['growth']
-    rows = {'pipeline': results['pipeline'], 'tracking': results['tracking'],
+    rows = {'pipeline': results['pipeline'], 'light': results['light'], 'tracking': results['tracking'],
             'node': results['node'], 'start': [results['start']],
             'offline': results['offline'], 'growth_faces': growth['faces'],
             'growth_length': growth['sequence_length'], 'growth_memory': [growth['memory']]}

@@ -17,7 +17,7 @@ from time import monotonic
 import cv2
 from node_latency import node_rows, start_row
 from offline_speed import offline_rows
-from pipeline_speed import pipeline_rows, tracking_rows
+from pipeline_speed import light_rows, pipeline_rows, tracking_rows
 from report import plot, tables, write_document
 from scenes import load_actors
 
@@ -44,6 +44,7 @@ def main():
         'date': date.today().isoformat(), 'machine': _machine(), 'scenes': actors.description,
         'not_measured': not_measured,
         'pipeline': pipeline_rows(actors, 125 if arguments.quick else 300, model, not_measured),
+        'light': light_rows(actors, 125 if arguments.quick else 300, model),
         'tracking': tracking_rows(data, model) if data else [],
         'node': node_rows(actors, 3 if arguments.quick else 15, model),
         'start': start_row(actors, 2 if arguments.quick else 12, model),

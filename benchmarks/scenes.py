@@ -47,19 +47,20 @@ class Actors:
 def load_actors(data):
     """Prepare the faces of the data folder; without one (None), of the astronaut in scikit-image.
 
-    ValueError: a clip is missing or shows no face.
+    Of CLIPS those that are there. ValueError: one shows no face.
     """
     if data is None:
         from skimage.data import astronaut, coffee
         face = _cut_out([astronaut()[:, :, ::-1]])
         return Actors([face, face[:, :, ::-1]] * 8, coffee()[:, :, ::-1],
                       'one photograph (scikit-image: astronaut), which moves, and its mirror image')
-    faces = [_cut_out(_read(data / 'clips' / f'{name}.mp4', SOURCE_FRAMES)) for name in CLIPS]
+    clips = [name for name in CLIPS if (data / 'clips' / f'{name}.mp4').is_file()]
+    faces = [_cut_out(_read(data / 'clips' / f'{name}.mp4', SOURCE_FRAMES)) for name in clips]
     people = {path.name.split('.')[0]: path
               for path in sorted((data / 'jaffe').glob('*.png'), reverse=True)}
     faces += [_cut_out([cv2.imread(str(people[person]))]) for person in STILLS if person in people]
     return Actors(faces, _room(data / 'tracking' / 'dlib_faces'),
-                  f'{len(CLIPS)} clips ({", ".join(CLIPS)}), then photographs of JAFFE, in the '
+                  f'{len(clips)} clips ({", ".join(clips)}), then photographs of JAFFE, in the '
                   f'room of {ROOM}')
 
 
@@ -90,6 +91,38 @@ def compose(actors, faces, width, height, frames, seed=1, lanes=None):
             truth[frame, index] = mover.draw(image, frame)
         cv2.add(image, noise[frame % len(noise)], dst=image, dtype=cv2.CV_8U)
     return Scene(images, truth)
+
+
+def darkened(scene, share=0.15):
+    """Return the scene with so much of its light, and a camera's noise over it."""
+    return _relit(scene, lambda image, _: image * np.float32(share), 1.0)
+
+
+def backlit(scene, share=0.2):
+    """Return the scene with a bright window behind the people, to whom the camera turns dark."""
+    def light(image, faces):
+        people = np.zeros(image.shape[:2], np.float32)
+        for x, y, width, height in faces:
+            cv2.ellipse(people, (round(x + width / 2), round(y + height / 2)),
+                        (round(0.58 * width), round(0.72 * height)), 0, 0, 360, 1.0, -1)
+        people = cv2.GaussianBlur(people, (0, 0), 2)[..., None]
+        return image * np.float32(share) * people + 235 * (1 - people)
+    return _relit(scene, light, 1.0)
+
+
+def noisy(scene, deviation=20.0):
+    """Return the scene under strong noise, standard deviation of 255."""
+    return _relit(scene, lambda image, _: image.astype(np.float32), deviation)
+
+
+def _relit(scene, light, deviation):
+    random = np.random.default_rng(2)
+    noise = [random.normal(0, deviation, scene.images.shape[1:]).astype(np.float32)
+             for _ in range(7)]
+    images = np.empty_like(scene.images)
+    for number, (image, faces) in enumerate(zip(scene.images, scene.truth)):
+        images[number] = (light(image, faces) + noise[number % 7]).clip(0, 255)
+    return Scene(images, scene.truth)
 
 
 def empty_room(actors, width, height):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
 from emotion_perception.evaluation.events import evaluate_events
+from emotion_perception.evaluation.faces import evaluate_faces, faces_report
 from emotion_perception.evaluation.held import evaluate_held
 from emotion_perception.evaluation.held import report as held_report
 from emotion_perception.evaluation.live_video import evaluate_video, videos_in
@@ -22,7 +23,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
         description='Measure a model as it stands on a labelled data set. Nothing is trained.')
-    parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events', 'held'))
+    parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events', 'held', 'faces'))
     parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
@@ -39,6 +40,15 @@ def main(argv=None):
         parser.error('--labels goes with stills: no set of sequences has FER labels')
     if arguments.json:
         _check_writable(parser, arguments.json)
+    if arguments.kind == 'faces':
+        if arguments.model or arguments.labels or arguments.part:
+            parser.error('faces measures the detector alone: no --model, --labels or --part')
+        try:
+            result = evaluate_faces(arguments.path)
+        except DatasetError as error:
+            parser.error(str(error))
+        _tell(result, faces_report(result), arguments.json)
+        return
     if arguments.plots and arguments.kind != 'video':
         parser.error('--plots goes with video')
     if arguments.kind in ('video', 'events', 'held'):

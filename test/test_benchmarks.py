@@ -103,6 +103,19 @@ def test_to_and_fro_has_no_jump():
     assert [to_and_fro(i, 1) for i in range(3)] == [0, 0, 0]
 
 
+@pytest.mark.parametrize('light, face, beside', [
+    ('darkened', 30, 19), ('backlit', 40, 235), ('noisy', 200, 128)])
+def test_the_light_of_a_scene(light, face, beside):
+    import scenes
+    scene = scenes.compose(actors(200), 1, 320, 240, 3)
+    lit = getattr(scenes, light)(scene)
+    assert lit.images.shape == scene.images.shape and (lit.truth == scene.truth).all()
+    x, y, width, height = lit.truth[0, 0].astype(int)
+    inside = lit.images[0, y + height // 3:y + 2 * height // 3, x + width // 3:x + 2 * width // 3]
+    assert inside.mean() == pytest.approx(face, abs=4)
+    assert lit.images[0, :20].mean() == pytest.approx(beside, abs=4)
+
+
 def test_tables_go_where_the_document_wants_them(tmp_path, root):
     pytest.importorskip('matplotlib', reason='needs requirements/bench.txt')
     from report import COLUMNS, tables, write_document
@@ -113,7 +126,7 @@ def test_tables_go_where_the_document_wants_them(tmp_path, root):
         'date': '2000-01-01', 'minutes': 1, 'scenes': 'nothing', 'not_measured': {'fer': 'why'},
         'machine': dict.fromkeys(
             ('processor', 'cores', 'memory_gb', 'system', 'python', 'opencv'), 'x'),
-        'pipeline': [pipeline], 'tracking': [], 'node': [],
+        'pipeline': [pipeline], 'light': [], 'tracking': [], 'node': [],
         'start': dict.fromkeys(COLUMNS['start'], 0.5),
         'offline': [dict.fromkeys(COLUMNS['offline'], 0.25)],
         'growth': {'faces': [], 'sequence_length': [], 'memory': dict.fromkeys(

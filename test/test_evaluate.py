@@ -2,6 +2,7 @@
 from dataclasses import replace
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -339,3 +340,31 @@ def test_command_names_a_missing_model(tmp_path, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(['stills', str(tmp_path), '--model', str(tmp_path / 'none.json')])
     assert 'none.json is missing' in capsys.readouterr().err
+
+
+def test_faces_in_the_dark(tmp_path, capsys):
+    data = pytest.importorskip('skimage.data')
+    image = data.astronaut()[:300, 60:400, ::-1]
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    cv2.imwrite(str(tmp_path / 'b.png'), np.full_like(image, 90))
+    (tmp_path / 'people.csv').write_text(
+        'file,label,ethnicity\na.png,happiness,white\nb.png,neutral,none\n')
+    evaluate.main(['faces', str(tmp_path), '--json', str(tmp_path / 'faces.json')])
+    figures = json.loads((tmp_path / 'faces.json').read_text())
+    assert figures['unknown'] == ['b.png'] and figures['n'] == 1
+    assert set(figures['lights']) == {'1.0', '0.3', '0.15', '0.08'}
+    for row in figures['lights'].values():
+        assert (row['found'], row['lost'], row['false']) == (1.0, [], 0)
+        assert row['by'] == {'label': {'happiness': [1, 1]}, 'ethnicity': {'white': [1, 1]}}
+    assert figures['lights']['0.08']['plain'] == 0.0
+    assert '1 of 1' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('table, reason', [
+    (None, 'people.csv'), ('name\nx\n', 'names no files'), ('file\nx.jpg\n', 'x.jpg is missing')])
+def test_faces_without_their_table_or_pictures(tmp_path, capsys, table, reason):
+    if table:
+        (tmp_path / 'people.csv').write_text(table)
+    with pytest.raises(SystemExit):
+        evaluate.main(['faces', str(tmp_path)])
+    assert reason in capsys.readouterr().err
