@@ -40,6 +40,8 @@ def main(argv=None):
         parser.error('--labels goes with stills: no set of sequences has FER labels')
     if arguments.json:
         _check_writable(parser, arguments.json)
+    if arguments.plots and arguments.kind != 'video':
+        parser.error('--plots goes with video')
     if arguments.kind == 'faces':
         if arguments.model or arguments.labels or arguments.part:
             parser.error('faces measures the detector alone: no --model, --labels or --part')
@@ -49,8 +51,6 @@ def main(argv=None):
             parser.error(str(error))
         _tell(result, faces_report(result), arguments.json)
         return
-    if arguments.plots and arguments.kind != 'video':
-        parser.error('--plots goes with video')
     if arguments.kind in ('video', 'events', 'held'):
         _whole_videos(parser, arguments)
         return
