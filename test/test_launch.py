@@ -33,7 +33,7 @@ OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', '
 
 
 @pytest.mark.parametrize('file, arguments', [
-    ('emotion.launch.py', CAMERA),
+    ('emotion.launch.py', ['model', 'autostart', 'respawn', *CAMERA]),
     ('demo.launch.py', ['video']),
     ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA]),
     ('outputs.launch.py', OUTPUTS),
@@ -158,6 +158,7 @@ def test_demo_ends_with_its_node(video):
         ['ros2', 'launch', 'emotion_perception', 'demo.launch.py', f'video:={video}',
          'model:=/nowhere.json'], capture_output=True, text=True, timeout=LIMIT)
     assert '/nowhere.json is missing' in ended.stdout + ended.stderr
+    assert ended.returncode == 1
 
 
 def test_demo_loops_a_video_through_the_node(ros, video, monkeypatch):
