@@ -104,8 +104,6 @@ def _whole_videos(parser, arguments):
             result = evaluate_held(arguments.path, lambda: EmotionPipeline(arguments.model))
             text = held_report(result)
         else:
-            if arguments.plots:
-                arguments.plots.mkdir(parents=True, exist_ok=True)
             result = evaluate_video(
                 arguments.path, lambda: EmotionPipeline(arguments.model), arguments.plots)
             text = video_report(result)

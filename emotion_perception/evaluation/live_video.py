@@ -27,8 +27,10 @@ RATES = (30, 15, 5)
 def videos_in(path: Path) -> list[Recording]:
     """List the clips of a folder FOLDER/<label>/<person>_<clip>.mp4, or one video.
 
-    :raises DatasetError: when the folder is not of that layout.
+    :raises DatasetError: when there is nothing, or the folder is not of that layout.
     """
+    if not path.exists():
+        raise DatasetError(f'{path} does not exist')
     if is_video(path):
         return [Recording(name=path.name, source=path, label=None, subject=None)]
     return [r for r in recordings(path) if r.label in LABELS and not r.is_still]
@@ -70,6 +72,8 @@ def evaluate_video(path: Path, make_pipeline: Callable[[], EmotionPipeline],
     clips, result = videos_in(path), {}
     if not clips:
         raise DatasetError(f'{path} holds no clip of {", ".join(LABELS)}; expected {LAYOUT}')
+    if plots:
+        plots.mkdir(parents=True, exist_ok=True)
     for rate in RATES:
         draws = plots is not None and rate == RATES[0]
         watched = []
