@@ -13,6 +13,7 @@ PREFIX := $(CURDIR)/install/emotion_perception
 ENVIRONMENT := .venv/.python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN_ENVIRONMENT := .venv/.run
 TEST_ENVIRONMENT := .venv/.test
+LINT_ENVIRONMENT := .venv/.lint
 BENCH_ENVIRONMENT := .venv/.bench
 BUILD := install/.built
 SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception examples launch models msg \
@@ -27,7 +28,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 export DEMO_VIDEO := $(value VIDEO)
 unexport VIDEO
 
-.PHONY: help demo test test-latest test-oldest build bench clean
+.PHONY: help demo lint test test-latest test-oldest build bench clean
 
 help:
 	@echo 'make demo             emotions in the default video, over ROS 2 topics, into demo/'
@@ -36,12 +37,16 @@ help:
 	@echo 'make test             the tests, with real nodes'
 	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
 	@echo 'make test-oldest      ... with the oldest that requirements/ allows'
+	@echo 'make lint             style, by ruff'
 	@echo 'make bench            speed, latency and memory; fetches 11 GB of other systems, once'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
 	@echo 'make ... PYTHON=python3.12 takes that Python. ROS 2 from pip exists for 3.10 to 3.13, on'
 	@echo 'Linux and x86-64.'
 	@$(PYTHON) tools/check_machine.py
+
+lint: $(LINT_ENVIRONMENT)
+	$(BIN)/ruff check
 
 demo: build
 	$(BIN)/python -m emotion_perception.demo \
@@ -93,6 +98,10 @@ $(RUN_ENVIRONMENT): $(ENVIRONMENT) requirements.txt requirements/core.txt requir
 	$(BIN)/pip install -r requirements.txt -r requirements/core.txt -r requirements/ros.txt \
 	    -r requirements/bags.txt
 	$(BIN)/python tools/fix_ros_wheels.py
+	@touch $@
+
+$(LINT_ENVIRONMENT): $(ENVIRONMENT) requirements/lint.txt
+	$(BIN)/pip install -r requirements/lint.txt
 	@touch $@
 
 $(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/train.txt \

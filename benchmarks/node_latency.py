@@ -128,15 +128,14 @@ class _Listener:
 
 
 def _measure(frames, cameras, faces, seconds, model):
-    with _Listener(frames, cameras) as listener:
-        with _node(listener.names, model, 'error') as node:
-            listener.first()
-            listener.listen(SETTLING)
-            begin, cpu = time_ns(), _cpu_seconds(node.pid)
-            listener.listen(seconds)
-            end, cpu = time_ns(), _cpu_seconds(node.pid) - cpu
-            listener.listen(1.0)    # for the results that are on their way
-            resident = _resident_bytes(node.pid)
+    with _Listener(frames, cameras) as listener, _node(listener.names, model, 'error') as node:
+        listener.first()
+        listener.listen(SETTLING)
+        begin, cpu = time_ns(), _cpu_seconds(node.pid)
+        listener.listen(seconds)
+        end, cpu = time_ns(), _cpu_seconds(node.pid) - cpu
+        listener.listen(1.0)    # for the results that are on their way
+        resident = _resident_bytes(node.pid)
     published = {name: {stamp for stamp in stamps if begin <= stamp <= end}
                  for name, stamps in listener.stamps().items()}
     arrivals = [one for one in listener.arrivals if one[1] in published[one[0]]]

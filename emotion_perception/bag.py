@@ -94,7 +94,8 @@ def settings_of(arguments):
     return Settings(
         # Workers elsewhere have another working folder.
         output=arguments.output.resolve(), topics=topics,
-        copied=() if arguments.copy is None else copied, rotation=arguments.rotation, annotations=arguments.annotations,
+        copied=() if arguments.copy is None else copied, rotation=arguments.rotation,
+        annotations=arguments.annotations,
         table=arguments.table, rerun=arguments.rerun, humble=arguments.humble,
         model=arguments.model and str(Path(arguments.model).resolve()),
         options=dict(map(parameter, arguments.param)))

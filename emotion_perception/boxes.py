@@ -53,7 +53,7 @@ def overlap(a, b):
 
 def is_chin(box, face):
     """Say whether a box is where a larger face has its chin and neck, which look like a face."""
-    (x, y), (u, v) = Box(*box).center, Box(*face).center
+    (x, _), (u, v) = Box(*box).center, Box(*face).center
     return (box[2] < 0.75 * face[2] and abs(x - u) < 0.35 * face[2] and box[1] > v
             and overlap(box, face) > 0.05)
 

@@ -46,8 +46,8 @@ configured epochs or steps.
 
 - *CNN alone* is a linear layer over what is kept of a frame, which begins as the six logits; *web
   faces only* leaves it at that, the others train it on the same episodes as all rows.
-- The default head is measured without the adapter and the readout of change, which are fitted with the people that are
-  trained on; `train --folds` measures it with both (model card).
+- The default head is measured without the adapter and the readout of change, which are fitted with
+  the people that are trained on; `train --folds` measures it with both (model card).
 - *LSTM(n) on 512 features* is a plain CNN-LSTM with a dense layer and a softmax behind it.
 - *Seed network* is its CNN, the softmax of each frame's logits, and LSTM(6).
 - Inception-CNN to fused CNNs have the default head, with E1 + E2.

@@ -77,8 +77,8 @@ def check_face(face, width, height):
     else:
         assert face.label == EMOTIONS[np.argmax(face.scores)]
         assert face.confidence == max(face.scores)
-    assert 0 <= face.roi.x_offset and face.roi.x_offset + face.roi.width <= width
-    assert 0 <= face.roi.y_offset and face.roi.y_offset + face.roi.height <= height
+    assert face.roi.x_offset >= 0 and face.roi.x_offset + face.roi.width <= width
+    assert face.roi.y_offset >= 0 and face.roi.y_offset + face.roi.height <= height
 
 
 def test_results_are_those_of_the_crops_of_the_regions(video):

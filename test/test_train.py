@@ -81,8 +81,9 @@ CONFIG = {
              'live': ['none'], 'one_face': ['none']},
     'stills': {'backbone': 'residual', 'batch_size': 4, 'prior': 0.5, 'precision': 'float32',
                'cycles': [CYCLE, CYCLE]},
-    'adapter': {'web_images': 8, 'lab': [1.0], 'live': [1.0], 'strength': 0.6, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001,
-                'weight_decay': 0.05, 'dropout': 0.5, 'seed': 1},
+    'adapter': {'web_images': 8, 'lab': [1.0], 'live': [1.0], 'strength': 0.6,
+                'epochs': 1, 'batch_size': 4, 'learning_rate': 0.001, 'weight_decay': 0.05,
+                'dropout': 0.5, 'seed': 1},
     'head': {'epochs': 1, 'steps': 1, 'stills': 4, 'sequences': 4, 'neutral_clips': 4,
              'emotional_clips': 4, 'lab_repeats': 1, 'noise': 0.1,
              'prior': 0.5, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0, 'seed': 1}}

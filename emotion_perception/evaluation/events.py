@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Callable
+from collections.abc import Callable
 
 import cv2
 import numpy as np

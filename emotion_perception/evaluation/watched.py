@@ -68,8 +68,9 @@ def watch_sample(model: 'Model', sample: Sample) -> Watched:
 def clips_figures(watched: list[Watched]) -> dict[str, Any]:
     """Return the figures of labelled clips, a dict for JSON.
 
-    Shares are of the frames with a face. Each person counts alike: means are over a person's clips first, then over the people, and
-    intervals (95 %) are by bootstrap over people. ``.._of_clips`` counts each clip alike.
+    Shares are of the frames with a face. Each person counts alike: means are over a person's clips
+    first, then over the people, and intervals (95 %) are by bootstrap over people.
+    ``.._of_clips`` counts each clip alike.
 
     ``neutral``: ``share_neutral``, ``changes`` and ``false_starts`` a minute. ``emotional``:
     ``right``, ``neutral``, ``wrong``, ``by_emotion`` (share right of each class's clips) and

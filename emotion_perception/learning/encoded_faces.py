@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from emotion_perception.emotions import EMOTIONS, NEUTRAL
+from emotion_perception.emotions import NEUTRAL
 from emotion_perception.learning.adapter import train_adapter
 from emotion_perception.learning.augmentation import augment
 from emotion_perception.learning.change import change_readout

@@ -141,8 +141,8 @@ def vote_intensity(samples):
 def live_episode(onsets, noise, rng):
     """Play one or two onsets as a camera would see them, in random order and speed.
 
-    Perhaps a rest, the onset, then perhaps a hold at the apex, then perhaps back to neutral, then perhaps another
-    one, cut to at most LONGEST frames.
+    Perhaps a rest, the onset, then perhaps a hold at the apex, then perhaps back to neutral, then
+    perhaps another one, cut to at most LONGEST frames.
     """
     episode = None
     for onset in (onsets[i] for i in rng.permutation(len(onsets))[:rng.integers(1, 3)]):

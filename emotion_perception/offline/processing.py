@@ -229,7 +229,7 @@ def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
 
 def _annotation_topics(cameras):
     if len(cameras) == 1:
-        return {camera: '/emotion_node/annotations' for camera in cameras.values()}
+        return dict.fromkeys(cameras.values(), '/emotion_node/annotations')
     return {camera: f'/emotion_node/annotations/{camera.strip("/")}'
             for camera in cameras.values()}
 
