@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
-from emotion_perception.evaluation.events import evaluate_events
+from emotion_perception.evaluation.events import clips_in, evaluate_events
 from emotion_perception.evaluation.faces import evaluate_faces, faces_report
 from emotion_perception.evaluation.held import evaluate_held
 from emotion_perception.evaluation.held import report as held_report
@@ -96,9 +96,11 @@ def _whole_videos(parser, arguments):
         pipeline = EmotionPipeline(arguments.model)
     except (OSError, ValueError) as error:
         parser.error(f'model: {error}')
+    set_name, videos = '', []
     try:
         if arguments.kind == 'events':
-            result = evaluate_events(pipeline, arguments.path)
+            set_name, videos = clips_in(arguments.path)
+            result = evaluate_events(pipeline, videos)
             text = events_report(result)
         elif arguments.kind == 'held':
             result = evaluate_held(arguments.path, lambda: EmotionPipeline(arguments.model))
@@ -107,10 +109,10 @@ def _whole_videos(parser, arguments):
             result = evaluate_video(
                 arguments.path, lambda: EmotionPipeline(arguments.model), arguments.plots)
             text = video_report(result)
-            known = trained_on(pipeline.trained_on.get('clips', ()), videos_in(arguments.path))
-            if known:
-                warnings.warn(f'the model was trained on {known}: these figures say nothing about '
-                              'people it has not seen')
+            set_name, videos = 'clips', videos_in(arguments.path)
+        if known := trained_on(pipeline.trained_on.get(set_name, ()), videos):
+            warnings.warn(f'the model was trained on {known}: these figures say nothing about '
+                          'people it has not seen')
     except (DatasetError, OSError) as error:
         parser.error(str(error))
     _tell(result, text, arguments.json)

@@ -3,7 +3,7 @@ import json
 import re
 
 from emotion_perception import evaluate
-from emotion_perception.evaluation.events import evaluate_events, fade
+from emotion_perception.evaluation.events import clips_in, evaluate_events, fade
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.datasets import DatasetError
 import cv2
@@ -25,10 +25,17 @@ def test_a_pair_fades_from_one_to_the_other():
     assert grey[30] == 0 < grey[31] and grey[37] < 100 < grey[38] and set(grey[45:]) == {200}
 
 
+def test_people_whom_the_model_knows_are_named(data_dir, tmp_path, capsys):
+    for label in ('neutral', 'happiness'):
+        (tmp_path / f'001_{label}.jpg').symlink_to(data_dir / 'london' / f'001_{label}.jpg')
+    with pytest.warns(UserWarning, match='trained on 001: these figures say nothing'):
+        evaluate.main(['events', str(tmp_path)])
+
+
 def test_a_smile_of_a_pair_is_seen(pipeline, data_dir, tmp_path):
     for label in ('neutral', 'happiness'):
         (tmp_path / f'a_{label}.jpg').symlink_to(data_dir / 'london' / f'001_{label}.jpg')
-    result = evaluate_events(pipeline, tmp_path)
+    result = evaluate_events(pipeline, clips_in(tmp_path)[1])
     assert list(result) == ['happiness']
     figures = result['happiness']
     assert figures['clips'] == figures['seen'] == 1 and figures['share'] == 1.0
@@ -43,7 +50,7 @@ def test_clips_are_counted_by_label(pipeline, tmp_path, root):
         folder.mkdir(parents=True)
         for frame in range(31):
             cv2.imwrite(str(folder / f'{frame:02}.png'), np.full((120, 160, 3), 90, np.uint8))
-    result = evaluate_events(pipeline, tmp_path)
+    result = evaluate_events(pipeline, clips_in(tmp_path)[1])
     assert list(result) == ['neutral', 'sadness']
     for figures in result.values():
         assert figures['clips'] == 1 and figures['minutes'] == pytest.approx(1 / 60)
@@ -79,4 +86,4 @@ def test_a_file_that_is_none_is_named(pipeline, tmp_path):
     (tmp_path / 'neutral').mkdir()
     (tmp_path / 'neutral' / 'a_1.mp4').write_bytes(b'none')
     with pytest.raises(DatasetError, match='a_1.mp4'):
-        evaluate_events(pipeline, tmp_path)
+        evaluate_events(pipeline, clips_in(tmp_path)[1])

@@ -1,10 +1,11 @@
-"""Plot what behaviour_node makes of a video: single images' labels above, the calm events below.
+"""Plot what behaviour_node makes of a video: what single images show above, the calm events below.
 
     python tools/plot_events.py VIDEO docs/images/events.png [--from SECONDS] [--to SECONDS]
 """
 import argparse
 from itertools import groupby
 
+from emotion_perception.behaviour.options import DEFAULTS
 from emotion_perception.behaviour.people import People
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.pipeline import EmotionPipeline
@@ -29,7 +30,7 @@ def main():
 
 
 def follow(path, begin, end):
-    """Return (time [s], intensity, label, stable emotion) of the main person in each frame."""
+    """Return (time [s], intensity, what it shows, stable emotion) of the main person a frame."""
     pipeline, people, frames = EmotionPipeline(), People(), []
     with Video(path) as video:
         for stamp, image in video:
@@ -40,7 +41,9 @@ def follow(path, begin, end):
             people.update('camera', stamp, image.shape[:2], faces)
             for face in faces:
                 if people.main and face.track_id == people.main.track_id:
-                    frames.append((time - begin, face.intensity, face.label, people.main.label))
+                    shows = (EMOTIONS[face.scores.index(max(face.scores))]
+                             if face.intensity >= DEFAULTS['leave_intensity'] else NEUTRAL)
+                    frames.append((time - begin, face.intensity, shows, people.main.label))
     return frames
 
 

@@ -5,12 +5,12 @@ from emotion_perception import options
 from emotion_perception.options import Option
 
 OPTIONS = (
-    Option('enter_intensity', 0.6,
+    Option('enter_intensity', 0.4,
            'Mean intensity over min_duration from which an emotion starts; at least '
            'leave_intensity', 0.0, 1.0, live=True),
     Option('leave_intensity', 0.3,
            'Intensity below which an image does not show the emotion', 0.0, 1.0, live=True),
-    Option('min_duration', 0.5,
+    Option('min_duration', 0.4,
            'Time that a face must show an emotion, without an image between that does not, '
            'before it starts; and not show it before it ends', 0.05, 10.0, unit='s', live=True),
     Option('cool_down', 1.0,

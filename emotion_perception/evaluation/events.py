@@ -14,7 +14,7 @@ import numpy as np
 
 from emotion_perception.behaviour.events import ENDED
 from emotion_perception.behaviour.people import People
-from emotion_perception.datasets import clips, DatasetError
+from emotion_perception.datasets import clips, DatasetError, packed_london
 from emotion_perception.datasets.reading import frames_of, read_image
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.evaluation.metrics import wilson_interval
@@ -37,19 +37,33 @@ class Clip:
     """A video of one person who shows one thing."""
 
     name: str
+    subject: str | None         #: who is seen
     label: str                  #: one of LABELS, or contempt
     images: Callable[[], Iterable[tuple[int, np.ndarray]]]  #: gives stamps [ns] and images
     begins: float = 0.0         #: when the label begins to show [s]
     shows: float = 0.0          #: when it is half there [s]; delays count from here
 
 
-def evaluate_events(pipeline: EmotionPipeline, path: Path) -> dict:
+def clips_in(path: Path) -> tuple[str, list[Clip]]:
+    """List the clips of a folder, pairs of photographs made into clips.
+
+    :param path: a folder in one of the layouts of ``LAYOUT``.
+    :return: the name under which a model says on whom of them it was trained, and the clips.
+    :raises DatasetError: when the path has none of these layouts.
+    """
+    if found := list(_pairs(path)):
+        return packed_london.SET, found
+    if found := list(_clips(path)):
+        return clips.SET, found
+    raise DatasetError(f'{path} holds no such clips; expected {LAYOUT}')
+
+
+def evaluate_events(pipeline: EmotionPipeline, found: list[Clip]) -> dict:
     """Measure the events of behaviour_node, as it comes, on clips or on pairs of photographs.
 
     A pair is made a video of 30 frames a second: ``REST`` seconds of the neutral photograph,
     ``FADE`` in which the one becomes the other, and ``HOLD`` of the emotion.
 
-    :param path: a folder in one of the layouts of ``LAYOUT``.
     :return: dict for JSON. ``neutral`` and each emotion that the set shows have ``clips``,
         ``minutes``; ``false_starts`` and ``false_starts_per_minute``: events in which an emotion
         started that is not the clip's, or before it begins to show; ``false_labels_per_minute``:
@@ -57,12 +71,8 @@ def evaluate_events(pipeline: EmotionPipeline, path: Path) -> dict:
         has also ``seen``: clips in which it became the stable one, ``share`` with the 95 %
         interval of Wilson in ``interval``, and ``delay``: the median time to the event [s], from
         where it is half there in a pair, and from the first image in a clip.
-    :raises DatasetError: when the path has none of these layouts, or a file cannot be read.
+    :raises DatasetError: when a file cannot be read.
     """
-    path = Path(path)
-    found = list(_pairs(path)) or list(_clips(path))
-    if not found:
-        raise DatasetError(f'{path} holds no such clips; expected {LAYOUT}')
     heard = [(clip, *_run(pipeline, clip)) for clip in found]
     return {label: _figures([item for item in heard if item[0].label == label])
             for label in (NEUTRAL, *EMOTIONS) if any(clip.label == label for clip in found)}
@@ -84,7 +94,7 @@ def _pairs(path: Path) -> Iterator[Clip]:
         for emotion in EMOTIONS:
             second = first.with_stem(f'{person}_{emotion}')
             if second.is_file():
-                yield Clip(f'{person}_{emotion}', emotion, partial(_faded, first, second),
+                yield Clip(f'{person}_{emotion}', person, emotion, partial(_faded, first, second),
                            REST, REST + FADE / 2)
 
 
@@ -96,7 +106,8 @@ def _clips(path: Path) -> Iterator[Clip]:
     if not clips.recognises(path):
         return
     for recording in clips.recordings(path):
-        yield Clip(recording.name, recording.label, partial(frames_of, recording, clips.LAYOUT))
+        yield Clip(recording.name, recording.subject, recording.label,
+                   partial(frames_of, recording, clips.LAYOUT))
 
 
 def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
