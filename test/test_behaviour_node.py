@@ -412,14 +412,22 @@ def example(path, *arguments, log):
 
 
 @contextmanager
-def pretend_robot(root, tmp_path, rules, **behaviour):
+def pretend_robot(root, tmp_path, rules):
     """Run an example's rules, and the robot that prints what it is asked to do."""
-    with running('behaviour_node', tmp_path, rules=root / 'examples' / rules) as audience, \
+    hello = tmp_path / 'hello.yaml'
+    hello.write_text('rules: {hello: {behaviour: hello}}')
+    with running('behaviour_node', tmp_path, rules=hello) as audience, \
             example(root / 'examples' / 'pretend_robot.py', log=tmp_path / 'robot.log') as printed:
         audience.connect()
-        audience.wait_for(
-            lambda: audience.node.count_subscribers('/behaviour_node/requests') == 2)
-        yield audience, printed
+
+        def greeted():
+            audience.show(8, face(intensity=0.9))
+            audience.gone()
+            return printed()
+        audience.wait_for(greeted)      # then the robot is connected, too
+        result, = audience.set_parameters(rules=str(root / 'examples' / rules))
+        assert result.successful
+        yield audience, lambda: [line for line in printed() if line != 'hello']
 
 
 def test_the_mirroring_face(root, tmp_path):
