@@ -37,7 +37,7 @@ help:
 	@echo 'make test             the tests, with real nodes'
 	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
 	@echo 'make test-oldest      ... with the oldest that requirements/ allows'
-	@echo 'make lint             style, by ruff'
+	@echo 'make lint             style, by ruff, and types, by mypy'
 	@echo 'make bench            speed, latency and memory; fetches 11 GB of other systems, once'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
@@ -47,6 +47,7 @@ help:
 
 lint: $(LINT_ENVIRONMENT)
 	$(BIN)/ruff check
+	$(BIN)/mypy
 
 demo: build
 	$(BIN)/python -m emotion_perception.demo \

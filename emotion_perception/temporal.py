@@ -58,8 +58,8 @@ TINY = 1e-6
 Floats = npt.NDArray[np.float32]
 
 # Of sigmoid gates half a tanh of half the sum, and a half more.
-_GATE_SCALE = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), UNITS)
-_GATE_SHIFT = np.repeat(np.float32([0.5, 0.5, 0.0, 0.5]), UNITS)
+_GATE_SCALE = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), UNITS)
+_GATE_SHIFT = np.repeat(np.array([0.5, 0.5, 0.0, 0.5], np.float32), UNITS)
 
 
 def read_frames(kept: Floats, looks: Floats, steps: Floats) -> tuple[Floats, Floats]:
@@ -92,7 +92,7 @@ def read_frames(kept: Floats, looks: Floats, steps: Floats) -> tuple[Floats, Flo
     neutral = 1 / (1 + np.exp(evidence))
     counts = neutral ** 2 * steps[:, np.newaxis]
     after = before + counts * np.concatenate([compared, np.ones_like(counts)], 1)
-    return (read / np.float32(SCALE)).reshape(-1, READ, UNITS), after
+    return np.asarray(read / SCALE, np.float32).reshape(-1, READ, UNITS), after
 
 
 class Windows:
@@ -153,7 +153,7 @@ class TemporalHead:
         self._kernel = kernel * _GATE_SCALE.reshape(GATES, UNITS)
         self._recurrent = recurrent.ravel() * _GATE_SCALE
         self._bias = bias.ravel() * _GATE_SCALE
-        self._sharpness = np.float32(weights['sharpness'])
+        self._sharpness = np.float32(float(np.asarray(weights['sharpness'])))
 
     def advance(self, windows: list[Windows], kept: Floats,
                 stamps_ns: list[int]) -> tuple[Floats, Floats]:
@@ -202,5 +202,5 @@ class TemporalHead:
         return np.concatenate(scores), np.concatenate(values)
 
     def _scores(self, values: Floats) -> Floats:
-        powers = np.exp(self._sharpness * (values - values.max(-1, keepdims=True)))
-        return powers / powers.sum(-1, keepdims=True)
+        powers: Floats = np.exp(self._sharpness * (values - values.max(-1, keepdims=True)))
+        return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
