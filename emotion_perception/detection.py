@@ -319,6 +319,8 @@ class FaceDetector:
         (x, y), half = view.middle, face * PATCH / FACE / 2
         inner = view.pixels[max(round(y - half), 0):max(round(y + half), 1),
                             max(round(x - half), 0):max(round(x + half), 1)]
+        if not inner.size:      # the face has walked out of the image
+            return view.pixels
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(inner))
         if deviation >= CONTRAST:
             return view.pixels

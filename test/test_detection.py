@@ -255,7 +255,16 @@ def test_any_box_in_any_image_may_be_looked_at(detector, photograph, width, heig
     place, likeness = detector.follow(image, box, patch, 0.45)
     assert place is None or -1.01 <= likeness <= 1.01
     detector.verify(image, [box])
+    detector.confirm(image, box)
     assert all(isinstance(hit, Box) for hit in detector.propose(image, 1, 4, known=[box]))
+
+
+def test_a_face_may_walk_out_at_any_side(detector):
+    image = np.random.default_rng(0).integers(0, 256, (240, 320), np.uint8)
+    for x in range(-120, 330, 15):
+        for y in (-60, -30, 50, 200, 235):
+            for size in (60, 100, 150):
+                detector.confirm(image, Box(float(x), float(y), size, size))
 
 
 def test_a_known_face_above_the_image_hides_nothing(detector, head):
