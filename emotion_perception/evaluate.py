@@ -103,11 +103,10 @@ def _whole_videos(parser, arguments):
             result = evaluate_events(pipeline, videos)
             text = events_report(result)
         elif arguments.kind == 'held':
-            result = evaluate_held(arguments.path, lambda: EmotionPipeline(arguments.model))
+            result = evaluate_held(arguments.path, pipeline)
             text = held_report(result)
         else:
-            result = evaluate_video(
-                arguments.path, lambda: EmotionPipeline(arguments.model), arguments.plots)
+            result = evaluate_video(arguments.path, pipeline, arguments.plots)
             text = video_report(result)
             set_name, videos = 'clips', videos_in(arguments.path)
         if known := trained_on(pipeline.trained_on.get(set_name, ()), videos):

@@ -101,7 +101,7 @@ def test_the_command_watches_clips_and_draws_their_timelines(folder, tmp_path, c
 
 
 def test_one_video_needs_no_label(folder):
-    result = evaluate_video(folder / 'clips/happiness/ann_1.avi', EmotionPipeline)
+    result = evaluate_video(folder / 'clips/happiness/ann_1.avi', EmotionPipeline())
     assert result['30']['labels']['happiness'] > 0.9 and 'happiness' in report(result)
 
 

@@ -2,7 +2,7 @@
 
 The label that counts is the published one of the largest face, at every frame.
 """
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 import re
 from typing import Any
@@ -36,15 +36,15 @@ def videos_in(path: Path) -> list[Recording]:
     return [r for r in recordings(path) if r.label in LABELS and not r.is_still]
 
 
-def watch(recording: Recording, make_pipeline: Callable[[], EmotionPipeline],
-          rate: float, keep_crops: bool = False) -> Watched:
+def watch(recording: Recording, pipeline: EmotionPipeline, rate: float,
+          keep_crops: bool = False) -> Watched:
     """Run a clip through the whole running system.
 
-    :param make_pipeline: gives a pipeline that has seen nothing yet.
+    :param pipeline: forgets the faces that it knows.
     :param rate: frames per second; of a faster video frames are left out.
     :param keep_crops: keep the face of each frame.
     """
-    pipeline = make_pipeline()
+    pipeline.reset()
     rows, crops = [], []
     for stamp_ns, image in _at_rate(frames_of(recording, LAYOUT), rate):
         faces = pipeline.process(image, stamp_ns)
@@ -59,7 +59,7 @@ def watch(recording: Recording, make_pipeline: Callable[[], EmotionPipeline],
                    np.array(intensities, np.float32), np.array(ids), crops)
 
 
-def evaluate_video(path: Path, make_pipeline: Callable[[], EmotionPipeline],
+def evaluate_video(path: Path, pipeline: EmotionPipeline,
                    plots: Path | None = None) -> dict[str, Any]:
     """Run the clips of a folder, or one video, through the running system at several frame rates.
 
@@ -78,7 +78,7 @@ def evaluate_video(path: Path, make_pipeline: Callable[[], EmotionPipeline],
         draws = plots is not None and rate == RATES[0]
         watched = []
         for clip in clips:
-            seen = watch(clip, make_pipeline, rate, draws)
+            seen = watch(clip, pipeline, rate, draws)
             if draws:
                 from emotion_perception.evaluation.timelines import plot  # wants matplotlib
                 plot(seen, plots / (re.sub(r'\W+', '_', clip.name) + '.png'))

@@ -7,14 +7,13 @@ import numpy as np
 
 from emotion_perception.datasets import load
 from emotion_perception.emotions import LABELS
-from emotion_perception.evaluation.metrics import published_labels
+from emotion_perception.evaluation.watched import share_of, watch_sample
 from emotion_perception.learning.episodes import grey_variants
 from emotion_perception.learning.export import check_writable, read_weights, write_all
 from emotion_perception.learning.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.targets import EIGHT, SMOOTHING
 from emotion_perception.learning.temporal import FromStart
 from emotion_perception.recognition import file_of, load_model
-from emotion_perception.videos import USUAL_RATE
 
 VARIANTS = 6            # augmented variants of each clip
 FRAMES = 40             # frames of a clip that are used, evenly spread
@@ -97,12 +96,5 @@ def _train_head(stills_model, samples):
 
 
 def _accuracy(model, samples):
-    shares = []
-    for sample in samples:
-        _, intensities = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
-        stamps = sample.stamps_ns
-        if stamps is None:
-            stamps = np.arange(len(sample.frames)) * 1e9 / USUAL_RATE
-        published = published_labels(intensities, stamps)
-        shares.append(np.mean(published == LABELS.index(sample.label)))
-    return float(np.mean(shares))
+    return float(np.mean([share_of(watch_sample(model, sample), LABELS.index(sample.label))
+                          for sample in samples]))
