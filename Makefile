@@ -101,7 +101,8 @@ $(RUN_ENVIRONMENT): $(ENVIRONMENT) requirements.txt requirements/core.txt requir
 	$(BIN)/python tools/fix_ros_wheels.py
 	@touch $@
 
-$(LINT_ENVIRONMENT): $(ENVIRONMENT) requirements/lint.txt
+# mypy reads the types of numpy and of others from where they are installed.
+$(LINT_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/lint.txt
 	$(BIN)/pip install -r requirements/lint.txt
 	@touch $@
 
