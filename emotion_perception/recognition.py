@@ -1,22 +1,25 @@
 """Crops to emotions: the encoder (LiteRT) and the temporal head, checked as they are loaded."""
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.temporal import (
-    EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, STEPS_PER_SECOND, TemporalHead)
+    EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, STEPS_PER_SECOND, Floats, TemporalHead, Windows)
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
 
 
-def shipped_model():
+def shipped_model() -> Path:
     """Return the path of the description of the model that comes with the package."""
     # Installed, the models lie in the package; in a checkout, beside it.
     for folder in (Path(__file__).parent, Path(__file__).parent.parent):
@@ -26,7 +29,7 @@ def shipped_model():
     raise FileNotFoundError(f'no models/emotion.json in {Path(__file__).parent} or beside it')
 
 
-def file_of(model, suffix):
+def file_of(model: str | os.PathLike[str], suffix: str) -> Path:
     """Return the path of one of a model's files.
 
     :param model: path of the model, with or without the suffix of one of its files; other dots
@@ -36,7 +39,7 @@ def file_of(model, suffix):
     return model.with_name(re.sub(r'\.(json|tflite|weights\.npz)$', '', model.name) + suffix)
 
 
-def load_model(path=None, threads=1):
+def load_model(path: str | os.PathLike[str] | None = None, threads: int = 1) -> 'Model':
     """Load a model and check that it is what its description says.
 
     :param path: of a model, see :func:`file_of`; None for the one that comes with the package.
@@ -47,12 +50,12 @@ def load_model(path=None, threads=1):
         version of the package has.
     """
     model = path or shipped_model()
-    path, encoder_path = file_of(model, '.json'), file_of(model, '.tflite')
-    for file in (path, encoder_path):
+    description_path, encoder_path = file_of(model, '.json'), file_of(model, '.tflite')
+    for file in (description_path, encoder_path):
         if not file.is_file():
             raise FileNotFoundError(
                 f'{file} is missing: a model is a description (.json) and an encoder (.tflite)')
-    description = _description(path)
+    description = _description(description_path)
     encoder = encoder_path.read_bytes()
     for what, found, expected in (
             ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
@@ -62,22 +65,23 @@ def load_model(path=None, threads=1):
             ('normalisation', description['normalisation'], NORMALISATION),
             ('SHA-256 of the description', checksum_of(description), description['sha256'])):
         if found != expected:
-            raise ValueError(f'{path}: the {what} is {found}, but should be {expected}')
+            raise ValueError(
+                f'{description_path}: the {what} is {found}, but should be {expected}')
     try:
         return Model(description, encoder, threads)
     except ValueError as error:
         raise ValueError(f'{encoder_path}: {error}') from error
 
 
-def checksum_of(description):
+def checksum_of(description: dict[str, Any]) -> str:
     """Return the SHA-256, hexadecimal, of a description without its own ``sha256``."""
     rest = {key: value for key, value in description.items() if key != 'sha256'}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _description(path):
+def _description(path: Path) -> dict[str, Any]:
     try:
-        description = json.loads(path.read_text())
+        description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f'{path} is no model description: {error}') from error
     missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head',
@@ -107,10 +111,10 @@ def _description(path):
 class Model:
     """An encoder that runs once for each face and frame, and a head over what it gave."""
 
-    def __init__(self, description, encoder, threads):
+    def __init__(self, description: dict[str, Any], encoder: bytes, threads: int) -> None:
         self.description = description
-        self.trained_on = description.get('trained_on', {})
-        self.sha256 = description['encoder']['sha256']
+        self.trained_on: dict[str, list[str]] = description.get('trained_on', {})
+        self.sha256: str = description['encoder']['sha256']
         self._head = TemporalHead(description['head'])
         self._interpreter = Interpreter(model_content=encoder, num_threads=threads)
         self._input = self._interpreter.get_input_details()[0]['index']
@@ -122,17 +126,18 @@ class Model:
                              f'not {" and ".join(map(str, sorted(outputs)))}: train it anew, or '
                              'take the shipped model')
         self._kept, self._features = outputs[KEPT], outputs[512]
-        self._batch = None
+        self._batch: int | None = None
 
-    def encode(self, crops):
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Encode crops, uint8 [n,64,64,3] BGR; return what is kept of each, float32 [n,35]."""
         return self._run(crops, self._kept)
 
-    def features(self, crops):
+    def features(self, crops: npt.NDArray[np.uint8]) -> Floats:
         """Return the spatial intensity vectors of crops, uint8 [n,64,64,3] -> float32 [n,512]."""
         return self._run(crops, self._features)
 
-    def advance(self, windows, kept, stamps_ns):
+    def advance(self, windows: list[Windows], kept: Floats,
+                stamps_ns: list[int]) -> tuple[Floats, Floats]:
         """Classify the next frame of several faces.
 
         :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
@@ -143,12 +148,17 @@ class Model:
         scores, values = self._head.advance(windows, kept, stamps_ns)
         return scores, values.clip(0, 1)
 
-    def classify(self, sequences):
-        """Classify the newest frame of whole sequences, list of float32 [frames,35], at 30 Hz."""
-        results = [self.classify_all(kept) for kept in sequences]
-        return tuple(np.stack([part[-1] for part in parts]) for parts in zip(*results))
+    def classify(self, sequences: list[Floats]) -> tuple[Floats, Floats]:
+        """Classify the newest frame of whole sequences, list of float32 [frames,35], at 30 Hz.
 
-    def classify_all(self, kept, stamps_ns=None, window=100):
+        :return: scores and intensities, float32 [sequences,6] each.
+        """
+        results = [self.classify_all(kept) for kept in sequences]
+        scores, intensities = (np.stack([part[-1] for part in parts]) for parts in zip(*results))
+        return scores, intensities
+
+    def classify_all(self, kept: Floats, stamps_ns: npt.ArrayLike | None = None,
+                     window: int = 100) -> tuple[Floats, Floats]:
         """Classify every frame of one sequence, as if it had been watched live.
 
         :param kept: float32 [frames,35].
@@ -160,14 +170,14 @@ class Model:
         scores, values = self._head.every(kept, stamps_ns, window)
         return scores, values.clip(0, 1)
 
-    def stills_scores(self, kept):
-        """Return the stills heads' probabilities, {'eight': [n,8], 'seven': [n,7]}.
+    def stills_scores(self, kept: Floats) -> dict[str, Floats]:
+        """Return the stills heads' probabilities, {'eight': float32 [n,8], 'seven': [n,7]}.
 
         The classes' order is in ``description['stills_classes']``.
         """
         return {'eight': _softmax(kept[:, EIGHT]), 'seven': _softmax(kept[:, SEVEN])}
 
-    def _run(self, crops, output):
+    def _run(self, crops: npt.NDArray[np.uint8], output: int) -> Floats:
         if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
             raise ValueError(f'crops are uint8 [n,{CROP_SIZE},{CROP_SIZE},3], '
                              f'not {crops.dtype} {list(crops.shape)}')
@@ -176,16 +186,17 @@ class Model:
         return np.concatenate(parts) if parts else np.empty(
             (0, KEPT if output == self._kept else 512), np.float32)
 
-    def _run_batch(self, crops, output):
+    def _run_batch(self, crops: npt.NDArray[np.uint8], output: int) -> Floats:
         if len(crops) != self._batch:
             self._batch = len(crops)
             self._interpreter.resize_tensor_input(self._input, crops.shape)
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(crops))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(output)
+        result: Floats = self._interpreter.get_tensor(output)
+        return result
 
 
-def _softmax(logits):
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+def _softmax(logits: Floats) -> Floats:
+    powers: Floats = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
