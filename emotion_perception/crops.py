@@ -4,6 +4,10 @@ The geometry is a contract between training and running: it is written into the 
 description at export and compared when a model is loaded.
 """
 import cv2
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.emotions import Roi
 
 #: Rows and columns of a crop.
 CROP_SIZE = 64
@@ -19,7 +23,7 @@ CROP = {'size': CROP_SIZE, 'scale': CROP_SCALE, 'channels': 'BGR'}
 NORMALISATION = 'inside the encoder: grey, each crop to mean 0 and deviation 1'
 
 
-def crop_face(image, roi):
+def crop_face(image: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.uint8]:
     """Cut the square around a face out of an image.
 
     :param image: uint8 [H,W,3], BGR.
@@ -39,23 +43,26 @@ def crop_face(image, roi):
         raise ValueError(f'{roi} lies outside of the image of {width} x {height} pixels')
     inside = image[max(top, 0):bottom, max(left, 0):right]
     if inside.shape[:2] != (side, side):
-        inside = cv2.copyMakeBorder(
+        inside = np.asarray(cv2.copyMakeBorder(
             inside, max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0),
-            cv2.BORDER_REPLICATE)
+            cv2.BORDER_REPLICATE), np.uint8)
     return _resize(inside)
 
 
-def fit_crop(image):
+def fit_crop(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Bring an image that is a face crop already (FER2013, CK48) to the crop's form.
 
     :param image: uint8 [H,W] grey or [H,W,3] BGR.
     :return: uint8 [64,64,3], BGR.
     """
-    return _resize(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image)
+    if image.ndim == 2:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    return _resize(image)
 
 
-def _resize(image):
+def _resize(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     # Area averaging is the low-pass filter that a large face needs before it is shrunk.
     shrinks = image.shape[0] > CROP_SIZE
-    return cv2.resize(image, (CROP_SIZE, CROP_SIZE),
-                      interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=interpolation),
+                      np.uint8)

@@ -18,12 +18,15 @@ close one by what the middle of the face needs.
 ``follow`` finds a face by what it looked like a moment ago, at a fraction of a search's cost.
 """
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from emotion_perception.boxes import Box, Detection, overlap
+from emotion_perception.boxes import Box, Detection, Rectangle, overlap
+from emotion_perception.emotions import Roi
 from emotion_perception.options import DEFAULTS
 
 CASCADE = 'haarcascade_frontalface_default.xml'
@@ -45,8 +48,11 @@ LEAST = 0.8             # of the smallest size asked for: sizes are only found t
 DRAWING_HITS = 24       # that a cascade for faces has on the drawing; those for eyes have up to 15
 RAW = 0                 # neighbours: every window that the cascade accepts
 
+# Left, top, width and height of what a cascade has found [pixels].
+_Hit = tuple[int, int, int, int]
 
-def find_cascade(path='', name=CASCADE):
+
+def find_cascade(path: str = '', name: str = CASCADE) -> str:
     """Return the path of a face cascade: the given one, or OpenCV's own of this name.
 
     FileNotFoundError: there is none; the message lists where it was looked for.
@@ -65,7 +71,7 @@ def find_cascade(path='', name=CASCADE):
                             f'the package opencv-data, or name the file of a cascade')
 
 
-def load_cascade(path='', name=CASCADE):
+def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier':
     """Return the cv2.CascadeClassifier of find_cascade(path, name).
 
     OSError: this OpenCV has no cascade classifier. ValueError: the file is no cascade, or one
@@ -89,7 +95,7 @@ def load_cascade(path='', name=CASCADE):
     return cascade
 
 
-def _drawing():
+def _drawing() -> npt.NDArray[np.uint8]:
     """Draw a face, uint8 [480,480]; every cascade for frontal faces knows it, none for eyes."""
     image = np.full((480, 480), 105, np.uint8)
     for x, y, width, height, gray in (
@@ -101,10 +107,10 @@ def _drawing():
             (240, 310, 34, 10, 110),                                                 # mouth
             (205, 270, 16, 12, 205), (275, 270, 16, 12, 205)):                       # cheeks
         cv2.ellipse(image, (x, y), (width, height), 0, 0, 360, gray, -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(image, (0, 0), 4)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 4), np.uint8)
 
 
-def shrink(image, scale):
+def shrink(image: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
     """Return the image resized by a factor <= 1, free of aliasing and cheap.
 
     A whole factor by area, the rest (above one half) bilinear: area interpolation by a
@@ -114,16 +120,20 @@ def shrink(image, scale):
     if whole > 1:
         # A strip may be narrower than the pixels that are to become one.
         height, width = (max(length // whole, 1) for length in image.shape)
-        image = cv2.resize(image[:height * whole, :width * whole], (width, height),
-                           interpolation=cv2.INTER_AREA)
-    size = [max(round(length * scale * whole), 1) for length in image.shape[::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        image = _resized(image[:height * whole, :width * whole], width, height, cv2.INTER_AREA)
+    width, height = (max(round(length * scale * whole), 1) for length in image.shape[::-1])
+    return _resized(image, width, height)
+
+
+def _resized(image: npt.NDArray[np.uint8], width: int, height: int,
+             interpolation: int = cv2.INTER_LINEAR) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
 class _View:
     """The surroundings of a box, scaled so that it is so many pixels wide; may be empty."""
 
-    def __init__(self, gray, box, reach, face=FACE):
+    def __init__(self, gray: npt.NDArray[np.uint8], box: Box, reach: float, face: int = FACE) -> None:
         if not 1 <= box.width <= LARGEST:
             self.pixels = gray[:0]
             return
@@ -135,14 +145,14 @@ class _View:
         if min(region.shape) == 0:
             self.pixels = region
             return
-        self.pixels = (shrink(region, scale) if scale < 1 else
-                       cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+        self.pixels = shrink(region, scale) if scale < 1 else np.asarray(
+            cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), np.uint8)
         self._scale_x = self.pixels.shape[1] / region.shape[1]
         self._scale_y = self.pixels.shape[0] / region.shape[0]
         #: Where the middle of the box lies in it.
         self.middle = (x - self._left) * self._scale_x, (y - self._top) * self._scale_y
 
-    def to_image(self, x, y, width, height):
+    def to_image(self, x: float, y: float, width: float, height: float) -> Box:
         return Box(self._left + x / self._scale_x, self._top + y / self._scale_y,
                    width / self._scale_x, height / self._scale_y)
 
@@ -156,10 +166,11 @@ class FaceDetector:
     detection_interval: frames over which one search of the whole image is spread.
     """
 
-    def __init__(self, *, cascade=DEFAULTS['cascade'],
-                 scale_factor=DEFAULTS['scale_factor'], min_neighbors=DEFAULTS['min_neighbors'],
-                 min_face_size=DEFAULTS['min_face_size'],
-                 detection_interval=DEFAULTS['detection_interval']):
+    def __init__(self, *, cascade: str = DEFAULTS['cascade'],
+                 scale_factor: float = DEFAULTS['scale_factor'],
+                 min_neighbors: int = DEFAULTS['min_neighbors'],
+                 min_face_size: int = DEFAULTS['min_face_size'],
+                 detection_interval: int = DEFAULTS['detection_interval']) -> None:
         self._cascade = load_cascade(cascade)
         self._window = self._cascade.getOriginalWindowSize()[0]
         # Beside a cascade of one's own, which may be for other faces, there is no second one.
@@ -174,14 +185,14 @@ class FaceDetector:
         self.min_face_size = min_face_size
         self.detection_interval = detection_interval
 
-    def detect(self, gray):
+    def detect(self, gray: npt.NDArray[np.uint8]) -> list[Roi]:
         """Return the Roi of every frontal face in the image, the largest first."""
         detections = self.find(gray)
         height, width = gray.shape
         rois = [detection.box.roi(width, height) for detection in detections]
         return sorted(rois, key=lambda roi: (-roi.width, roi))
 
-    def find(self, gray, limit=None):
+    def find(self, gray: npt.NDArray[np.uint8], limit: int | None = None) -> list[Detection]:
         """Return the Detections in the whole image, where there are none those of dim faces.
 
         limit: raw hits that are looked at.
@@ -192,7 +203,8 @@ class FaceDetector:
                 return found
         return []
 
-    def propose(self, gray, share=0, shares=1, known=(), equalized=False):
+    def propose(self, gray: npt.NDArray[np.uint8], share: int = 0, shares: int = 1,
+                known: Sequence[Rectangle] = (), equalized: bool = False) -> list[Box]:
         """Return raw hits (Box) in one of several equal shares of all windows, best first.
 
         Level by level the image is made smaller, and the cascade's window of 24 pixels runs
@@ -200,7 +212,8 @@ class FaceDetector:
         a band of rows in every level. known: boxes inside which nothing is looked for.
         equalized: with contrast raised where there is little, so that dim faces are found, too.
         """
-        boxes, window = [], self._window
+        boxes: list[_Hit] = []
+        window = self._window
         scale = min(window / self.min_face_size, 1.0)
         octave, number = gray, 0
         while min(gray.shape) * scale > window:
@@ -223,7 +236,7 @@ class FaceDetector:
                 part[top:bottom, left:right] = 128
             hits = self._cascade.detectMultiScale(
                 part, 1.1, RAW, 0, (window, window), (window, window))
-            boxes += [[round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy)]
+            boxes += [(round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy))
                       for x, y, w, h in hits]
             scale /= self.scale_factor
             number += 1
@@ -231,29 +244,32 @@ class FaceDetector:
         order = sorted(zip([-count for count in counts], groups))
         return [Box(*map(float, box)) for _, box in order]
 
-    def _equalized(self, image):
+    def _equalized(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return a copy in which contrast is alike everywhere, whatever the light."""
-        self._equalizer.setTilesGridSize(
-            tuple(max(round(length / TILE), 1) for length in image.shape[::-1]))
-        return self._equalizer.apply(image)
+        width, height = (max(round(length / TILE), 1) for length in image.shape[::-1])
+        self._equalizer.setTilesGridSize((width, height))
+        return np.asarray(self._equalizer.apply(image), np.uint8)
 
     @staticmethod
-    def _group(hits, min_neighbors):
+    def _group(hits: Iterable[Sequence[int]],
+               min_neighbors: int) -> tuple[list[_Hit], list[int]]:
         """Merge hits that overlap; return the merged ones and how many hits each stands for."""
         # Sorted, as OpenCV's threads give them in any order. Each twice, as OpenCV drops
         # a group whose count is not above the threshold.
-        hits = sorted(tuple(map(int, hit)) for hit in hits) * 2
-        groups, counts = cv2.groupRectangles(hits, max(2 * min_neighbors - 1, 1), 0.2)
+        twice = sorted(tuple(map(int, hit)) for hit in hits) * 2
+        groups, counts = cv2.groupRectangles(twice, max(2 * min_neighbors - 1, 1), 0.2)
         if not len(groups):
             return [], []
-        return [tuple(group) for group in groups.tolist()], (np.ravel(counts) // 2).tolist()
+        return [tuple(group) for group in np.asarray(groups).tolist()], [
+            count // 2 for count in np.ravel(counts).tolist()]
 
-    def verify(self, gray, boxes, twice=True):
+    def verify(self, gray: npt.NDArray[np.uint8], boxes: Sequence[Box],
+               twice: bool = True) -> list[Detection]:
         """Return Detections, each once, for those of the boxes that hold a face.
 
         twice: what the first cascade refuses the second may still find.
         """
-        found = []
+        found: list[Detection] = []
         for box in boxes:
             if all(overlap(box, detection.box) < 0.4 for detection in found):
                 detection = self.search(gray, box, self.min_neighbors, growth=1.35)
@@ -263,7 +279,8 @@ class FaceDetector:
                     found.append(detection)
         return found
 
-    def search(self, gray, box, min_neighbors, growth=1.12, reach=0.35):
+    def search(self, gray: npt.NDArray[np.uint8], box: Box, min_neighbors: int, growth: float = 1.12,
+               reach: float = 0.35) -> Detection | None:
         """Return the Detection of one face near a box, or None.
 
         Of several faces it is the one with the most hits, weighed down by its distance.
@@ -273,7 +290,9 @@ class FaceDetector:
         return self._look(gray, box, self._cascade, round(ROOM * self._window), min_neighbors,
                           growth, reach)
 
-    def confirm(self, gray, box, detection=None, hits=ALONE_HITS, growth=1.35, reach=0.35):
+    def confirm(self, gray: npt.NDArray[np.uint8], box: Box, detection: Detection | None = None,
+                hits: int = ALONE_HITS, growth: float = 1.35,
+                reach: float = 0.35) -> Detection | None:
         """Return what the second cascade says of a box: a Detection, or None.
 
         detection: that of the first cascade, which is returned where the second one agrees, or
@@ -287,7 +306,8 @@ class FaceDetector:
             return found
         return detection if overlap(found.box, detection.box) > 0.5 else None
 
-    def _look(self, gray, box, cascade, face, min_neighbors, growth, reach):
+    def _look(self, gray: npt.NDArray[np.uint8], box: Box, cascade: 'cv2.CascadeClassifier', face: int,
+              min_neighbors: int, growth: float, reach: float) -> Detection | None:
         view = _View(gray, box, reach, face)
         window = cascade.getOriginalWindowSize()[0]
         if min(view.pixels.shape) <= window:
@@ -300,7 +320,8 @@ class FaceDetector:
             return None
         u, v = view.middle
 
-        def likely(hit, count):
+        def likely(hit: _Hit,
+                   count: int) -> tuple[float, _Hit, int]:
             off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / face
             return count / (1 + (off / 0.2) ** 2), hit, count
 
@@ -314,7 +335,7 @@ class FaceDetector:
         return Detection(found, self._patch(pixels, hit), sure)
 
     @staticmethod
-    def _raised(view, face):
+    def _raised(view: _View, face: int) -> npt.NDArray[np.uint8]:
         """Return a view's pixels, with more contrast where the middle of its face has little."""
         (x, y), half = view.middle, face * PATCH / FACE / 2
         inner = view.pixels[max(round(y - half), 0):max(round(y + half), 1),
@@ -325,10 +346,12 @@ class FaceDetector:
         if deviation >= CONTRAST:
             return view.pixels
         gain = min(FULL_CONTRAST / max(deviation, 1e-3), MAX_GAIN)
-        return cv2.addWeighted(view.pixels, gain, view.pixels, 0, 128 - gain * mean)
+        return np.asarray(
+            cv2.addWeighted(view.pixels, gain, view.pixels, 0, 128 - gain * mean), np.uint8)
 
     @staticmethod
-    def follow(gray, box, patch, reach):
+    def follow(gray: npt.NDArray[np.uint8], box: Box, patch: npt.NDArray[np.uint8] | None,
+               reach: float) -> tuple[Box | None, float]:
         """Return the place near a box that looks most like a face's patch, and how much.
 
         :return: Box of the box's size, and the correlation, -1 .. 1; (None, -1) where the image
@@ -343,10 +366,10 @@ class FaceDetector:
         return view.to_image(x - rim, y - rim, FACE, FACE), score
 
     @staticmethod
-    def _patch(small, hit):
+    def _patch(small: npt.NDArray[np.uint8], hit: _Hit) -> npt.NDArray[np.uint8]:
         """Cut out the middle of a face, at the scale of the close search."""
         x, y, width, height = hit
         rim = (1 - PATCH / FACE) / 2
         inner = small[round(y + rim * height):round(y + (1 - rim) * height),
                       round(x + rim * width):round(x + (1 - rim) * width)]
-        return cv2.resize(inner, (PATCH, PATCH), interpolation=cv2.INTER_LINEAR)
+        return _resized(inner, PATCH, PATCH)

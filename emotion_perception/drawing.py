@@ -1,5 +1,10 @@
 """Draws results onto the image that they belong to."""
+from collections.abc import Iterable
+from typing import Any
+
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.emotions import EMOTIONS, NEUTRAL, TrackState
 
@@ -11,7 +16,7 @@ COLOURS = dict(zip((*EMOTIONS, NEUTRAL), (
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw_faces(image, faces):
+def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Any]) -> None:
     """Draw each face's box, id, label and confidence, and its intensity as a bar.
 
     :param image: uint8 [H,W,3], BGR; drawn on.
@@ -28,18 +33,20 @@ def draw_faces(image, faces):
         _draw_text(image, caption(face), left, top, colour)
 
 
-def caption(face) -> str:
+def caption(face: Any) -> str:
     """Return what stands at a face: its id, label and confidence."""
     return f'{face.track_id}  {face.label} {face.confidence:.0%}'
 
 
-def _draw_bar(image, left, right, top, share, colour):
+def _draw_bar(image: npt.NDArray[np.uint8], left: int, right: int, top: int, share: float,
+              colour: tuple[int, int, int]) -> None:
     end = left + round((right - left) * share)
     cv2.rectangle(image, (left, top), (right, top + 6), (40, 40, 40), cv2.FILLED)
     cv2.rectangle(image, (left, top), (end, top + 6), colour, cv2.FILLED)
 
 
-def _draw_text(image, text, left, bottom, colour):
+def _draw_text(image: npt.NDArray[np.uint8], text: str, left: int, bottom: int,
+               colour: tuple[int, int, int]) -> None:
     (width, height), _ = cv2.getTextSize(text, _FONT, 0.5, 1)
     # Inside of the image, also for a face at its edge.
     left = max(0, min(left, image.shape[1] - width - 6))

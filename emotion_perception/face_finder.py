@@ -1,9 +1,15 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
-from emotion_perception.boxes import Detection, is_chin, overlap, similarity
-from emotion_perception.detection import SECOND_HITS
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
+from emotion_perception.detection import SECOND_HITS, FaceDetector
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
-from emotion_perception.tracking import SAME_FACE, Tracker, nearest
+from emotion_perception.tracking import SAME_FACE, Track, Tracker, nearest
 
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
 SECOND_LOOKS = 1        # ... and not found, for which the second cascade looks
@@ -17,7 +23,7 @@ STILL_THERE = 0.75      # ... at which it does not show another one
 SAME = 0.9              # ... at which it shows the same face, a frame after it was found
 
 
-def _certain(track):
+def _certain(track: Track) -> bool:
     return (track.state is TrackState.CONFIRMED and track.undetected == 0
             and track.sure >= CERTAIN)
 
@@ -34,37 +40,40 @@ class FaceFinder:
     at a time. track_mode: 'all', or 'nearest' for the largest face alone.
     """
 
-    def __init__(self, detector, *, max_coast_seconds=DEFAULTS['max_coast_seconds'],
-                 max_faces=DEFAULTS['max_faces'], track_mode=DEFAULTS['track_mode']):
+    def __init__(self, detector: FaceDetector, *,
+                 max_coast_seconds: float = DEFAULTS['max_coast_seconds'],
+                 max_faces: int = DEFAULTS['max_faces'],
+                 track_mode: str = DEFAULTS['track_mode']) -> None:
         self._detector = detector
         self._tracker = Tracker(max_coast_seconds, max_faces)
         self._max_faces = max_faces
         #: Times that all faces were forgotten because the images came in another size.
         self.resizes = 0
-        self._shape = None
+        self._shape: tuple[int, ...] | None = None
         self.configure(max_coast_seconds=max_coast_seconds, track_mode=track_mode)
         self.restart()
 
-    def restart(self):
+    def restart(self) -> None:
         """Begin a new stream: all faces are forgotten, their ids are not given out again."""
         self._tracker.restart()
         self._begin()
 
-    def _begin(self):
+    def _begin(self) -> None:
         """Know nobody: the next image is searched as a whole."""
         self._tracker.forget({track.track_id for track in self._tracker.tracks})
-        self._nearest_id = None
+        self._nearest_id: int | None = None
         self._frame = 0
-        self._searched = {}     # track_id -> frame in which the cascade last looked for it
+        # track_id -> frame in which the cascade last looked for it
+        self._searched: dict[int, int] = {}
 
-    def configure(self, *, max_coast_seconds, track_mode):
+    def configure(self, *, max_coast_seconds: float, track_mode: str) -> None:
         """Change what may be changed while the tracks go on."""
         if track_mode not in ('all', 'nearest'):
             raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
         self._track_mode = track_mode
         self._tracker.max_coast_seconds = max_coast_seconds
 
-    def update(self, gray, stamp_ns):
+    def update(self, gray: npt.NDArray[np.uint8], stamp_ns: int) -> list[Track]:
         """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].
 
         An image of another size than the last one, and one after a gap in time, begin with
@@ -86,17 +95,19 @@ class FaceFinder:
         if self._track_mode == 'all':
             return tracks
         track = nearest(tracks, self._nearest_id)
-        self._nearest_id = track and track.track_id
+        self._nearest_id = track.track_id if track else None
         return [track] if track else []
 
-    def _known(self, gray, expected):
+    def _known(self, gray: npt.NDArray[np.uint8], expected: Mapping[int, Box],
+               ) -> tuple[list[Detection], dict[int, Box], list[int]]:
         """Look for the known faces, {track_id: Box}, where they are expected.
 
         Return their Detections, {track_id: Box} of those that were only followed, and the
         track_ids of those whose turn it was not.
         """
         self._searched = {i: self._searched.get(i, -1) for i in expected}
-        detections, followed = [], {}
+        detections: list[Detection] = []
+        followed: dict[int, Box] = {}
         second_looks = SECOND_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(self._tracker.tracks, key=lambda t: (
@@ -108,14 +119,16 @@ class FaceFinder:
             # its results should not depend on that.)
             if (self._frame + position[track.track_id]) % 2 and _certain(track):
                 there, likeness = self._detector.follow(gray, place, track.patch, 0.2)
-                if likeness >= SAME and all(overlap(there, d.box) < 0.6 for d in detections):
+                if there and likeness >= SAME and all(
+                        overlap(there, d.box) < 0.6 for d in detections):
                     detections.append(Detection(there, track.patch, track.sure))
                     continue
             self._searched[track.track_id] = self._frame
             new, seen = track.state is TrackState.NEW, track.misses == 0
             reach = 0.2 if seen else 0.45
-            looks = {'min_neighbors': self._detector.min_neighbors if new else 2,
-                     'growth': 1.12 if seen and not new else 1.3, 'reach': reach}
+            looks: dict[str, Any] = {
+                'min_neighbors': self._detector.min_neighbors if new else 2,
+                'growth': 1.12 if seen and not new else 1.3, 'reach': reach}
             detection = self._detector.search(gray, place, **looks)
             if not detection and overlap(place, track.box) < 0.8:
                 # What was expected to move far, as after a late image, may have stopped.
@@ -130,12 +143,13 @@ class FaceFinder:
                     detections.append(detection)
                 continue
             there, likeness = self._detector.follow(gray, place, track.patch, reach)
-            if likeness >= ALIKE:
+            if there and likeness >= ALIKE:
                 followed[track.track_id] = there
         waiting = [track.track_id for track in turn[SEARCHES:]]
         return detections, followed, waiting
 
-    def _recognized(self, gray, place, track, detection, reach):
+    def _recognized(self, gray: npt.NDArray[np.uint8], place: Box, track: Track,
+                    detection: Detection, reach: float) -> Detection:
         """Return a detection that looks unlike the track's face with its picture, if that is there.
 
         Boxes of one face in two frames may differ enough to look unlike; where the old picture is
@@ -146,7 +160,7 @@ class FaceFinder:
         _, likeness = self._detector.follow(gray, place, track.patch, reach)
         return detection._replace(patch=track.patch) if likeness >= STILL_THERE else detection
 
-    def _new(self, gray, known):
+    def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""
         if self._frame == 0:
             # Nothing is known yet: look everywhere at once.
@@ -167,7 +181,7 @@ class FaceFinder:
             boxes = (boxes + boxes)[start:start + min(VERIFICATIONS, len(boxes))]
         return self._detector.verify(gray, boxes, twice=turn % TWICE == 0)
 
-    def _inside(self, tracks, shape):
+    def _inside(self, tracks: list[Track], shape: tuple[int, ...]) -> list[Track]:
         """End the tracks that have left the image."""
         height, width = shape
         gone = {t.track_id for t in tracks if not (

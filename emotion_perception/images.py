@@ -2,16 +2,19 @@
 
 A message is anything with the fields of ``sensor_msgs/Image`` or ``sensor_msgs/CompressedImage``.
 """
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 import io
 import os
 import re
 import threading
 from types import SimpleNamespace
+from typing import Any
 import warnings
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 
 #: Pixels of an image at most, unless told otherwise: those of 8K video.
@@ -82,23 +85,25 @@ class BitDepth:
     Kept for the whole stream, so that brightness does not jump from image to image.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bits = _BIT_DEPTHS[0]
 
-    def to_8_bits(self, samples):
+    def to_8_bits(self, samples: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         """Scale uint16 samples of any shape to uint8, by the bits in use."""
         for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits):]:
             if np.count_nonzero(samples >> self.bits) <= _OUTLIERS * samples.size:
                 break
-        return np.minimum(samples >> self.bits - 8, 255).astype(np.uint8)
+        return np.asarray(np.minimum(samples >> self.bits - 8, 255), np.uint8)
 
 
-def rows_of(message):
+def rows_of(message: Any) -> npt.NDArray[np.uint8]:
     """Give the bytes of a ``sensor_msgs/Image`` row by row: uint8 [H,step], a view."""
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
 
 
-def bgr_from_image(message, rows_of=rows_of, depth=None, max_pixels=MAX_PIXELS):
+def bgr_from_image(message: Any, rows_of: Callable[[Any], npt.NDArray[np.uint8]] = rows_of,
+                   depth: BitDepth | None = None,
+                   max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Give the pixels of a ``sensor_msgs/Image``.
 
     :param rows_of: gives the bytes of a message whose sizes are right, as :func:`rows_of` does.
@@ -109,6 +114,8 @@ def bgr_from_image(message, rows_of=rows_of, depth=None, max_pixels=MAX_PIXELS):
         step and data disagree.
     """
     encoding, height, width, step = message.encoding, message.height, message.width, message.step
+    to_bgr: int | None
+    rows_a_row: float
     if encoding in _TWO_PLANES:
         samples, sample_bytes = 1, 1
         rows_a_row, to_bgr = _TWO_PLANES[encoding]
@@ -137,17 +144,18 @@ def bgr_from_image(message, rows_of=rows_of, depth=None, max_pixels=MAX_PIXELS):
 
     data = rows_of(SimpleNamespace(height=rows, step=step, data=message.data))
     if encoding in _TWO_PLANES:
-        return cv2.cvtColor(_nv12(data, width, height, step), to_bgr)
+        planes = _nv12(data, width, height, step)
+        return np.asarray(cv2.cvtColor(planes, _TWO_PLANES[encoding][1]), np.uint8)
     pixels = data[:, :row_bytes]
     if sample_bytes == 2:
         order = '>u2' if message.is_bigendian else '<u2'
         deep = np.ascontiguousarray(pixels).view(order).astype(np.uint16, copy=False)
         pixels = (depth or BitDepth()).to_8_bits(deep)
     pixels = pixels.reshape(height, width, samples)
-    return pixels if to_bgr is None else cv2.cvtColor(pixels, to_bgr)
+    return pixels if to_bgr is None else np.asarray(cv2.cvtColor(pixels, to_bgr), np.uint8)
 
 
-def _nv12(data, width, height, step):
+def _nv12(data: npt.NDArray[np.uint8], width: int, height: int, step: int) -> npt.NDArray[np.uint8]:
     """Give both planes in OpenCV's layout, a pair of colour for 2 x 2 pixels: [H*3/2,W]."""
     if len(data) == 3 * height:     # a pair for each pixel: more than a face is recognised by
         colour = data[height:].reshape(height, 2 * step)[::2, :2 * width]
@@ -156,7 +164,8 @@ def _nv12(data, width, height, step):
     return np.ascontiguousarray(data[:, :width])
 
 
-def bgr_from_compressed_image(message, depth=None, max_pixels=MAX_PIXELS):
+def bgr_from_compressed_image(message: Any, depth: BitDepth | None = None,
+                              max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Decode a ``sensor_msgs/CompressedImage``, see :data:`FORMATS`.
 
     As it is stored: a turn that EXIF asks for would part it from the camera's raw image.
@@ -171,7 +180,7 @@ def bgr_from_compressed_image(message, depth=None, max_pixels=MAX_PIXELS):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')     # of what is refused or of no weight
-            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            with PIL.Image.open(io.BytesIO(data.data), formats=FORMATS) as picture:
                 _check_pixels(*picture.size, max_pixels)
     except PIL.Image.DecompressionBombError as error:
         raise ValueError(f'{what}: {error}') from error
@@ -188,25 +197,25 @@ def bgr_from_compressed_image(message, depth=None, max_pixels=MAX_PIXELS):
     if image is None:
         raise ValueError(f'{what} do not decode, expected a whole picture')
     if image.dtype == np.uint8:
-        return image
+        return np.asarray(image, np.uint8)
     if image.dtype != np.uint16:
         raise ValueError(f'{what} hold samples of {image.dtype}, expected 8 or 16 bits')
-    return (depth or BitDepth()).to_8_bits(image)
+    return (depth or BitDepth()).to_8_bits(np.asarray(image, np.uint16))
 
 
-def shortened(text, length=40):
+def shortened(text: str, length: int = 40) -> str:
     """Quote a text that came from elsewhere, in one line and of a length that fits a log."""
     return repr(text) if len(text) <= length else f'{text[:length]!r}... ({len(text)} characters)'
 
 
-def _check_pixels(width, height, max_pixels):
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ValueError(f'the image has {width} x {height} = {width * height} pixels, expected '
                          f'at most {max_pixels} (max_pixels)')
 
 
 @contextmanager
-def libraries_quiet():
+def libraries_quiet() -> Iterator[None]:
     """Keep what image libraries print about broken pictures from stderr.
 
     They write to the file descriptor, past every logger, a line and more for each picture. What

@@ -1,5 +1,7 @@
 """The table of options: validation here, ROS parameters in the node and the docs follow it."""
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 import warnings
 
 
@@ -16,12 +18,12 @@ class Option:
     unit: str = ''
     live: bool = False             #: may be changed while running
 
-    def check(self, value):
+    def check(self, value: Any) -> Any:
         """Return the value in the option's own type.
 
         :raises ValueError: when type or range are wrong; says what would be right.
         """
-        kind = type(self.default)
+        kind: type[Any] = type(self.default)
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
@@ -71,14 +73,14 @@ OPTIONS = (
 
 
 #: An option of before -> the name that took its place, and how its value becomes the new one's.
-RENAMED = (
+RENAMED: tuple[tuple[Option, str, Callable[[Any], Any]], ...] = (
     (Option('max_coast_frames', 0,
             'Old name of max_coast_seconds, in frames at 30 Hz; 0: not given', 0, 300,
             unit='frames', live=True), 'max_coast_seconds', lambda frames: frames / 30),
 )
 
 
-def renamed(given):
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Replace old names in a dict of options, with a FutureWarning for each.
 
     :raises ValueError: when an old value is wrong, or the new name is given beside the old.
@@ -95,7 +97,7 @@ def renamed(given):
     return given
 
 
-def checked(given, table=OPTIONS):
+def checked(given: Mapping[str, Any], table: tuple[Option, ...] = OPTIONS) -> dict[str, Any]:
     """Complete and check a dict of options; of old names too, see :func:`renamed`.
 
     :param table: the options that there are.

@@ -18,7 +18,7 @@ def upright(image: npt.NDArray[np.uint8], degrees: int) -> npt.NDArray[np.uint8]
     :return: uint8 [H,W,3], or [W,H,3] after a quarter turn.
     """
     turn = TURNS[degrees]
-    return image if turn is None else cv2.rotate(image, turn)
+    return image if turn is None else np.asarray(cv2.rotate(image, turn), np.uint8)
 
 
 def roi_as_mounted(roi: Roi, degrees: int, height: int, width: int) -> Roi:

@@ -2,12 +2,14 @@
 
 Pure: no image, no clock. The same detections and stamps give the same tracks.
 """
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, hypot, isfinite, log
 
 import numpy as np
+import numpy.typing as npt
 
-from emotion_perception.boxes import Box, overlap, similarity
+from emotion_perception.boxes import Box, Detection, overlap, similarity
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
 
@@ -54,9 +56,9 @@ class Track:
     shared_seconds: float = 0.0      #: for which another track has had the same place
     sure: float = 1.0        #: share of the late detections that were sure, 0 .. 1
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
-    patch: np.ndarray | None = None             #: picture at the last detection
+    patch: npt.NDArray[np.uint8] | None = None  #: picture at the last detection
 
-    def predict(self, seconds):
+    def predict(self, seconds: float) -> Box:
         """Return the box expected after so many seconds without seeing it."""
         reach = VELOCITY_DECAY * (1 - exp(-seconds / VELOCITY_DECAY))
         x, y, width, height = self.box
@@ -70,32 +72,34 @@ class Tracker:
     An id is given out once, counted up from 1.
     """
 
-    def __init__(self, max_coast_seconds=DEFAULTS['max_coast_seconds'],
-                 max_faces=DEFAULTS['max_faces']):
-        self.tracks = []
+    def __init__(self, max_coast_seconds: float = DEFAULTS['max_coast_seconds'],
+                 max_faces: int = DEFAULTS['max_faces']) -> None:
+        self.tracks: list[Track] = []
         self.max_coast_seconds = max_coast_seconds
         self._max_faces = max_faces
         self._next_id = 1
-        self._stamp_ns = None
+        self._stamp_ns: int | None = None
         self._period = 0.0      # [s] between the last two frames
 
-    def restart(self):
+    def restart(self) -> None:
         """Forget all tracks and the time, for a stream that begins anew; ids count on."""
         self.tracks = []
         self._stamp_ns = None
         self._period = 0.0
 
-    def gap(self, stamp_ns):
+    def gap(self, stamp_ns: int) -> bool:
         """Say whether so much time lies before this frame that no face in it is a known one."""
         usual = min(PERIODS * self._period, SLOWEST)
         return self._seconds_until(stamp_ns) > max(self.max_coast_seconds, usual)
 
-    def predict(self, stamp_ns):
+    def predict(self, stamp_ns: int) -> dict[int, Box]:
         """Return {track_id: Box}, where each face is expected at that time."""
         seconds = self._seconds_until(stamp_ns)
         return {track.track_id: track.predict(seconds) for track in self.tracks}
 
-    def update(self, detections, stamp_ns, followed=None, waiting=()):
+    def update(self, detections: Sequence[Detection], stamp_ns: int,
+               followed: Mapping[int, Box] | None = None,
+               waiting: Collection[int] = ()) -> list[Track]:
         """Advance by one frame and return the living tracks, oldest first.
 
         After a gap they are all new.
@@ -144,11 +148,11 @@ class Tracker:
                 self._next_id += 1
         return list(self.tracks)
 
-    def forget(self, track_ids):
+    def forget(self, track_ids: Collection[int]) -> None:
         """End tracks whose faces are known to be gone."""
         self.tracks = [track for track in self.tracks if track.track_id not in track_ids]
 
-    def _seconds_until(self, stamp_ns):
+    def _seconds_until(self, stamp_ns: int) -> float:
         if self._stamp_ns is None:
             return 0.0
         if stamp_ns < self._stamp_ns:
@@ -156,7 +160,8 @@ class Tracker:
                              f'after {self._stamp_ns} ns')
         return (stamp_ns - self._stamp_ns) * 1e-9
 
-    def _match(self, detections, expected, crowded, seconds):
+    def _match(self, detections: Sequence[Detection], expected: Mapping[int, Box],
+               crowded: Collection[int], seconds: float) -> dict[int, int]:
         """Return {track_id: index of its detection}; the closest pairs choose first."""
         pairs = []
         for track in self.tracks:
@@ -176,13 +181,13 @@ class Tracker:
                 alike = similarity(track.patch, detection.patch)
                 if alike >= same:
                     pairs.append((distance + growth + 1 - alike, track.track_id, index))
-        matches = {}
+        matches: dict[int, int] = {}
         for _, track_id, index in sorted(pairs):
             if track_id not in matches and index not in matches.values():
                 matches[track_id] = index
         return matches
 
-    def _hit(self, track, expected, detection, seconds):
+    def _hit(self, track: Track, expected: Box, detection: Detection, seconds: float) -> None:
         box = Box(*detection.box)
         (x, y), (u, v) = expected.center, box.center
         moved = _beyond_jitter(hypot(u - x, v - y) / expected.width)
@@ -202,7 +207,7 @@ class Tracker:
         if track.hits >= CONFIRM_HITS:
             track.state = TrackState.CONFIRMED
 
-    def _miss(self, track, expected, followed, seconds):
+    def _miss(self, track: Track, expected: Box, followed: Box | None, seconds: float) -> None:
         step = seconds or USUAL
         track.undetected += 1
         track.undetected_seconds += step
@@ -216,18 +221,20 @@ class Tracker:
         self._coast(track, followed or expected)
 
     @staticmethod
-    def _coast(track, box):
+    def _coast(track: Track, box: Box) -> None:
         track.box = box
         if track.state is TrackState.CONFIRMED:
             track.state = TrackState.COASTING
 
     @staticmethod
-    def _accelerate(track, expected, seen, seconds, moved=1.0):
+    def _accelerate(track: Track, expected: Box, seen: Box, seconds: float,
+                    moved: float = 1.0) -> None:
         gain = VELOCITY_GAIN * moved / seconds
         (x, y), (u, v) = expected.center, seen.center
         track.velocity = (track.velocity[0] + gain * (u - x), track.velocity[1] + gain * (v - y))
 
-    def _end_replaced(self, detections, matches, expected, crowded):
+    def _end_replaced(self, detections: Sequence[Detection], matches: Mapping[int, int],
+                      expected: Mapping[int, Box], crowded: Collection[int]) -> None:
         """End the tracks in whose place there is a face that looks another: the picture was cut."""
         others = [d.box for i, d in enumerate(detections)
                   if d.sure is True and i not in matches.values()]
@@ -237,9 +244,9 @@ class Tracker:
                                   and abs(log(box[2] / expected[track.track_id].width)) < 0.5
                                   for box in others)]
 
-    def _end_doubles(self, seconds):
+    def _end_doubles(self, seconds: float) -> None:
         """End one of two tracks that stay in one place: the one not detected, or the newer."""
-        shared = set()
+        shared: set[int] = set()
         for i, a in enumerate(self.tracks):
             for b in self.tracks[i + 1:]:
                 if overlap(a.box, b.box) > SHARED:
@@ -248,7 +255,7 @@ class Tracker:
             track.shared_seconds = (
                 track.shared_seconds + seconds if track.track_id in shared else 0.0)
 
-    def _lives(self, track):
+    def _lives(self, track: Track) -> bool:
         if (track.shared_seconds > SHARED_SECONDS
                 or track.unseen_seconds > self.max_coast_seconds + ROUNDING
                 or track.undetected_seconds > FOLLOW * self.max_coast_seconds + ROUNDING):
@@ -260,7 +267,7 @@ class Tracker:
                 and max(track.misses, track.undetected) <= DOUBT * track.hits)
 
 
-def _beyond_jitter(off):
+def _beyond_jitter(off: float) -> float:
     """Return how far a detection is to be believed, 0 .. 1: the less it is off, the less.
 
     A box that follows every detection shakes the crop, and beside that shaking the first frames of
@@ -269,13 +276,13 @@ def _beyond_jitter(off):
     return off ** 2 / (off ** 2 + JITTER ** 2)
 
 
-def nearest(tracks, previous_id=None):
+def nearest(tracks: Iterable[Track], previous_id: int | None = None) -> Track | None:
     """Return the track of the nearest (largest) face, or None where there is no track.
 
     The track chosen before keeps its place until another one's face is a quarter larger,
     so that the choice does not flip between faces of like size.
     """
-    def size(track):
+    def size(track: Track) -> tuple[bool, float]:
         bonus = 1.25 if track.track_id == previous_id else 1.0
         return track.state is not TrackState.NEW, track.box.width * bonus
 

