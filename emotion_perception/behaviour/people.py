@@ -1,5 +1,5 @@
 """Everybody in view of all cameras: their stable emotions, and who the main person is."""
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from emotion_perception.behaviour import options as option_table
@@ -9,6 +9,13 @@ from emotion_perception.emotions import FaceEmotion, TrackState
 #: By so much another person must be ahead of the main one (a factor), so that two who are alike
 #: do not take turns.
 LEAD = 1.2
+
+# What the main person has most of, by the option main_person.
+_VALUES: dict[str, Callable[[Person], float]] = {
+    'nearest': lambda person: person.size,
+    'longest': lambda person: -person.seen_since_ns,
+    'strongest': lambda person: person.intensity,
+}
 
 
 class People:
@@ -54,20 +61,20 @@ class People:
             raise ValueError(f'the image has {image_size[0]} x {image_size[1]} pixels, expected '
                              'at least one')
         elapsed_ns = stamp_ns - self._cameras.get(camera, stamp_ns)
-        events = []
+        events: list[EmotionEvent | None] = []
         if not 0 <= elapsed_ns <= self._options['max_gap'] * 1e9:
             self.jumps += 1
             events += self.forget(camera)
         self._cameras[camera] = stamp_ns
-        faces = {(camera, face.track_id): face for face in faces if face.state != TrackState.NEW}
+        seen = {(camera, face.track_id): face for face in faces if face.state != TrackState.NEW}
         for key in sorted(self._people):
-            face = faces.get(key)
+            known = seen.get(key)
             # A shorter sequence is another face's: emotion_node was started anew and counts again.
             if key[0] == camera and (
-                    face is None or face.sequence_length < self._people[key].sequence_length):
+                    known is None or known.sequence_length < self._people[key].sequence_length):
                 events.append(self._people.pop(key).end())
-        for key, face in faces.items():
-            person = self._people.setdefault(key, Person(*key, stamp_ns))
+        for key, face in seen.items():
+            person = self._people.setdefault(key, Person(camera, face.track_id, stamp_ns))
             events.append(person.update(face, stamp_ns, image_size, self._options))
         self._choose_main(stamp_ns)
         return sorted((event for event in events if event), key=lambda event: event.track_id)
@@ -84,18 +91,14 @@ class People:
         return [event for event in events if event]
 
     def _choose_main(self, stamp_ns: int) -> None:
-        value = {
-            'nearest': lambda person: person.size,
-            'longest': lambda person: -person.seen_since_ns,
-            'strongest': lambda person: person.intensity,
-        }[self._options['main_person']]
+        value = _VALUES[self._options['main_person']]
         best = max(self, key=lambda person: (value(person), person.size), default=None)
-        present = self.main is not None and self.main is self._people.get(
-            (self.main.camera, self.main.track_id))
+        main = self.main
+        present = main is not None and main is self._people.get((main.camera, main.track_id))
         lead = 1.0 if self._options['main_person'] == 'longest' else LEAD
-        if not present:
+        if best is None or main is None or not present:
             self.main, self._ahead_since_ns = best, None
-        elif value(best) <= value(self.main) * lead:
+        elif value(best) <= value(main) * lead:
             self._ahead_since_ns = None
         elif self._ahead_since_ns is None:
             self._ahead_since_ns = stamp_ns

@@ -1,8 +1,12 @@
 """Read NumPy archives, the packed form of a data set."""
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 import zlib
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.datasets.sample import DatasetError
 
@@ -10,7 +14,7 @@ from emotion_perception.datasets.sample import DatasetError
 _NUMBERS = ('images', 'votes', 'frame')
 
 
-def names_in(path):
+def names_in(path: Path) -> set[str]:
     """Return the set of array names in an ``.npz`` file; DatasetError when it is none."""
     try:
         with np.load(path) as data:
@@ -19,7 +23,7 @@ def names_in(path):
         raise DatasetError(f'{path} cannot be read as a NumPy archive: {error}') from error
 
 
-def arrays(path, names, layout):
+def arrays(path: Path, names: Iterable[str], layout: str) -> dict[str, npt.NDArray[Any]]:
     """Return the named arrays of an ``.npz`` file, one row a face in each.
 
     :raises DatasetError: when one is missing, cannot be read, has rows more or less than the

@@ -1,4 +1,6 @@
 """CK+, the Extended Cohn-Kanade set, as its authors give it."""
+from pathlib import Path
+
 from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, Recording
 
@@ -12,15 +14,16 @@ _LABELS = ('neutral', 'anger', 'contempt', 'disgust', 'fear', 'happiness', 'sadn
 RATE = 30.0
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return (path / 'cohn-kanade-images').is_dir()
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     """List the sequences that CK+ gives an emotion for (327 of its 593)."""
     if not (path / 'Emotion').is_dir():
         raise DatasetError(f'{path / "Emotion"} is missing; expected {LAYOUT}')
-    listed, others = [], []
+    listed: list[Recording] = []
+    others: list[Path] = []
     for file in sorted(path.glob('Emotion/[!.]*/[!.]*/[!.]*_emotion.txt'), key=by_number):
         subject, number = file.parts[-3:-1]
         folder = path / 'cohn-kanade-images' / subject / number
@@ -36,7 +39,7 @@ def recordings(path):
     return listed
 
 
-def _label(file):
+def _label(file: Path) -> str:
     try:
         return _LABELS[int(float(file.read_text()))]
     except (ValueError, IndexError) as error:

@@ -21,6 +21,6 @@ def recordings(path: Path) -> list[Recording]:
     """List the pictures; their names tell the subject."""
     listed = []
     for recording in labelled_pictures.recordings_of(path, LAYOUT):
-        match = _NAME.fullmatch(recording.source[0].stem)
+        match = _NAME.fullmatch(Path(recording.name).stem)
         listed.append(replace(recording, subject=match[1] if match else None))
     return listed

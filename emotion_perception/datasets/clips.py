@@ -17,7 +17,8 @@ def recognises(path: Path) -> bool:
 
 def recordings(path: Path) -> list[Recording]:
     """List videos and folders of images; the person is the name up to the first underscore."""
-    listed, others = [], []
+    listed: list[Recording] = []
+    others: list[Path] = []
     for folder in visible(path):
         clips = {clip: source_of(clip) for clip in visible(folder)} if folder.is_dir() else {}
         if not any(clips.values()) and not is_label(folder):
@@ -30,7 +31,7 @@ def recordings(path: Path) -> list[Recording]:
             if not source:
                 others.append(clip)
                 continue
-            if clip.is_dir():
+            if isinstance(source, list):
                 others += set(visible(clip)) - set(source)
             listed.append(Recording(name=f'{folder.name}/{clip.name}', source=source, label=label,
                                     subject=clip.stem.split('_')[0]))

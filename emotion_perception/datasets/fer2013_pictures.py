@@ -28,7 +28,7 @@ def recordings(path: Path) -> list[Recording]:
     """
     listed = []
     for recording in labelled_pictures.recordings_of(path, LAYOUT):
-        match = _NAME.match(recording.source[0].name)
+        match = _NAME.match(Path(recording.name).name)
         listed.append(replace(recording, fer2013_label=recording.label,
                               part=PARTS[match[1]] if match else recording.part))
     return listed

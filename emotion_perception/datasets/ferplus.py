@@ -1,4 +1,6 @@
 """FER+: the votes of ten taggers on the images of FER2013."""
+from pathlib import Path
+
 import numpy as np
 
 from emotion_perception.datasets import fer2013
@@ -14,12 +16,12 @@ _FOLDERS = {'Training': 'FER2013Train', 'PublicTest': 'FER2013Valid',
             'PrivateTest': 'FER2013Test'}
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return path.name == 'fer2013new.csv' or (path / 'fer2013new.csv').exists() or any(
         (path / name).is_dir() for name in _FOLDERS.values())
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     table = path if path.is_file() else path / 'fer2013new.csv'
     pixels = table.parent / 'fer2013.csv'
     listed = list(rows(table, ('Usage', 'Image name') + VOTE_NAMES, LAYOUT))

@@ -34,7 +34,7 @@ def recordings_of(path: Path, layout: str) -> Iterator[Recording]:
     :param layout: its description for errors.
     :raises DatasetError: when a folder with pictures is named by no label.
     """
-    others = []
+    others: list[Path] = []
     for parent in _parents(path):
         for folder in visible(parent):
             inside = visible(folder) if folder.is_dir() else []

@@ -1,4 +1,5 @@
 """Recognise the layout of a data set and load it."""
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -7,7 +8,7 @@ from emotion_perception.datasets import (
     oulu_casia, packed_ckplus, packed_ferplus, packed_jaffe, packed_london,
     packed_webfaces, ravdess)
 from emotion_perception.datasets.reading import read
-from emotion_perception.datasets.sample import DatasetError, SAMPLE_LABELS
+from emotion_perception.datasets.sample import DatasetError, SAMPLE_LABELS, Samples
 
 #: Each has ``SET`` (which data set it is), ``LAYOUT`` (a description), ``recognises(path)`` and
 #: ``recordings(path)``; what several would take goes to the first.
@@ -16,7 +17,7 @@ _LAYOUTS = (packed_ferplus, packed_ckplus, packed_webfaces, packed_jaffe, packed
             labelled_pictures, clips)
 
 
-def load(path, kind=None):
+def load(path: str | os.PathLike[str], kind: str | None = None) -> Samples:
     """Load a data set; its layout is recognised.
 
     :param path: folder or file.

@@ -1,4 +1,5 @@
 """MMI facial expression database."""
+from pathlib import Path
 from xml.etree import ElementTree
 
 from emotion_perception.datasets.files import by_number
@@ -18,11 +19,11 @@ _FRONTAL = '0'
 _LYING_HEIGHT = 576
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return (path / 'Sessions').is_dir()
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     """List the sessions with one of the six emotions, except those seen from the side.
 
     They run from neutral over the apex back to neutral.
@@ -33,8 +34,9 @@ def recordings(path):
         for annotation in sorted(folder.glob('S*-*.xml'), key=by_number):
             if annotation.stem.endswith('-oao_aucs'):  # action units
                 continue
-            code = _root(annotation).find(".//Metatag[@Name='Emotion']")
-            if code is None or code.get('Value') not in _LABELS:
+            emotion = _root(annotation).find(".//Metatag[@Name='Emotion']")
+            code = None if emotion is None else emotion.get('Value')
+            if code not in _LABELS:
                 continue
             if view is not None and view.get('view') == _PROFILE:
                 continue
@@ -43,12 +45,12 @@ def recordings(path):
                 raise DatasetError(f'{video} is missing; expected {LAYOUT}')
             lying = view is not None and view.get('view') == _FRONTAL and _lies(video)
             listed.append(Recording(
-                name=annotation.stem, source=video, label=_LABELS[code.get('Value')],
+                name=annotation.stem, source=video, label=_LABELS[code],
                 subject=annotation.stem.split('-')[0], clockwise_turns=int(lying)))
     return listed
 
 
-def _root(file):
+def _root(file: Path) -> ElementTree.Element:
     if not file.is_file():
         raise DatasetError(f'{file} is missing; expected {LAYOUT}')
     try:
@@ -57,6 +59,6 @@ def _root(file):
         raise DatasetError(f'{file} is not XML: {error}; expected {LAYOUT}') from error
 
 
-def _lies(video):
+def _lies(video: Path) -> bool:
     _, image = next(frames_of_video(video, LAYOUT))
     return len(image) == _LYING_HEIGHT

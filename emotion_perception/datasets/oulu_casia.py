@@ -1,4 +1,6 @@
 """Oulu-CASIA NIR&VIS, visible light and strong illumination."""
+from pathlib import Path
+
 from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, label_of, Recording
 
@@ -9,14 +11,15 @@ LAYOUT = 'Oulu-CASIA: the folder with VL/Strong/P001/Anger/000.jpeg'
 _RATE = 25.0
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return (path / 'VL').is_dir()
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     if not (path / 'VL' / 'Strong').is_dir():
         raise DatasetError(f'{path / "VL" / "Strong"} is missing; expected {LAYOUT}')
-    listed, others = [], []
+    listed: list[Recording] = []
+    others: list[Path] = []
     for folder in sorted(path.glob('VL/Strong/P*/[!.]*/'), key=by_number):
         subject, expression = folder.parts[-2:]
         images = pictures(folder)

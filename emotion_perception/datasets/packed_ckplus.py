@@ -1,4 +1,6 @@
 """CK+ in part, packed: whole sequences, apex frames and crops of the apexes."""
+from pathlib import Path
+
 from emotion_perception.datasets.archive import arrays, names_in
 from emotion_perception.datasets.ckplus import RATE
 from emotion_perception.datasets.files import pictures, visible, warn_of_others
@@ -12,27 +14,28 @@ LAYOUT = ('packed CK+: sequences.csv with sequences/SEQUENCE/NNN.jpg, apex.csv w
 _TABLES = ('sequences.csv', 'apex.csv')
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     if path.suffix == '.npz':
         return {'sequence', 'frame'} <= names_in(path)
     return path.name in _TABLES or bool(_tables(path))
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     if path.suffix == '.npz':
         return _crops(path)
     return [recording for table in ([path] if path.is_file() else _tables(path))
             for recording in (_sequences(table) if table.name == _TABLES[0] else _apexes(table))]
 
 
-def _tables(folder):
+def _tables(folder: Path) -> list[Path]:
     """Return the tables that are there, or whose images are."""
     return [folder / name for name in _TABLES
             if (folder / name).exists() or (folder / name).with_suffix('').is_dir()]
 
 
-def _sequences(table):
-    listed, others = [], []
+def _sequences(table: Path) -> list[Recording]:
+    listed: list[Recording] = []
+    others: list[Path] = []
     for row in rows(table, ('sequence', 'subject', 'label', 'n_frames',
                             'complete_neutral_to_apex'), LAYOUT):
         folder = table.parent / 'sequences' / row['sequence']
@@ -49,14 +52,14 @@ def _sequences(table):
     return listed
 
 
-def _apexes(table):
+def _apexes(table: Path) -> list[Recording]:
     return [Recording(name=row['file'], source=[table.parent / 'apex' / row['file']],
                       label=label_of(row['label'], table, LAYOUT), subject=row['subject'],
                       intensity=1.0)
             for row in rows(table, ('file', 'subject', 'label'), LAYOUT)]
 
 
-def _crops(path):
+def _crops(path: Path) -> list[Recording]:
     data = arrays(path, ('images', 'label', 'subject', 'sequence', 'frame'), LAYOUT)
     return [Recording(name=f'{sequence}_{frame:08}', source=image,
                       label=label_of(label, path, LAYOUT), subject=subject)

@@ -1,4 +1,6 @@
 """Labelled face crops as one NumPy archive."""
+from pathlib import Path
+
 from emotion_perception.datasets.archive import arrays, names_in
 from emotion_perception.datasets.sample import label_of, Recording
 
@@ -6,11 +8,11 @@ SET = 'webfaces'
 LAYOUT = 'packed faces: NAME.npz with images [n,h,w], label, name'
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return path.suffix == '.npz' and {'label', 'name'} <= names_in(path)
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     data = arrays(path, ('images', 'label', 'name'), LAYOUT)
     return [Recording(name=name, source=image, label=label_of(label, path, LAYOUT))
             for name, image, label in zip(data['name'].tolist(), data['images'],

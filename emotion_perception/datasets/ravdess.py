@@ -1,4 +1,6 @@
 """RAVDESS: actors who speak and sing with an emotion, on video."""
+from pathlib import Path
+
 from emotion_perception.datasets.files import is_video, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, Recording
 
@@ -12,11 +14,11 @@ _LABELS = {'01': 'neutral', '03': 'happiness', '04': 'sadness', '05': 'anger',
            '06': 'fear', '07': 'disgust', '08': 'surprise'}
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     return path.is_dir() and any(path.glob('Actor_*'))
 
 
-def recordings(path):
+def recordings(path: Path) -> list[Recording]:
     """List the clips but the calm ones; of the pair with and without sound only one."""
     files = [file for actor in visible(path) if actor.match('Actor_*') and actor.is_dir()
              for file in visible(actor)]

@@ -3,10 +3,12 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 import warnings
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.crops import crop_face, fit_crop
 from emotion_perception.datasets.sample import DatasetError, Recording, Sample, Samples
@@ -17,7 +19,8 @@ from emotion_perception.images import libraries_quiet
 from emotion_perception.videos import USUAL_RATE, Video, VideoError
 
 
-def read(layout, recordings, kind=None):
+def read(layout: ModuleType, recordings: list[Recording],
+         kind: str | None = None) -> Samples:
     """Read recordings and crop their faces.
 
     :param layout: the module of their data set, with ``SET`` and ``LAYOUT``.
@@ -85,7 +88,7 @@ def rows(path: Path, columns: Iterable[str], layout: str) -> Iterator[dict[str, 
                            f'expected {layout}') from error
 
 
-def read_image(path, layout):
+def read_image(path: Path, layout: str) -> npt.NDArray[np.uint8]:
     """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails.
 
     As of a video, it is turned upright where the file (EXIF) says how.
@@ -95,16 +98,17 @@ def read_image(path, layout):
     if image is None:
         found = 'cannot be read as an image' if path.is_file() else 'is missing'
         raise DatasetError(f'{path} {found}; expected {layout}')
-    return image
+    return np.asarray(image, np.uint8)
 
 
-def _apex(recording):
+def _apex(recording: Recording) -> Recording:
+    assert isinstance(recording.source, list)   # of which it is the last
     fields = {name: getattr(recording, name)
               for name in ('name', 'label', 'subject', 'part', 'clockwise_turns')}
     return type(recording)(source=recording.source[-1:], intensity=1.0, **fields)
 
 
-def _intensity(recording, frames):
+def _intensity(recording: Recording, frames: int) -> npt.NDArray[np.float32] | None:
     if recording.label == NEUTRAL:
         return np.zeros(frames, np.float32)
     if recording.intensity is None:
@@ -112,7 +116,8 @@ def _intensity(recording, frames):
     return np.full(frames, recording.intensity, np.float32)
 
 
-def frames_of_video(path: Path, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+def frames_of_video(path: Path,
+                    layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Give stamp [ns] and image of each frame; DatasetError when it is no video."""
     try:
         with Video(path) as video:
@@ -121,31 +126,34 @@ def frames_of_video(path: Path, layout: str) -> Iterator[tuple[int, np.ndarray]]
         raise DatasetError(f'{error}; expected {layout}') from error
 
 
-def _given_crop(recording: Recording, layout: str) -> np.ndarray | None:
+def _given_crop(recording: Recording, layout: str) -> npt.NDArray[np.uint8] | None:
     """Return the crop, uint8 [1,64,64,3], of what is one already, else None."""
     if isinstance(recording.source, np.ndarray):
         return fit_crop(recording.source)[np.newaxis]
-    if recording.crop_side:
+    if recording.crop_side and isinstance(recording.source, list):
         image = read_image(recording.source[0], layout)
         if max(image.shape) <= recording.crop_side:
             return fit_crop(image)[np.newaxis]
     return None
 
 
-def frames_of(recording: Recording, layout: str) -> Iterator[tuple[int, np.ndarray]]:
+def frames_of(recording: Recording,
+              layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Give stamp [ns] and whole image of each frame, one after the other."""
+    frames: Iterable[tuple[int, npt.NDArray[np.uint8]]]
     if isinstance(recording.source, list):
         interval_ns = 1e9 / (recording.rate or USUAL_RATE)
         frames = ((round(number * interval_ns), read_image(path, layout))
                   for number, path in enumerate(recording.source))
     else:
+        assert isinstance(recording.source, Path)   # not a crop, which has no frames
         frames = frames_of_video(recording.source, layout)
     for stamp, image in frames:
         yield stamp, np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
 
 
 def _regions_of(recording: Recording, detector: FaceDetector
-                ) -> Callable[[np.ndarray, int], Roi | None]:
+                ) -> Callable[[npt.NDArray[np.uint8], int], Roi | None]:
     """Return the function of grey frame and stamp to the largest face's region.
 
     It is called with one frame after the other, and finds that face as the node does.
@@ -154,15 +162,16 @@ def _regions_of(recording: Recording, detector: FaceDetector
         return lambda gray, stamp: next(iter(detector.detect(gray)), None)
     finder = FaceFinder(detector, track_mode='nearest')
 
-    def region(gray, stamp):
+    def region(gray: npt.NDArray[np.uint8], stamp: int) -> Roi | None:
         tracks = finder.update(gray, stamp)
-        return tracks[0].box.roi(*gray.shape[::-1]) if tracks else None
+        height, width = gray.shape
+        return tracks[0].box.roi(width, height) if tracks else None
 
     return region
 
 
 def _crops(recording: Recording, layout: str, detector: FaceDetector
-           ) -> tuple[np.ndarray | None, np.ndarray | None]:
+           ) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.int64] | None]:
     """Crop one face a frame.
 
     Frames keep their places in the sequence: one without a face is cropped where the face was
@@ -173,17 +182,22 @@ def _crops(recording: Recording, layout: str, detector: FaceDetector
         their stamps, int64 [n], or None where they are not known.
     """
     region_of = _regions_of(recording, detector)
-    crops, stamps, first, last, seen = [], [], None, None, 0
+    crops: list[npt.NDArray[np.uint8]] = []
+    stamps: list[int] = []
+    first: Roi | None = None
+    last: Roi | None = None
+    seen = 0
     for stamp, image in frames_of(recording, layout):
         stamps.append(stamp)
-        region = region_of(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), stamp)
+        gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+        region = region_of(gray, stamp)
         seen += region is not None
         first, last = first or region, region or last
         if last is not None:
             crops.append(crop_face(image, last))
-    if not seen or 2 * seen < len(stamps):
+    if first is None or 2 * seen < len(stamps):
         return None, None
     early = [crop_face(image, first) for _, image in islice(
         frames_of(recording, layout), len(stamps) - len(crops))]
     knows_times = not recording.is_still and (recording.rate or isinstance(recording.source, Path))
-    return np.stack(early + crops), np.array(stamps) if knows_times else None
+    return np.stack(early + crops), np.array(stamps, np.int64) if knows_times else None

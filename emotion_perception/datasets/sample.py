@@ -1,8 +1,10 @@
 """What every data set is brought to: samples with unified labels, cropped as the node crops."""
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 
@@ -30,13 +32,15 @@ class Sample:
     name: str                      #: unique within its set
     subject: str | None            #: who is seen, None where the set does not say
     label: str | None              #: one of SAMPLE_LABELS, None where there is none (a tie, say)
-    frames: np.ndarray             #: uint8 [n,64,64,3], BGR crops
-    intensity: np.ndarray | None = None  #: float32 [n], 0 neutral .. 1 apex, where it is known
-    votes: np.ndarray | None = None      #: uint8 [10], FER+ votes in the order of VOTE_NAMES
+    frames: npt.NDArray[np.uint8]  #: uint8 [n,64,64,3], BGR crops
+    #: float32 [n], 0 neutral .. 1 apex, where it is known.
+    intensity: npt.NDArray[np.float32] | None = None
+    #: uint8 [10], FER+ votes in the order of VOTE_NAMES.
+    votes: npt.NDArray[np.uint8] | None = None
     fer2013_label: str | None = None     #: the label that FER2013 gives to the same image
     part: str | None = None        #: 'train', 'valid' or 'test', where the set is divided
-    stamps_ns: np.ndarray | None = None  #: int64 [n], when each frame of a sequence is shown,
-                                         #: from 0 on; None where that is not known
+    #: int64 [n], when each frame of a sequence is shown, from 0 on; None where that is not known.
+    stamps_ns: npt.NDArray[np.int64] | None = None
     neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
     #: What the set tells of the person, {'gender': 'female', ..}.
     groups: dict[str, str] = field(default_factory=dict)
@@ -49,10 +53,11 @@ class Sample:
         return (len(self.stamps_ns) - 1) * 1e9 / int(self.stamps_ns[-1] - self.stamps_ns[0])
 
 
-class Samples(list):
+class Samples(list[Sample]):
     """A data set: a list of :class:`Sample`."""
 
-    def __init__(self, set_name, samples, without_face):
+    def __init__(self, set_name: str, samples: Iterable[Sample],
+                 without_face: list[str]) -> None:
         super().__init__(samples)
         self.set_name = set_name          #: 'fer2013', 'ckplus', 'jaffe', ...
         self.without_face = without_face  #: names of what is left out
@@ -68,11 +73,11 @@ class Recording:
     """
 
     name: str
-    source: list[Path] | Path | np.ndarray
+    source: list[Path] | Path | npt.NDArray[np.uint8]
     label: str | None
     subject: str | None = None
     intensity: float | None = None  #: of a still
-    votes: np.ndarray | None = None
+    votes: npt.NDArray[np.uint8] | None = None
     fer2013_label: str | None = None
     part: str | None = None
     rate: float | None = None       #: of image files; a video knows its own
@@ -82,13 +87,13 @@ class Recording:
     crop_side: int = 0              #: a still of at most so many pixels a side is a face crop
 
     @property
-    def is_still(self):
+    def is_still(self) -> bool:
         """Tell whether it is one image."""
         return isinstance(self.source, np.ndarray) or (
             isinstance(self.source, list) and len(self.source) == 1)
 
 
-def label_of(name, file, layout):
+def label_of(name: str, file: Path, layout: str) -> str:
     """Return the label that a set's own name for it means ('Happy' -> 'happiness').
 
     :raises DatasetError: when it means none of SAMPLE_LABELS; names the file and the layout.
@@ -104,7 +109,7 @@ def is_label(path: Path) -> bool:
     return path.is_dir() and path.name.lower() in LABEL_OF_NAME
 
 
-def majority_label(votes):
+def majority_label(votes: npt.NDArray[np.uint8]) -> str | None:
     """Return the label that most FER+ taggers chose.
 
     :param votes: integers [10] in the order of VOTE_NAMES.
