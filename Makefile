@@ -106,8 +106,8 @@ $(LINT_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/lint.txt
 	$(BIN)/pip install -r requirements/lint.txt
 	@touch $@
 
-$(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/train.txt \
-                     requirements/parquet.txt requirements/cluster.txt
+$(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/lint.txt \
+                     requirements/train.txt requirements/parquet.txt requirements/cluster.txt
 	@echo 'Installing TensorFlow and what else the tests need into .venv, some 2 GB; once.'
 	$(BIN)/pip install -r requirements/test.txt -r requirements/train.txt \
 	    -r requirements/parquet.txt -r requirements/cluster.txt

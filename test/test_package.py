@@ -73,6 +73,26 @@ def test_licences_are_there(root):
     assert all((root / file).read_text() for file in files)
 
 
+def checked_by_mypy(script):
+    """Give what mypy says of a user's script, as it does without any configuration."""
+    pytest.importorskip('mypy', reason='needs mypy')
+    return subprocess.run([sys.executable, '-m', 'mypy', '--strict', '--config-file=',
+                           '--cache-dir', script.with_suffix('.cache'), script], cwd=script.parent,
+                          capture_output=True, text=True).stdout
+
+
+def test_a_users_script_finds_the_types(root, tmp_path):
+    text = (root / 'examples' / 'without_ros.py').read_text()
+    right, wrong = tmp_path / 'right.py', tmp_path / 'wrong.py'
+    right.write_text(text)
+    wrong.write_text(text.replace('face.intensity', 'face.strength').replace(
+        'process(image, stamp_ns)', 'process(stamp_ns, image)'))
+    assert checked_by_mypy(right).startswith('Success')
+    found = checked_by_mypy(wrong)
+    assert '"FaceEmotion" has no attribute "strength"' in found
+    assert 'Argument 1 to "process" of "EmotionPipeline" has incompatible type "int"' in found
+
+
 def test_core_imports_without_ros_and_tensorflow():
     code = '\n'.join((
         'import importlib, sys',
