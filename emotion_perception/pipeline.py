@@ -5,10 +5,10 @@ images and stamps give the same results, live or from a recording.
 """
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import os
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from emotion_perception import options as option_table
 from emotion_perception.crops import crop_face
 from emotion_perception.detection import FaceDetector
-from emotion_perception.emotions import LABELS, FaceEmotion, TrackState
+from emotion_perception.emotions import LABELS, FaceEmotion, Roi, TrackState
 from emotion_perception.face_finder import FaceFinder
 from emotion_perception.labels import confidence_of
 from emotion_perception.recognition import load_model
@@ -42,14 +42,12 @@ class _Camera:
 
     finder: FaceFinder
     last_stamp: int | None = None
-    sequences: dict[int, FaceSequence] = field(default_factory=dict)  # by track id
     restarts: int = 0       # for a stamp that jumped back
     late: int = 0           # images left out, for a stamp a little before the last one
     late_in_a_row: int = 0
 
     def restart(self) -> None:
         self.finder.restart()
-        self.sequences = {}
         self.last_stamp = None
         self.late_in_a_row = 0
 
@@ -67,6 +65,23 @@ class _Camera:
         return True
 
 
+class FoundFace(NamedTuple):
+    """A face that is followed, as it was in one image."""
+
+    track_id: int
+    state: TrackState
+    roi: Roi
+    crop: npt.NDArray[np.uint8] | None     #: uint8 [64,64,3] BGR; None of a face that is only guessed at
+
+
+class FoundFaces(NamedTuple):
+    """What was found in one image."""
+
+    camera: str
+    stamp_ns: int
+    faces: list[FoundFace] | None   #: None for a late image
+
+
 class EmotionPipeline:
     """Images in, emotions out, for any number of cameras.
 
@@ -75,7 +90,7 @@ class EmotionPipeline:
     :raises ValueError: for a wrong option or a model that does not fit this version.
     :raises FileNotFoundError: when the model or the face cascade is missing.
 
-    Not thread-safe: one thread at a time.
+    Not thread-safe: one thread at a time, except that :meth:`read` may run beside :meth:`find`.
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None,
@@ -83,10 +98,11 @@ class EmotionPipeline:
         self._options = option_table.checked(options)
         self._model = load_model(model, self._options['threads'])
         self._cameras: dict[str, _Camera] = {}
+        self._sequences: dict[str, dict[int, FaceSequence]] = {}  # by camera, by track id
         self._new_finder()      # a missing cascade is told of now, not with the first image
         self._pool = ThreadPoolExecutor(self._options['threads'])
         #: Seconds that each stage of the last batch took, by the stage's name.
-        self.timings: dict[str, float] = {}
+        self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
 
     @property
     def model_sha256(self) -> str:
@@ -128,31 +144,56 @@ class EmotionPipeline:
         :return: for each item in order, what :meth:`process` returns; None for a late image.
         :raises ValueError: before anything is processed, if any item is wrong.
         """
+        return self.read(self.find(batch))
+
+    def find(self, batch: Sequence[CameraImage]) -> list[FoundFaces]:
+        """Do the first half of :meth:`process_batch`: find the faces, follow them, crop them.
+
+        It needs nothing of what :meth:`read` makes of them. So one thread may find in one batch
+        what another thread reads of the batch before, with the same results.
+
+        :param batch: as of :meth:`process_batch`.
+        :return: list of :class:`FoundFaces`, for :meth:`read`.
+        :raises ValueError: before anything is processed, if any item is wrong.
+        """
         if len({camera for camera, _, _ in batch}) != len(batch):
             raise ValueError('a batch holds at most one image of each camera')
         for camera, image, _ in batch:
             _check_image(camera, image)
-        self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
-
         start = perf_counter()
-        items, batch = batch, []
-        for camera, image, stamp_ns in items:
+        taken = []
+        for camera, image, stamp_ns in batch:
             if camera not in self._cameras:
                 self._cameras[camera] = _Camera(self._new_finder())
             if self._cameras[camera].takes(stamp_ns):
-                batch.append((camera, image, stamp_ns))
+                taken.append((camera, image, stamp_ns))
         # One camera is not worth the way to another thread and back.
-        tracks = list((self._pool.map if len(batch) > 1 else map)(self._follow, batch))
+        tracks = list((self._pool.map if len(taken) > 1 else map)(self._follow, taken))
         start = self._clock('detection', start)
+        found = {camera: [_found(track, image) for track in tracks_there]
+                 for (camera, image, _), tracks_there in zip(taken, tracks)}
+        self._clock('crop', start)
+        return [FoundFaces(camera, stamp_ns, found.get(camera)) for camera, _, stamp_ns in batch]
+
+    def read(self, found: Sequence[FoundFaces]) -> list[list[FaceEmotion] | None]:
+        """Do the second half of :meth:`process_batch`: encode the crops, keep, classify.
+
+        :param found: what :meth:`find` returned; each batch once, in their order.
+        :return: as of :meth:`process_batch`.
+        """
+        start = perf_counter()
+        limit = self._options['sequence_limit']
+        for camera, _, faces in found:
+            if faces is not None:
+                before = self._sequences.get(camera, {})
+                self._sequences[camera] = {
+                    face.track_id: before.get(face.track_id) or FaceSequence(limit)
+                    for face in faces}
         # A face that is only guessed at must not enter its sequence; its last result stands.
-        seen = [(state.sequences[track.track_id], track, image, stamp_ns)
-                for (_, image, stamp_ns), (state, found) in zip(batch, tracks)
-                for track in found
-                if track.undetected == 0 and track.state != TrackState.COASTING]
-        crops = [crop_face(image, track.box.roi(image.shape[1], image.shape[0]))
-                 for _, track, image, _ in seen]
-        start = self._clock('crop', start)
-        kept = self._model.encode(np.stack(crops)) if seen else None
+        seen = [(self._sequences[camera][face.track_id], face.crop, stamp_ns)
+                for camera, stamp_ns, faces in found for face in faces or ()
+                if face.crop is not None]
+        kept = self._model.encode(np.stack([crop for _, crop, _ in seen])) if seen else None
         start = self._clock('encoding', start)
         if kept is not None:
             stamps_ns = [stamp_ns for *_, stamp_ns in seen]
@@ -163,11 +204,12 @@ class EmotionPipeline:
                     seen, kept[:, FACE], *results):
                 sequence.append(stamp_ns, scores, intensities, float(face))
                 sequence.label.update(stamp_ns, intensities, **stability)
-        faces = {camera: [self._face(track, image.shape, state.sequences[track.track_id])
-                          for track in found if self._shows(track, state)]
-                 for (camera, image, _), (state, found) in zip(batch, tracks)}
+        emotions = [None if faces is None else [
+            _emotion(face, sequence) for face in faces
+            if self._shows(face, sequence := self._sequences[camera][face.track_id])]
+            for camera, _, faces in found]
         self._clock('head', start)
-        return [faces.get(camera) for camera, _, _ in items]
+        return emotions
 
     def reset(self, camera: str | None = None) -> None:
         """Forget the faces of one camera, or of all of them; their ids are not given again."""
@@ -203,17 +245,11 @@ class EmotionPipeline:
         for camera in self._cameras.values():
             camera.finder.configure(**self._chosen('max_coast_seconds', 'track_mode'))
 
-    def _follow(self, item: CameraImage) -> tuple[_Camera, list[Track]]:
-        """Return what is known of the camera, and its tracks after this image."""
+    def _follow(self, item: CameraImage) -> list[Track]:
+        """Return the tracks of the camera after this image."""
         camera, image, stamp_ns = item
-        state = self._cameras[camera]
         gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        tracks = state.finder.update(gray, stamp_ns)
-        limit = self._options['sequence_limit']
-        state.sequences = {
-            track.track_id: state.sequences.get(track.track_id) or FaceSequence(limit)
-            for track in tracks}
-        return state, tracks
+        return self._cameras[camera].finder.update(gray, stamp_ns)
 
     def _new_finder(self) -> FaceFinder:
         # A detector of its own: OpenCV's cascades cannot be shared by threads.
@@ -221,28 +257,34 @@ class EmotionPipeline:
             'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
         return FaceFinder(detector, **self._chosen('max_coast_seconds', 'max_faces', 'track_mode'))
 
-    def _shows(self, track: Track, state: _Camera) -> bool:
+    def _shows(self, face: FoundFace, sequence: FaceSequence) -> bool:
         # A face that became the nearest one while out of sight has no sequence yet.
-        sequence = state.sequences[track.track_id]
         return len(sequence) > 0 and sequence.shows_face and (
-            track.state != TrackState.NEW or self._options['publish_new_tracks'])
-
-    def _face(self, track: Track, shape: tuple[int, ...], sequence: FaceSequence) -> FaceEmotion:
-        intensity = float(sequence.intensities[sequence.scores.argmax()])
-        label_id = sequence.label.label_id
-        return FaceEmotion(
-            track.track_id, track.state, track.box.roi(shape[1], shape[0]),
-            LABELS[label_id], label_id, intensity,
-            confidence_of(label_id, sequence.scores, intensity), tuple(sequence.scores.tolist()),
-            len(sequence), sequence.duration)
+            face.state != TrackState.NEW or self._options['publish_new_tracks'])
 
     def _chosen(self, *names: str) -> dict[str, Any]:
         return {name: self._options[name] for name in names}
 
     def _clock(self, stage: str, start: float) -> float:
         now = perf_counter()
-        self.timings[stage] += now - start
+        self.timings[stage] = now - start
         return now
+
+
+def _found(track: Track, image: npt.NDArray[np.uint8]) -> FoundFace:
+    """Take down what becomes of a track with the next image."""
+    roi = track.box.roi(image.shape[1], image.shape[0])
+    is_seen = track.undetected == 0 and track.state != TrackState.COASTING
+    return FoundFace(track.track_id, track.state, roi, crop_face(image, roi) if is_seen else None)
+
+
+def _emotion(face: FoundFace, sequence: FaceSequence) -> FaceEmotion:
+    intensity = float(sequence.intensities[sequence.scores.argmax()])
+    label_id = sequence.label.label_id
+    return FaceEmotion(
+        face.track_id, face.state, face.roi, LABELS[label_id], label_id, intensity,
+        confidence_of(label_id, sequence.scores, intensity), tuple(sequence.scores.tolist()),
+        len(sequence), sequence.duration)
 
 
 def _check_image(camera: str, image: object) -> None:

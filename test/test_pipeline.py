@@ -134,6 +134,17 @@ def test_two_cameras_in_one_batch_equal_two_alone(video):
     assert set(pipeline.timings) and min(pipeline.timings.values()) >= 0
 
 
+def test_what_is_found_may_be_read_later(video):
+    frames = video(12)[:6] + [BLANK] * 2 + video(12)[6:]
+    expected = run(EmotionPipeline(), frames)
+    pipeline = EmotionPipeline()
+    found = [pipeline.find([('camera', frame, START + i * PERIOD)])
+             for i, frame in enumerate(frames)]
+    assert [pipeline.read(batch)[0] for batch in found] == expected
+    late = pipeline.find([('camera', frames[0], START)])
+    assert pipeline.read(late) == [None]
+
+
 def test_neutral_threshold(video):
     frames = video(6)
     [always] = run(EmotionPipeline(neutral_threshold=1.0), frames)[-1]

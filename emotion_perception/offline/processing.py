@@ -24,7 +24,7 @@ from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.rotation import roi_as_mounted, upright
 from emotion_perception.videos import Video
 
-#: Images that are read and decoded before the pipeline wants them.
+#: Images that each of the threads is ahead of the next one.
 _AHEAD = 4
 
 
@@ -180,8 +180,8 @@ def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
         for topic in topics.values():
             bag.add_topic(topic, IMAGE_ANNOTATIONS)
         progress(0, source.total or 0)
-        with closing(_read_ahead(source.images)) as items:
-            for item in items:
+        with closing(_ahead(_find(pipeline, source.images, settings.rotation))) as items:
+            for item, found in items:
                 if stop.is_set():
                     raise KeyboardInterrupt
                 if isinstance(item, Message):
@@ -190,17 +190,17 @@ def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
                 if item.distrust:
                     outcome.warnings.append(
                         f'{item.camera}: {item.distrust}; from there on the log time counts')
-                    pipeline.reset(item.camera)
                 progress(1, 0)
-                if item.pixels is None:
+                if found is None:
                     unusable[item.camera] += 1
                     problems.setdefault(item.camera, item.problem)
                     continue
-                faces = _faces(pipeline, item, settings.rotation)
+                faces, = pipeline.read(found)
                 if faces is None:
                     late[item.camera] += 1
                     continue
-                bag.add_results(item.log_time, _results(item, faces, topics))
+                bag.add_results(
+                    item.log_time, _results(item, faces, settings.rotation, topics))
                 outcome.images += 1
         outcome.warnings += [f'{camera}: {number} unusable images, the first: {problems[camera]}'
                              for camera, number in unusable.items()]
@@ -234,24 +234,35 @@ def _annotation_topics(cameras):
             for camera in cameras.values()}
 
 
-def _faces(pipeline, image, rotation):
-    """Process an image; None where it is late."""
-    turned = upright(image.pixels, rotation)
-    faces, = pipeline.process_batch([(image.camera, turned, image.time_ns)])
-    return faces and [replace(face, roi=roi_as_mounted(
-        face.roi, rotation, *image.pixels.shape[:2])) for face in faces]
+def _find(pipeline, images, rotation):
+    """Read and decode in a thread of its own, and find the faces in this one.
+
+    Gives the images, and with each what the pipeline found, or None where it is unusable.
+    """
+    with closing(_ahead(images)) as items:
+        for item in items:
+            found = None
+            if not isinstance(item, Message):
+                if item.distrust:
+                    pipeline.reset(item.camera)
+                if item.pixels is not None:
+                    found = pipeline.find(
+                        [(item.camera, upright(item.pixels, rotation), item.time_ns)])
+            yield item, found
 
 
-def _results(image, faces, annotation_topics) -> dict[str, bytes]:
-    array = emotion_array(image.header, image.camera, image.pixels.shape[:2], faces)
+def _results(image, faces, rotation, annotation_topics) -> dict[str, bytes]:
+    size = image.pixels.shape[:2]
+    faces = [replace(face, roi=roi_as_mounted(face.roi, rotation, *size)) for face in faces]
+    array = emotion_array(image.header, image.camera, size, faces)
     results = {RESULTS_TOPIC: encode(array, EMOTION_ARRAY)}
     if topic := annotation_topics.get(image.camera):
         results[topic] = encode(image_annotations(image.header, faces), IMAGE_ANNOTATIONS)
     return results
 
 
-def _read_ahead(images):
-    """Read and decode in a thread of its own, beside the pipeline, some images ahead."""
+def _ahead(items):
+    """Run a generator in a thread of its own, some items ahead."""
     waiting, stopped = Queue(_AHEAD), Event()
 
     def hand_over(item):
@@ -260,20 +271,21 @@ def _read_ahead(images):
                 waiting.put(item, timeout=0.1)
                 return
 
-    def read():
+    def run():
         try:
-            for image in images:
-                hand_over(image)
-                if stopped.is_set():
-                    return
+            with closing(items):
+                for item in items:
+                    hand_over(item)
+                    if stopped.is_set():
+                        return
         finally:
             hand_over(None)
 
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read)
+        running = pool.submit(run)
         try:
             while (item := waiting.get()) is not None:
                 yield item
-            reading.result()
+            running.result()
         finally:
             stopped.set()
