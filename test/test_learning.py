@@ -33,6 +33,7 @@ from emotion_perception.learning.sequence_trainer import train_head  # noqa: E40
 from emotion_perception.learning.targets import (  # noqa: E402
     EIGHT, FER2013_VOTES, SEVEN, SMOOTHING, stills_from)
 from emotion_perception.learning.temporal import FRAME, frames_of, HeadNetwork  # noqa: E402
+from emotion_perception.recognition import load_model  # noqa: E402
 from emotion_perception.temporal import CHANGE, FACE, KEPT, LIVE  # noqa: E402
 from emotion_perception.temporal import EIGHT as EIGHT_LOGITS  # noqa: E402
 
@@ -847,6 +848,20 @@ def test_the_answers_of_all_folds_are_measured_together():
     assert figures['n'] == 3 and figures['accuracy_6'] == pytest.approx(2 / 3)
     assert figures['macro_recall_6'] == pytest.approx(0.75)
     assert figures['below_threshold_neutral'] == 0
+
+
+def test_the_head_of_eight_classes_is_averaged_over_half_a_second(faces):
+    crops = np.stack([cv2.resize(face, (64, 64)) for face in faces[:20]])
+    model = load_model()
+    eight = recipe.EightClasses(model)
+    kept = eight.encode(np.repeat(crops[..., np.newaxis], 3, 3))
+    six = model.stills_scores(kept)['eight'][:, :6]
+    scores, intensities = eight.classify_all(kept, np.arange(20) * 10**8)
+    np.testing.assert_allclose(intensities[19], six[14:].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(intensities[0], six[0], rtol=1e-5)
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    alone, _ = eight.classify([kept[3:5], kept[7:8]])
+    np.testing.assert_allclose(alone, six[[4, 7]] / six[[4, 7]].sum(1, keepdims=True), rtol=1e-5)
 
 
 def test_web_faces_are_those_of_one_part(monkeypatch):

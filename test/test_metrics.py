@@ -83,6 +83,13 @@ def test_the_published_label_is_neutral_below_the_threshold():
     assert same.tolist() == [6, 6, 6], 'one face: the mean counts'
 
 
+@pytest.mark.parametrize('seconds, means', [(0, [1, 3, 8, 0]), (.1, [1, 2, 5.5, 0]), (9, [1, 2, 4, 3])])
+def test_the_mean_over_time_goes_by_stamps(seconds, means):
+    values = np.array([[1.], [3.], [8.], [0.]])
+    stamps = np.array([0, .1, .2, 5]) * 1e9
+    assert metrics.mean_over(values, stamps, seconds).ravel().tolist() == means
+
+
 @pytest.mark.parametrize('predictions, lag', [
     ([5, 5, 5], 0), ([1, 1, 5, 5], 2), ([1, 5, 1, 5], 3), ([5, 5, 1], None)])
 def test_lag_is_counted_until_the_label_stays(predictions, lag):

@@ -126,6 +126,17 @@ def published_labels(intensities, stamps_ns=None):
     return np.array(labels)
 
 
+def mean_over(values, stamps_ns, seconds):
+    """Return the mean of each frame and of those up to so many seconds before it.
+
+    :param values: float [n,k].
+    :param stamps_ns: times [n] of the frames [ns], ascending.
+    :param seconds: 0: the frame alone.
+    """
+    first = np.searchsorted(stamps_ns, np.asarray(stamps_ns) - seconds * 1e9)
+    return np.stack([values[begin:end + 1].mean(0) for end, begin in enumerate(first)])
+
+
 def lag_of_change(predictions, label):
     """Return after how many frames a new label is given for good, None where it never is.
 

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from emotion_perception.emotions import EMOTIONS
+from emotion_perception.evaluation.metrics import mean_over
 from emotion_perception.evaluation.sequences import Sequence, sequence_figures
 from emotion_perception.evaluation.stills import answers_to_stills, stills_figures
 from emotion_perception.evaluation.watched import clips_figures, watch_sample
@@ -63,12 +64,30 @@ class CnnAlone:
         self.stills_scores = model.stills_scores
 
     def classify(self, sequences):
-        return self.classify_all(np.stack([sequence[-1] for sequence in sequences]))
+        return self._read(np.stack([sequence[-1] for sequence in sequences]))
 
     def classify_all(self, kept, stamps_ns=None):
+        return self._read(kept)
+
+    def _read(self, kept):
         powers = np.exp(kept[:, LIVE] - kept[:, LIVE].max(1, keepdims=True))
         six = powers[:, :UNITS]
         return six / six.sum(1, keepdims=True), six / powers.sum(1, keepdims=True)
+
+
+class EightClasses(CnnAlone):
+    """A model's head of eight classes in place of it, averaged over half a second.
+
+    It has seen web photographs alone: what a reader of single images knows.
+    """
+
+    def classify_all(self, kept, stamps_ns=None):
+        means = mean_over(self._read(kept)[1], stamps_ns, 0.5)
+        return means / means.sum(1, keepdims=True), means
+
+    def _read(self, kept):
+        six = self.stills_scores(kept)['eight'][:, :UNITS]
+        return six / six.sum(1, keepdims=True), six
 
 
 class Recipe:
@@ -106,8 +125,9 @@ class Recipe:
     def measure_folds(self):
         """Train without each fold's people, measure on them; print and write the figures.
 
-        Beside the model stands its CNN alone. The answers of all folds are put together before they
-        are measured. Then each lab set is measured by models that never saw any of it.
+        Beside the model stand its CNN alone, and its head of eight classes. The answers of all
+        folds are put together before they are measured. Then each lab set is measured by models
+        that never saw any of it.
         """
         found = {}
         for people in tqdm(self._lab.folds, desc='folds', disable=None):
@@ -127,7 +147,8 @@ class Recipe:
             stills = [s for s in held_out if len(s.frames) == 1]
             onsets = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
             clips = clips_of(held_out) if samples in self._lab.live else []
-            for name, one in {'model': model, 'CNN alone': CnnAlone(model)}.items():
+            for name, one in {'model': model, 'CNN alone': CnnAlone(model),
+                              'eight classes, mean over .5 s': EightClasses(model)}.items():
                 rows = found.setdefault(name, {})
                 if any(s.label in EMOTIONS for s in stills):
                     rows.setdefault(f'{samples.set_name} stills{note}', _Stills()).add(one, stills)
