@@ -14,6 +14,7 @@ ENVIRONMENT := .venv/.python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sy
 RUN_ENVIRONMENT := .venv/.run
 TEST_ENVIRONMENT := .venv/.test
 LINT_ENVIRONMENT := .venv/.lint
+DOCS_ENVIRONMENT := .venv/.docs
 BENCH_ENVIRONMENT := .venv/.bench
 BUILD := install/.built
 SOURCES := CMakeLists.txt package.xml $(shell find config emotion_perception examples launch models msg \
@@ -28,7 +29,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 export DEMO_VIDEO := $(value VIDEO)
 unexport VIDEO
 
-.PHONY: help demo lint test test-latest test-oldest build bench clean
+.PHONY: help demo docs lint test test-latest test-oldest build bench clean
 
 help:
 	@echo 'make demo             emotions in the default video, over ROS 2 topics, into demo/'
@@ -38,6 +39,7 @@ help:
 	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
 	@echo 'make test-oldest      ... with the oldest that requirements/ allows'
 	@echo 'make lint             style, by ruff, and types, by mypy'
+	@echo 'make docs             the documentation as a site, build/site/index.html'
 	@echo 'make bench            speed, latency and memory; fetches 11 GB of other systems, once'
 	@echo 'make build            the environment (.venv) and the build (install) alone'
 	@echo 'make clean            removes all of that'
@@ -48,6 +50,13 @@ help:
 lint: $(LINT_ENVIRONMENT)
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+# A warning is an error: a link, an anchor or a picture that is not there, a page that no list has.
+docs: $(DOCS_ENVIRONMENT)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet \
+	    -D release=$(shell sed -n 's:.*<version>\(.*\)</version>.*:\1:p' package.xml) \
+	    docs build/site
+	@echo 'The site is in build/site/index.html'
 
 demo: build
 	$(BIN)/python -m emotion_perception.demo \
@@ -104,6 +113,10 @@ $(RUN_ENVIRONMENT): $(ENVIRONMENT) requirements.txt requirements/core.txt requir
 # mypy reads the types of numpy and of others from where they are installed.
 $(LINT_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/lint.txt
 	$(BIN)/pip install -r requirements/lint.txt
+	@touch $@
+
+$(DOCS_ENVIRONMENT): $(ENVIRONMENT) requirements/docs.txt
+	$(BIN)/pip install -r requirements/docs.txt
 	@touch $@
 
 $(TEST_ENVIRONMENT): $(RUN_ENVIRONMENT) requirements/test.txt requirements/lint.txt \

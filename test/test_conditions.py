@@ -410,10 +410,6 @@ def test_compressed_images_of_16_bits_and_huge_ones(tmp_path, portrait):
         assert '8000 x 8000' in status['camera camera'].message
 
 
-def test_the_docs_have_the_table(root):
-    assert conditions.markdown() in (root / 'docs' / 'diagnostics.md').read_text()
-
-
 @pytest.mark.parametrize('condition', (*conditions.CONDITIONS, *conditions.CAUSES),
                          ids=lambda condition: condition.name)
 def test_no_condition_is_dead(condition):

@@ -1,9 +1,8 @@
 """Everything that can go wrong while emotion_node runs: what is said, and the way out.
 
-`python -m emotion_perception.nodes.conditions` prints the tables of docs/diagnostics.md.
+tools/write_tables.py makes the tables of docs/diagnostics.md from it.
 """
 from dataclasses import dataclass
-import re
 from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -139,22 +138,3 @@ def problem(name: str, level: bytes | None = None, **details) -> Problem:
 def worst_first(problems: list[Problem]) -> list[Problem]:
     """Sort by level, then as the table has it."""
     return sorted(problems, key=lambda found: (-found.level[0], _ORDER.index(found.name)))
-
-
-def markdown() -> str:
-    """Write both tables for the docs."""
-    lines = ['| condition | level | text | way out |', '|---|---|---|---|']
-    for table in (CONDITIONS, CAUSES):
-        if table is CAUSES:
-            lines += ['', '| cause of lost images | text | way out |', '|---|---|---|']
-        for condition in table:
-            level = {WARN: 'WARN', ERROR: 'ERROR', None: 'by threshold'}[condition.level]
-            cells = [f'`{condition.name}`', *([level] if table is CONDITIONS else []),
-                     *(re.sub(r'{(\w+)[^}]*}', r'*\1*', cell)
-                       for cell in (condition.text, condition.way_out))]
-            lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
-
-
-if __name__ == '__main__':
-    print(markdown(), end='')

@@ -1,0 +1,17 @@
+"""The site: `make docs`. rosdoc2 reads this file as well, and brings a theme of its own."""
+project = 'emotion_perception'
+author = 'emotion_perception maintainers'
+copyright = f'{author}. Code: Apache-2.0; trained weights: research only'
+
+extensions = ['myst_parser']
+source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
+myst_heading_anchors = 4
+exclude_patterns = ['conf.py']
+suppress_warnings = ['misc.highlighting_failure']
+
+html_theme = 'furo'
+html_title = 'emotion_perception'
+html_logo = 'images/logo.svg'
+html_favicon = 'images/logo.svg'
+html_show_sphinx = False
+html_copy_source = False
