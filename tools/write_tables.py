@@ -54,9 +54,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def parameter_table(options: Sequence[Option]) -> str:
     """Describe options, one a row."""
-    return table(('parameter', 'default', 'values', 'live', 'what it does'), (
-        (f'`{option.name}`', f'`{literal(option.default)}`', values(option),
-         'yes' if option.live else '', plain(option.description)) for option in options))
+    return table(('parameter', 'what it does', 'default', 'values', 'live'), (
+        (f'`{option.name}`', plain(option.description), f'`{literal(option.default)}`',
+         values(option), 'yes' if option.live else '') for option in options))
 
 
 def literal(value: object) -> str:
