@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.evaluation.sequences import PERCENTS
-from emotion_perception.learning.comparison import Comparison
+from emotion_perception.learning.comparison.comparison import Comparison
 from emotion_perception.learning.configuration import COMPARISON, read_config
 
 IMAGE = Path('images/comparison.png')

@@ -3,7 +3,7 @@
 The head is an LSTM with one unit for each of the six classes. Of each frame a unit reads the
 absolute evidence (how likely its class is, and whether there is any expression at all), and how
 far both are from the face's own neutral look. The head is so small that plain numpy runs all
-faces of a frame together faster than any runtime is called. ``learning/temporal.py`` trains the
+faces of a frame together faster than any runtime is called. ``learning/head/network.py`` trains the
 same head with Keras; a test holds both against each other.
 
 A result rests on a window of at most 100 frames, which the LSTM runs through from a fresh state.

@@ -28,7 +28,7 @@ def data_dir():
 def keras_head_of():
     """Return the function of a temporal head's weights to the same head in Keras."""
     pytest.importorskip('tensorflow')
-    from emotion_perception.learning.temporal import HeadNetwork
+    from emotion_perception.learning.head.network import HeadNetwork
 
     def make(weights):
         head = HeadNetwork()
@@ -38,6 +38,37 @@ def keras_head_of():
         return head
 
     return make
+
+
+@pytest.fixture(scope='session')
+def faces():
+    """Return real crops of a face, uint8 [128,48,48], at changing place, size and light."""
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    face = cv2.cvtColor(data.astronaut()[60:190, 160:290], cv2.COLOR_RGB2GRAY)
+    rng = np.random.default_rng(0)
+    result = []
+    for _ in range(128):
+        top, left = rng.integers(0, 40, 2)
+        side = rng.integers(60, 90)
+        part = cv2.resize(face[top:top + side, left:left + side], (48, 48)).astype(float)
+        noisy = part * rng.uniform(0.4, 1) + rng.normal(0, 5, part.shape)
+        result.append(noisy.clip(0, 255).astype(np.uint8))
+    return np.stack(result)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Add a backbone that trains in no time."""
+    pytest.importorskip('tensorflow')
+    from keras import layers
+    from emotion_perception.learning.encoder import networks
+
+    def network(x, dropout):
+        x = layers.Conv2D(8, 3, strides=2, activation='relu')(x)
+        x = layers.BatchNormalization(momentum=0.8)(layers.GlobalAveragePooling2D()(x))
+        return layers.Dense(networks.FEATURES)(layers.Dropout(dropout)(x))
+    monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+    return 'tiny'
 
 
 @pytest.fixture(scope='session')

@@ -15,17 +15,20 @@ from emotion_perception.datasets import Sample, Samples  # noqa: E402
 from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
-from emotion_perception.learning import (  # noqa: E402
-    comparison, held_out, lab_faces, networks, web_faces)
-from emotion_perception.learning.budgeted import Budget, estimate_statistics  # noqa: E402
-from emotion_perception.learning.comparison import Comparison  # noqa: E402
-from emotion_perception.learning.configuration import COMPARISON, read_config  # noqa: E402
-from emotion_perception.learning.episodes import onset_episode  # noqa: E402
-from emotion_perception.learning.lab_faces import LabFaces  # noqa: E402
-from emotion_perception.learning.sequence_networks import (  # noqa: E402
+from emotion_perception.learning.comparison import comparison  # noqa: E402
+from emotion_perception.learning.comparison.answers import Answers, figures  # noqa: E402
+from emotion_perception.learning.comparison.budget import Budget, estimate_statistics  # noqa: E402
+from emotion_perception.learning.comparison.comparison import Comparison  # noqa: E402
+from emotion_perception.learning.comparison.faces import Crops, Faces  # noqa: E402
+from emotion_perception.learning.comparison.networks import (  # noqa: E402
     multiply_adds, NETWORKS, one_frame, REACH, SHAPES)
-from emotion_perception.learning.sequence_trainer import SequenceTrainer  # noqa: E402
-from emotion_perception.learning.temporal import FRAME, frames_of  # noqa: E402
+from emotion_perception.learning.configuration import COMPARISON, read_config  # noqa: E402
+from emotion_perception.learning.encoder import networks, web_faces  # noqa: E402
+from emotion_perception.learning.head.episodes import onset_episode  # noqa: E402
+from emotion_perception.learning.head.network import FRAME, frames_of  # noqa: E402
+from emotion_perception.learning.head.trainer import SequenceTrainer  # noqa: E402
+from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
+from emotion_perception.learning.lab.faces import LabFaces  # noqa: E402
 from emotion_perception.temporal import KEPT  # noqa: E402
 
 TEMPORAL = {'steps': 5, 'stills': 3, 'sequences': 3, 'frames': 12, 'web_images': 8,
@@ -201,7 +204,7 @@ def test_sets_without_stills_or_sequences_to_measure_are_refused(
 
 def test_nobody_of_the_fold_is_drawn(sets):
     lab = LabFaces(['lab'], 2)
-    every = held_out.Crops(sets['web'], lab, TEMPORAL, 16)
+    every = Crops(sets['web'], lab, TEMPORAL, 16)
     # In place of a crop: the fold of its person; of real sequences the frame's number besides.
     parts = every.divided(np.zeros((len(every.grey), 1), np.float32))
     for (fold, _, _), part in zip(every.onsets, parts):
@@ -210,7 +213,7 @@ def test_nobody_of_the_fold_is_drawn(sets):
     trained[:, 0] = every.folds
     read = np.concatenate([part.reshape(-1, 1) for part in parts])
     features = np.random.default_rng(0).normal(size=(len(read), 8))
-    faces = held_out.Faces(every, read, features)
+    faces = Faces(every, read, features)
     rng = np.random.default_rng(1)
     for fold in (0, 1):
         seen = {float(value) for _ in range(20) for episode in faces.draw(
@@ -224,8 +227,8 @@ def test_nobody_of_the_fold_is_drawn(sets):
 
 def test_what_is_measured_is_not_augmented(sets):
     lab = LabFaces(['lab'], 2)
-    every = held_out.Crops([], lab, TEMPORAL, 64)
-    faces = held_out.Faces(every, every.grey, every.grey.reshape(len(every.grey), -1))
+    every = Crops([], lab, TEMPORAL, 64)
+    faces = Faces(every, every.grey, every.grey.reshape(len(every.grey), -1))
     onsets = [s for s in sets['lab'] if s.neutral_to_apex]
     for sample, (_, _, frames, target) in zip(onsets, faces.sequences, strict=True):
         plain = sample.frames @ np.array(networks.GREY)
@@ -248,14 +251,14 @@ def test_answers_are_those_at_the_points_of_a_sequence():
         sequences = [(0, 0, frames, np.linspace(0, 1, 10)), (1, 5, frames, None)]
         stills = [('a', 0, 0, frames[9]), ('a', 0, 5, frames[9]), ('b', 1, 0, frames[9])]
 
-    plain, mean = held_out.Answers(), held_out.Answers()
+    plain, mean = Answers(), Answers()
     plain.add(Faces, 0, Network(), mean_so_far=False)
     mean.add(Faces, 0, Network(), mean_so_far=True)
     assert plain.right == [[False, False, False, True, True]]
     assert mean.right == [[False] * 5]
     assert plain.stills == {'a': [True, False]}
     np.testing.assert_array_equal(plain.intensities[0], frames[:, 0])
-    found = held_out.figures([plain, mean], with_intensity=True)
+    found = figures([plain, mean], with_intensity=True)
     assert found['n'] == 1 and found['mean'] == pytest.approx(0.2)
     assert found['mean_of_seeds'] == pytest.approx([0.4, 0])
     assert found['accuracy_at'] == {'20': 0, '40': 0, '60': 0, '80': 0.5, '100': 0.5}
@@ -266,7 +269,8 @@ def test_answers_are_those_at_the_points_of_a_sequence():
 
 def test_a_budget_counts_whichever_is_nearer_to_its_end(monkeypatch):
     now = [10.0]
-    monkeypatch.setattr('emotion_perception.learning.budgeted.perf_counter', lambda: now[0])
+    monkeypatch.setattr('emotion_perception.learning.comparison.budget.perf_counter',
+                        lambda: now[0])
     budget = Budget(20, 8.0)
     assert budget.share(0) == 0 and budget.share(5) == 0.25
     now[0] += 4

@@ -71,7 +71,8 @@ def outside(name):
 
 
 def test_the_scan_sees_the_package():
-    assert {'pipeline', 'nodes.emotion_node', 'learning.stills', 'datasets.loading'} <= set(MODULES)
+    assert {'pipeline', 'nodes.emotion_node', 'learning.recipe', 'learning.head.trainer',
+            'datasets.loading'} <= set(MODULES)
     assert {'crops', 'recognition', 'face_finder'} <= ARROWS['pipeline']
     assert 'temporal' in needed({'pipeline'}) and 'cv2' in outside('crops')
 
@@ -111,6 +112,14 @@ def test_only_offline_work_knows_how_bags_are_stored(name):
     (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),
     (('nodes', 'demo', 'monitor'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),
     (('learning', 'train'), ('nodes', 'demo', 'monitor', 'pipeline')),
+    (('learning.encoder',), ('learning.lab', 'learning.head', 'learning.comparison',
+                             'learning.recipe', 'learning.own_clips', 'learning.export')),
+    (('learning.lab',), ('learning.head', 'learning.comparison', 'learning.recipe',
+                         'learning.own_clips', 'learning.export')),
+    (('learning.head',), ('learning.comparison', 'learning.recipe', 'learning.own_clips',
+                          'learning.export')),
+    (('learning.comparison',), ('learning.recipe', 'learning.own_clips')),
+    (('learning.recipe', 'learning.own_clips'), ('learning.comparison',)),
 ], ids=lambda names: names[0])
 def test_arrows_run_one_way(low, high):
     assert within(low)

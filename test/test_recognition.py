@@ -228,8 +228,8 @@ def exported(tmp_path_factory):
     pytest.importorskip('tensorflow')
     import keras
     from emotion_perception.learning.export import write_model
-    from emotion_perception.learning.networks import build_encoder, build_stills_model
-    from emotion_perception.learning.temporal import HeadNetwork
+    from emotion_perception.learning.encoder.networks import build_encoder, build_stills_model
+    from emotion_perception.learning.head.network import HeadNetwork
     keras.utils.set_random_seed(3)
     stills_model = build_stills_model(build_encoder())
     rng = np.random.default_rng(0)
@@ -250,8 +250,8 @@ def exported(tmp_path_factory):
 
 def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
     import keras
-    from emotion_perception.learning.networks import KEPT_HEADS
-    from emotion_perception.learning.temporal import frames_of
+    from emotion_perception.learning.encoder.networks import KEPT_HEADS
+    from emotion_perception.learning.head.network import frames_of
     stills_model, head, _, model = exported
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
     kept = np.concatenate([logits[name] for name in KEPT_HEADS], 1)
@@ -264,8 +264,8 @@ def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
 def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, keras_head_of):
     import keras
     from emotion_perception.learning.export import read_weights
-    from emotion_perception.learning.networks import KEPT_HEADS
-    from emotion_perception.learning.temporal import frames_of
+    from emotion_perception.learning.encoder.networks import KEPT_HEADS
+    from emotion_perception.learning.head.network import frames_of
     model = load_model(shipped_model().with_name('emotion_float32.json'))
     stills_model = read_weights(shipped_model().with_suffix('.weights.npz'))
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)

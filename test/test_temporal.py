@@ -58,7 +58,7 @@ def keras_head(keras_head_of):
 @pytest.mark.parametrize('length', LENGTHS)
 def test_equals_the_keras_network_over_the_whole_window(keras_head, length):
     import keras
-    from emotion_perception.learning.temporal import frames_of
+    from emotion_perception.learning.head.network import frames_of
     kept, stamps = random_kept(length), random_stamps(length)
     head, windows = TemporalHead(keras_head.weights_for_numpy()), Windows(100)
     look = windows.look

@@ -16,12 +16,13 @@ from emotion_perception import train  # noqa: E402
 from emotion_perception.datasets import load  # noqa: E402
 from emotion_perception.emotions import LABELS  # noqa: E402
 from emotion_perception.labels import StableLabel  # noqa: E402
-from emotion_perception.learning import networks, own_clips  # noqa: E402
+from emotion_perception.learning import own_clips  # noqa: E402
 from emotion_perception.learning.configuration import read_config, TRAINING  # noqa: E402
+from emotion_perception.learning.encoder import networks  # noqa: E402
 from emotion_perception.learning.export import read_weights, write_all  # noqa: E402
+from emotion_perception.learning.head.network import HeadNetwork  # noqa: E402
 from emotion_perception.learning.own_clips import adapt_to_clips  # noqa: E402
 from emotion_perception.learning.recipe import Recipe  # noqa: E402
-from emotion_perception.learning.temporal import HeadNetwork  # noqa: E402
 from emotion_perception.recognition import load_model  # noqa: E402
 from emotion_perception.temporal import Windows  # noqa: E402
 

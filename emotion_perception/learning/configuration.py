@@ -5,7 +5,7 @@ from string import Template
 
 import yaml
 
-from emotion_perception.learning.networks import BACKBONES
+from emotion_perception.learning.encoder.networks import BACKBONES
 
 
 def _whole(low):

@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.learning.networks import KEPT_HEADS, build_encoder, build_stills_model
-from emotion_perception.learning.targets import EIGHT, SEVEN
+from emotion_perception.learning.encoder.labelled_stills import EIGHT, SEVEN
+from emotion_perception.learning.encoder.networks import (
+    KEPT_HEADS, build_encoder, build_stills_model)
 from emotion_perception.recognition import checksum_of, file_of
 
 

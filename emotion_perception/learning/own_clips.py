@@ -8,11 +8,11 @@ import numpy as np
 from emotion_perception.datasets import load
 from emotion_perception.emotions import LABELS
 from emotion_perception.evaluation.watched import share_of, watch_sample
-from emotion_perception.learning.episodes import grey_variants
+from emotion_perception.learning.encoder.labelled_stills import EIGHT, SMOOTHING
+from emotion_perception.learning.encoder.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.export import check_writable, read_weights, write_all
-from emotion_perception.learning.networks import FEATURES, GreyEncoder
-from emotion_perception.learning.targets import EIGHT, SMOOTHING
-from emotion_perception.learning.temporal import FromStart
+from emotion_perception.learning.head.episodes import grey_variants
+from emotion_perception.learning.head.network import FromStart
 from emotion_perception.recognition import file_of, load_model
 
 VARIANTS = 6            # augmented variants of each clip

@@ -14,16 +14,16 @@ from emotion_perception.evaluation.metrics import mean_over
 from emotion_perception.evaluation.sequences import Sequence, sequence_figures
 from emotion_perception.evaluation.stills import answers_to_stills, stills_figures
 from emotion_perception.evaluation.watched import clips_figures, watch_sample
-from emotion_perception.learning.encoded_faces import EncodedFaces
+from emotion_perception.learning.encoder.face_or_not import face_readout, wrong_crops
+from emotion_perception.learning.encoder.labelled_stills import stills_from
+from emotion_perception.learning.encoder.networks import GreyEncoder
+from emotion_perception.learning.encoder.trainer import average_weights, train_stills
+from emotion_perception.learning.encoder.web_faces import load_web_faces
 from emotion_perception.learning.export import (
     describe, encoder_bytes, read_weights, write_all, write_weights)
-from emotion_perception.learning.face_or_not import face_readout, wrong_crops
-from emotion_perception.learning.lab_faces import clips_of, LabFaces
-from emotion_perception.learning.networks import GreyEncoder
-from emotion_perception.learning.sequence_trainer import train_head
-from emotion_perception.learning.stills import average_weights, train_stills
-from emotion_perception.learning.targets import stills_from
-from emotion_perception.learning.web_faces import load_web_faces
+from emotion_perception.learning.head.trainer import train_head
+from emotion_perception.learning.head.training_faces import TrainingFaces
+from emotion_perception.learning.lab.faces import clips_of, LabFaces
 from emotion_perception.recognition import Model
 from emotion_perception.temporal import LIVE, UNITS
 
@@ -161,7 +161,7 @@ class Recipe:
     def _trained(self, held_out=frozenset()):
         """Return (stills model, head), trained without some people."""
         config, stills_model = self._config['head'], self._encoder()
-        faces = self._encoded_faces
+        faces = self._training_faces
         strangers = [(people - held_out, self._adapter(people | held_out))
                      for people in self._lab.folds if people - held_out]
         change = faces.change_readout(held_out)
@@ -174,20 +174,20 @@ class Recipe:
     def _adapter(self, held_out):
         """Return the adapter that is trained without some people."""
         if held_out not in self._adapters:
-            self._adapters[held_out] = self._encoded_faces.train_adapter(
+            self._adapters[held_out] = self._training_faces.train_adapter(
                 held_out, self._config['adapter'])
         return self._adapters[held_out]
 
     @cached_property
-    def _encoded_faces(self):
-        return EncodedFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
+    def _training_faces(self):
+        return TrainingFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
 
     @cached_property
     def _face_readout(self):
         """Weights of the readout of face or not, which sees nobody's expression."""
         crops = wrong_crops(self._config['sets']['one_face'])
         features = GreyEncoder(self._encoder()).features(crops)
-        return face_readout(self._encoded_faces.face_features(), features)
+        return face_readout(self._training_faces.face_features(), features)
 
     def _encoder(self):
         """Return a stills model that has seen web faces alone; its adapter adds nothing."""

@@ -5,9 +5,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from emotion_perception.learning.episodes import LONGEST
-from emotion_perception.learning.objectives import e1, e2, e3
-from emotion_perception.learning.temporal import FRAME, HeadNetwork
+from emotion_perception.learning.head.episodes import LONGEST
+from emotion_perception.learning.head.network import FRAME, HeadNetwork
+from emotion_perception.learning.head.objectives import e1, e2, e3
 from emotion_perception.temporal import UNITS
 
 
@@ -21,7 +21,7 @@ def train_head(draw, config):
     :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
     :param config: dict with ``epochs``, ``steps`` (batches an epoch), ``seed``, and what
         :class:`SequenceTrainer` takes.
-    :return: :class:`~emotion_perception.learning.temporal.HeadNetwork`.
+    :return: :class:`~emotion_perception.learning.head.network.HeadNetwork`.
     """
     trainer = SequenceTrainer(HeadNetwork, (LONGEST, FRAME), config, config['steps'])
     total = config['epochs'] * config['steps']

@@ -12,17 +12,18 @@ from time import perf_counter
 
 import numpy as np
 
-from emotion_perception.learning.budgeted import Budget, train_encoder
-from emotion_perception.learning.export import read_weights, write_weights
-from emotion_perception.learning.held_out import Answers, Crops, Faces, figures
-from emotion_perception.learning.networks import BACKBONES, GreyEncoder
-from emotion_perception.learning.lab_faces import LabFaces
-from emotion_perception.learning.sequence_networks import (
+from emotion_perception.learning.comparison.answers import Answers, figures
+from emotion_perception.learning.comparison.budget import Budget, train_encoder
+from emotion_perception.learning.comparison.faces import Crops, Faces
+from emotion_perception.learning.comparison.networks import (
     milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
-from emotion_perception.learning.sequence_trainer import SequenceTrainer
-from emotion_perception.learning.targets import stills_from
-from emotion_perception.learning.temporal import frames_of
-from emotion_perception.learning.web_faces import load_web_faces
+from emotion_perception.learning.encoder.labelled_stills import stills_from
+from emotion_perception.learning.encoder.networks import BACKBONES, GreyEncoder
+from emotion_perception.learning.encoder.web_faces import load_web_faces
+from emotion_perception.learning.export import read_weights, write_weights
+from emotion_perception.learning.head.network import frames_of
+from emotion_perception.learning.head.trainer import SequenceTrainer
+from emotion_perception.learning.lab.faces import LabFaces
 
 #: Batches of episodes between two looks at the clock, and to E2.
 _ROUND = 5

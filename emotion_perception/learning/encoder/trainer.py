@@ -10,8 +10,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.learning.augmentation import augment, resize
-from emotion_perception.learning.networks import build_encoder, build_stills_model
+from emotion_perception.learning.encoder.augmentation import augment, resize
+from emotion_perception.learning.encoder.networks import build_encoder, build_stills_model
 
 #: Weight of each head in the sum of the losses.
 HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 1.0}
@@ -25,9 +25,9 @@ def train_stills(config, train, valid, run_dir, start=None):
 
     :param config: dict with ``backbone``, ``phases`` (list of ``{size, epochs}``),
         ``batch_size``, ``learning_rate``, ``weight_decay``, ``dropout``, ``gamma`` (see
-        :func:`~emotion_perception.learning.augmentation.augment`), ``prior``, ``seed``,
+        :func:`~emotion_perception.learning.encoder.augmentation.augment`), ``prior``, ``seed``,
         ``precision`` (a Keras dtype policy).
-    :param train: :class:`~emotion_perception.learning.targets.Stills`.
+    :param train: :class:`~emotion_perception.learning.encoder.labelled_stills.Stills`.
     :param valid: the same; measured after each epoch, never trained on.
     :param run_dir: folder of the checkpoint and of the curve.
     :param start: a stills model whose weights to begin with; random ones otherwise.

@@ -11,8 +11,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
-from emotion_perception.learning.networks import FEATURES, Standardise
-from emotion_perception.learning.temporal import FRAME, HeadNetwork
+from emotion_perception.learning.encoder.networks import FEATURES, Standardise
+from emotion_perception.learning.head.network import FRAME, HeadNetwork
 from emotion_perception.temporal import SIX, UNITS
 
 #: Rows and columns of the grey crops that networks over pixels see.

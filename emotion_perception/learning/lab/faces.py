@@ -1,9 +1,10 @@
 """Faces of known people, in laboratories and in live video: folds of people, stills, onsets."""
 from dataclasses import replace
 
+import numpy as np
+
 from emotion_perception.datasets import load
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
-from emotion_perception.learning.episodes import onset_frames
 
 
 class LabFaces:
@@ -78,3 +79,9 @@ def all_onsets(lab, rng):
             choices = neutral[sample.subject]
             yield sample.subject, sample.label, onset_frames(
                 choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))
+
+
+def onset_frames(neutral, apex, length):
+    """Cross-fade two crops of a person, uint8 [64,64,3], into an onset, uint8 [t,64,64,3]."""
+    mix = (np.linspace(0, 1, length, dtype=np.float32) ** 1.5)[:, None, None, None]
+    return np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8)

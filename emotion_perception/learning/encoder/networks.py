@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from emotion_perception.crops import CROP_SIZE
-from emotion_perception.learning.augmentation import resize
+from emotion_perception.learning.encoder.augmentation import resize
 
 FEATURES = 512
 #: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
@@ -176,9 +176,9 @@ def build_stills_model(encoder, dropout=0.3):
 
     - ``live`` (six + neutral), what the temporal head reads: the eight classes, contempt taken
       for neutral, and what the adapter adds, a small network that also sees where on the face
-      something is. At first it adds 0; ``learning/adapter.py`` trains it;
-    - ``change`` (six), see ``learning/change.py``;
-    - ``face``, the log odds that the crop shows a face, see ``learning/face_or_not.py``.
+      something is. At first it adds 0; ``learning/lab/adapter.py`` trains it;
+    - ``change`` (six), see ``learning/lab/change_readout.py``;
+    - ``face``, the log odds that the crop shows a face, see ``learning/encoder/face_or_not.py``.
     """
     features = layers.Dropout(dropout)(encoder.output)
     heads = {name: layers.Dense(count, dtype='float32', name=name)(features)

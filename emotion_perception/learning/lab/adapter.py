@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from emotion_perception.learning.networks import build_adapter
+from emotion_perception.learning.encoder.networks import build_adapter
 
 
 def train_adapter(seen, live, targets, weights, config):
@@ -20,7 +20,7 @@ def train_adapter(seen, live, targets, weights, config):
         ``dropout``, ``seed``, ``strength``: the share of what was learnt that the adapter adds.
         Between 0, what web faces taught, and 1, what fits the people trained on, lies what is
         best on others (Wortsman et al., Robust Fine-Tuning of Zero-Shot Models, CVPR 2022).
-    :return: the trained Keras model, see :func:`~emotion_perception.learning.networks
+    :return: the trained Keras model, see :func:`~emotion_perception.learning.encoder.networks
         .build_adapter`.
     """
     keras.utils.set_random_seed(config['seed'])

@@ -1,17 +1,15 @@
-"""Faces for folds of people: what is trained on without a fold, and the answers on that fold."""
+"""Faces for folds of people: what networks are trained on without a fold, and asked about."""
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.evaluation.metrics import (
-    apex_similarity, bootstrap_interval, correlation, mean_absolute_error, wilson_interval)
-from emotion_perception.evaluation.sequences import PERCENTS
-from emotion_perception.learning.augmentation import augment, resize
-from emotion_perception.learning.episodes import (
+from emotion_perception.evaluation.metrics import apex_similarity
+from emotion_perception.learning.encoder.augmentation import augment, resize
+from emotion_perception.learning.encoder.labelled_stills import stills_from
+from emotion_perception.learning.head.episodes import (
     grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
-from emotion_perception.learning.lab_faces import all_onsets
-from emotion_perception.learning.targets import stills_from
+from emotion_perception.learning.lab.faces import all_onsets
 
 #: Versions of each sequence: as it is, and augmented.
 _VARIANTS = 3
@@ -24,7 +22,7 @@ class Crops:
     """Grey crops of web and lab faces, those to train on augmented, to be encoded in one go.
 
     :param web: samples of stills with votes; may be empty.
-    :param lab: :class:`~emotion_perception.learning.lab_faces.LabFaces`.
+    :param lab: :class:`~emotion_perception.learning.lab.faces.LabFaces`.
     :param config: dict with ``web_images``, ``lab_repeats``, ``seed``.
     :param size: rows and columns.
     :raises ValueError: when the lab sets lack stills or complete sequences of the six classes.
@@ -118,78 +116,3 @@ class Faces:
             episodes.append(live_episode(
                 [variants[rng.integers(_VARIANTS)] for variants in people[number]], noise, rng))
         return [episode.take(slice(config['frames'])) for episode in episodes]
-
-
-class Answers:
-    """What the networks of one seed say of the people that each was trained without."""
-
-    def __init__(self):
-        #: For each sequence: whether it is right at each of PERCENTS.
-        self.right = []
-        #: For each sequence, [t]: the intensity of its class, and E2's target.
-        self.intensities, self.targets = [], []
-        #: For each set: whether each still is right.
-        self.stills = {}
-
-    def add(self, faces, fold, network, mean_so_far):
-        """Ask a network about the people of a fold.
-
-        :param mean_so_far: answer by the mean of the scores up to a frame, not by its own.
-        """
-        for where, label, frames, target in faces.sequences:
-            if where == fold:
-                values = np.array(network(frames[np.newaxis]))[0]
-                scores = _softmax(float(network.sharpness) * values)
-                if mean_so_far:
-                    scores = scores.cumsum(0) / np.arange(1, len(scores) + 1)[:, np.newaxis]
-                given = scores.argmax(1)
-                self.right.append([given[-(-percent * len(given) // 100) - 1] == label
-                                   for percent in PERCENTS])
-                self.intensities.append(values[:, label].clip(0, 1))
-                self.targets.append(target)
-        asked = [still for still in faces.stills if still[1] == fold]
-        if asked:
-            frames = np.stack([frame for *_, frame in asked])[:, np.newaxis]
-            given = np.array(network(frames))[:, 0].argmax(1)
-            for (name, _, label, _), answer in zip(asked, given):
-                self.stills.setdefault(name, []).append(answer == label)
-
-
-def figures(answers, with_intensity):
-    """Return the figures of a row, a dict for JSON: means over seeds, and 95 % intervals.
-
-    Intervals are those of the sequences (stills), not of the seeds, which see the same ones:
-    Wilson's, and bootstrap over the sequences for the mean of the five points.
-
-    :param answers: list of :class:`Answers`, one a seed.
-    :param with_intensity: whether the networks' values are intensities.
-    """
-    right = np.array([a.right for a in answers], float)     # [seeds, sequences, points]
-    at = right.mean((0, 1))
-    result = {
-        'n': right.shape[1],
-        'accuracy_at': {str(p): float(share) for p, share in zip(PERCENTS, at)},
-        'accuracy_at_intervals': {str(p): wilson_interval(float(share), right.shape[1])
-                                  for p, share in zip(PERCENTS, at)},
-        'mean': float(right.mean()),
-        'mean_interval': bootstrap_interval(np.mean, right.mean(0)),
-        'mean_of_seeds': right.mean((1, 2)).tolist(),
-        'stills': {}}
-    for name in answers[0].stills:
-        of_seeds = np.array([a.stills[name] for a in answers], float)
-        share = float(of_seeds.mean())
-        result['stills'][name] = {
-            'n': of_seeds.shape[1], 'accuracy_6': share, 'of_seeds': of_seeds.mean(1).tolist(),
-            'interval': wilson_interval(share, of_seeds.shape[1])}
-    if with_intensity:
-        for name, figure in (('intensity_correlation', correlation),
-                             ('intensity_mae', mean_absolute_error)):
-            result[name] = float(np.mean([
-                figure(np.concatenate(a.intensities), np.concatenate(a.targets))
-                for a in answers]))
-    return result
-
-
-def _softmax(values):
-    powers = np.exp(values - values.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

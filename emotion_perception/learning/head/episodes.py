@@ -14,7 +14,7 @@ import numpy as np
 from emotion_perception.datasets.sample import VOTE_NAMES
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.evaluation.metrics import apex_similarity
-from emotion_perception.learning.augmentation import augment, resize
+from emotion_perception.learning.encoder.augmentation import augment, resize
 
 #: Frames of an episode; the window that the running system looks back on.
 LONGEST = 100
@@ -52,12 +52,6 @@ def grey_variants(frames, size, variants, seed):
     played += [[augment(frame, size, np.random.default_rng((seed, variant))) for frame in grey]
                for variant in range(1, variants)]
     return np.array(played, np.float32)
-
-
-def onset_frames(neutral, apex, length):
-    """Cross-fade two crops of a person, uint8 [64,64,3], into an onset, uint8 [t,64,64,3]."""
-    mix = (np.linspace(0, 1, length, dtype=np.float32) ** 1.5)[:, None, None, None]
-    return np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8)
 
 
 def onset_episode(kept, features, label):

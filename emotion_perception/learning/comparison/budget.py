@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from emotion_perception.learning.augmentation import resize
-from emotion_perception.learning.stills import class_prior, for_crops, StillsTrainer
+from emotion_perception.learning.encoder.augmentation import resize
+from emotion_perception.learning.encoder.trainer import class_prior, for_crops, StillsTrainer
 
 #: Batches between two looks at the clock.
 _ROUND = 4
@@ -36,9 +36,9 @@ class Budget:
 def train_encoder(config, stills, seconds):
     """Train an encoder with its heads for stills.
 
-    :param config: as for :func:`emotion_perception.learning.stills.train_stills`, with ``size``
-        and ``epochs`` in place of ``phases``.
-    :param stills: :class:`~emotion_perception.learning.targets.Stills`.
+    :param config: as for :func:`emotion_perception.learning.encoder.trainer.train_stills`, with
+        ``size`` and ``epochs`` in place of ``phases``.
+    :param stills: :class:`~emotion_perception.learning.encoder.labelled_stills.Stills`.
     :param seconds: budget; what comes first ends the training, this or the last epoch.
     :return: the stills model, float32, and the epochs that it got.
     :raises ValueError: when there are too few stills.

@@ -9,16 +9,16 @@ import keras
 import numpy as np
 
 from emotion_perception.emotions import NEUTRAL
-from emotion_perception.learning.adapter import train_adapter
-from emotion_perception.learning.augmentation import augment
-from emotion_perception.learning.change import change_readout
-from emotion_perception.learning.episodes import (
+from emotion_perception.learning.encoder.augmentation import augment
+from emotion_perception.learning.encoder.labelled_stills import SEVEN, SMOOTHING, stills_from
+from emotion_perception.learning.encoder.networks import FEATURES, GreyEncoder
+from emotion_perception.learning.encoder.trainer import class_prior
+from emotion_perception.learning.head.episodes import (
     clip_episode, grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
-from emotion_perception.learning.lab_faces import all_onsets, clips_of, lab_stills
-from emotion_perception.learning.networks import FEATURES, GreyEncoder
-from emotion_perception.learning.stills import class_prior
-from emotion_perception.learning.targets import SEVEN, SMOOTHING, stills_from
-from emotion_perception.learning.temporal import frames_of
+from emotion_perception.learning.head.network import frames_of
+from emotion_perception.learning.lab.adapter import train_adapter
+from emotion_perception.learning.lab.change_readout import change_readout
+from emotion_perception.learning.lab.faces import all_onsets, clips_of, lab_stills
 from emotion_perception.temporal import CHANGE, LIVE, STEPS_PER_SECOND
 
 #: Augmented variants of every lab face, and of every clip.
@@ -44,12 +44,12 @@ class _Clip:
     seen: np.ndarray    # float16 [v,t,k]
 
 
-class EncodedFaces:
+class TrainingFaces:
     """Faces, encoded by a stills model whose adapter adds nothing yet.
 
     :param stills_model: has seen none of the people.
     :param web: samples of stills with votes.
-    :param lab: :class:`~emotion_perception.learning.lab_faces.LabFaces`.
+    :param lab: :class:`~emotion_perception.learning.lab.faces.LabFaces`.
     :param config: dict with ``web_images`` (how many of ``web``), ``seed``.
     """
 
@@ -107,7 +107,7 @@ class EncodedFaces:
         """Train an adapter without some people.
 
         :param held_out: set of people.
-        :param config: as for :func:`~emotion_perception.learning.adapter.train_adapter`, and
+        :param config: as for :func:`~emotion_perception.learning.lab.adapter.train_adapter`, and
             ``lab`` and ``live``: what each of these sets weighs, all web faces 1.
 
         Web faces are to be read as they are without an adapter (Li and Hoiem, Learning without
