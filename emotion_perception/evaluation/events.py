@@ -2,15 +2,16 @@
 
 Each goes through the pipeline and the logic of behaviour_node, as a camera's images would.
 """
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.behaviour.events import ENDED
 from emotion_perception.behaviour.people import People
@@ -38,8 +39,8 @@ class Clip:
 
     name: str
     subject: str | None         #: who is seen
-    label: str                  #: one of LABELS, or contempt
-    images: Callable[[], Iterable[tuple[int, np.ndarray]]]  #: gives stamps [ns] and images
+    label: str | None           #: one of LABELS, or contempt
+    images: Callable[[], Iterable[tuple[int, npt.NDArray[np.uint8]]]]  #: stamps [ns] and images
     begins: float = 0.0         #: when the label begins to show [s]
     shows: float = 0.0          #: when it is half there [s]; delays count from here
 
@@ -58,7 +59,7 @@ def clips_in(path: Path) -> tuple[str, list[Clip]]:
     raise DatasetError(f'{path} holds no such clips; expected {LAYOUT}')
 
 
-def evaluate_events(pipeline: EmotionPipeline, found: list[Clip]) -> dict:
+def evaluate_events(pipeline: EmotionPipeline, found: list[Clip]) -> dict[str, Any]:
     """Measure the events of behaviour_node, as it comes, on clips or on pairs of photographs.
 
     A pair is made a video of 30 frames a second: ``REST`` seconds of the neutral photograph,
@@ -78,14 +79,16 @@ def evaluate_events(pipeline: EmotionPipeline, found: list[Clip]) -> dict:
             for label in (NEUTRAL, *EMOTIONS) if any(clip.label == label for clip in found)}
 
 
-def fade(neutral: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def fade(neutral: npt.NDArray[np.uint8],
+         other: npt.NDArray[np.uint8]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Make a pair of photographs a video, stamp [ns] and image a frame; see REST, FADE, HOLD."""
     if other.shape != neutral.shape:
-        other = cv2.resize(other, neutral.shape[1::-1])
+        height, width = neutral.shape[:2]
+        other = np.asarray(cv2.resize(other, (width, height)), np.uint8)
     for frame in range(round((REST + FADE + HOLD) * USUAL_RATE)):
         share = min(max((frame / USUAL_RATE - REST) / FADE, 0.0), 1.0)
         yield (round(frame * 1e9 / USUAL_RATE),
-               cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0))
+               np.asarray(cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0), np.uint8))
 
 
 def _pairs(path: Path) -> Iterator[Clip]:
@@ -98,7 +101,7 @@ def _pairs(path: Path) -> Iterator[Clip]:
                            REST, REST + FADE / 2)
 
 
-def _faded(first: Path, second: Path) -> Iterator[tuple[int, np.ndarray]]:
+def _faded(first: Path, second: Path) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     return fade(read_image(first, LAYOUT), read_image(second, LAYOUT))
 
 
@@ -115,12 +118,15 @@ def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
 
     Both are lists of (time [s], label).
     """
-    people, started, labels, before = People(), [], [], {}
-    stamp = 0
+    people, stamp = People(), 0
+    started: Heard = []
+    labels: Heard = []
+    before: dict[int, str] = {}
     for stamp, image in clip.images():
         faces = pipeline.process(image, stamp, clip.name)
+        height, width = image.shape[:2]
         started += [(stamp * 1e-9, event.label)
-                    for event in people.update(clip.name, stamp, image.shape[:2], faces)
+                    for event in people.update(clip.name, stamp, (height, width), faces)
                     if event.type != ENDED]
         labels += [(stamp * 1e-9, face.label) for face in faces
                    if face.label not in (NEUTRAL, before.get(face.track_id))]
@@ -129,12 +135,12 @@ def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
     return stamp * 1e-9, started, labels
 
 
-def _figures(heard: list[tuple[Clip, float, Heard, Heard]]) -> dict:
+def _figures(heard: list[tuple[Clip, float, Heard, Heard]]) -> dict[str, Any]:
     label = heard[0][0].label
     minutes = sum(length for _, length, _, _ in heard) / 60
     false = [sum(name != label or time < clip.begins for time, name in happened)
              for clip, _, *lists in heard for happened in lists]
-    figures = {
+    figures: dict[str, Any] = {
         'clips': len(heard), 'minutes': minutes,
         'false_starts': sum(false[0::2]),
         'false_starts_per_minute': sum(false[0::2]) / minutes,

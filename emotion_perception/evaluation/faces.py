@@ -1,9 +1,13 @@
 """How many faces of photographs are found, by who is shown, in full light and in the dark."""
+from collections.abc import Sequence
 import csv
+from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
-from emotion_perception.boxes import overlap
+from emotion_perception.boxes import overlap, Rectangle
 from emotion_perception.datasets import DatasetError
 from emotion_perception.detection import FaceDetector, load_cascade
 from emotion_perception.evaluation.metrics import wilson_interval
@@ -18,7 +22,7 @@ LAYOUT = ('a folder with people.csv (columns file and any of label, ethnicity, g
           'pictures that it names, each of one face')
 
 
-def evaluate_faces(path):
+def evaluate_faces(path: Path) -> dict[str, Any]:
     """Measure the face detector on photographs of one face each.
 
     Where the face is, says a slow search with OpenCV's plain cascade in full light (scales 1.05
@@ -46,24 +50,30 @@ def evaluate_faces(path):
         if gray is None:
             raise DatasetError(f'{path / person["file"]} is missing or no picture; '
                                f'expected {LAYOUT}')
-        face = max(map(tuple, plain.detectMultiScale(gray, 1.05, 5)), key=lambda hit: hit[2],
-                   default=None)
+        face = max((_rectangle(hit) for hit in plain.detectMultiScale(gray, 1.05, 5)),
+                   key=lambda hit: hit[2], default=None)
         if face is None:
             unknown.append(person['file'])
             continue
         for light in LIGHTS:
-            dim = cv2.convertScaleAbs(gray, alpha=light)
+            dim = np.asarray(cv2.convertScaleAbs(gray, alpha=light), np.uint8)
             ours = [overlap(roi, face) > 0.5 for roi in detector.detect(dim)]
-            theirs = any(overlap(hit, face) > 0.5
+            theirs = any(overlap(_rectangle(hit), face) > 0.5
                          for hit in plain.detectMultiScale(dim, 1.1, 3))
             seen.append((light, person, any(ours), theirs, ours.count(False)))
     return {'n': len(people) - len(unknown), 'unknown': unknown, 'lights': {
         str(light): _figures([row[1:] for row in seen if row[0] == light]) for light in LIGHTS}}
 
 
-def _figures(rows):
+def _rectangle(hit: Sequence[int]) -> Rectangle:
+    x, y, width, height = hit
+    return x, y, width, height
+
+
+def _figures(rows: list[tuple[dict[str, str], bool, bool, int]]) -> dict[str, Any]:
     found = sum(ours for _, ours, _, _ in rows)
-    by = {column: {} for column in GROUPS if rows and column in rows[0][0]}
+    by: dict[str, dict[str, list[int]]] = {
+        column: {} for column in GROUPS if rows and column in rows[0][0]}
     for person, ours, _, _ in rows:
         for column, counts in by.items():
             count = counts.setdefault(person[column], [0, 0])
@@ -76,7 +86,7 @@ def _figures(rows):
             'false': sum(false for *_, false in rows), 'by': by}
 
 
-def faces_report(result):
+def faces_report(result: dict[str, Any]) -> str:
     """Return the figures of evaluate_faces as text."""
     lines = [f'{result["n"]} pictures of one face each',
              'light   found [%]   (95 %)          plain cascade [%]   lost to it   no face']

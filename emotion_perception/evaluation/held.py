@@ -53,12 +53,13 @@ def evaluate_held(path: Path, pipeline: EmotionPipeline) -> dict[str, Any]:
         if picture.subject in neutral:
             rest = _first(neutral[picture.subject], layout.LAYOUT)
             if rest.shape != image.shape:
-                rest = cv2.resize(rest, image.shape[1::-1])
+                height, width = image.shape[:2]
+                rest = np.asarray(cv2.resize(rest, (width, height)), np.uint8)
             labels = _watched(pipeline, [rest] * REST + [image] * HELD)
             late.append([labels[REST + at - 1] == picture.label for at in LOOKED_AT])
     result: dict[str, Any] = {'n': len(kept), 'n_six': len(right), 'n_after_neutral': len(late),
                               'one_label': float(np.mean(kept)),
-                              'one_label_interval': wilson_interval(np.mean(kept), len(kept))}
+                              'one_label_interval': wilson_interval(float(np.mean(kept)), len(kept))}
     if right:
         result['right'] = float(np.mean(right))
         result['right_interval'] = wilson_interval(result['right'], len(right))
@@ -84,15 +85,16 @@ def report(result: dict[str, Any]) -> str:
 
 
 def _first(recording: Recording, layout: str) -> npt.NDArray[np.uint8]:
+    assert isinstance(recording.source, list)
     return read_image(recording.source[0], layout)
 
 
 def _watched(pipeline: EmotionPipeline, images: list[npt.NDArray[np.uint8]]) -> list[str | None]:
     """Return the published label of the largest face in each image; None where there is none."""
     pipeline.reset()
-    labels = []
+    labels: list[str | None] = []
     for number, image in enumerate(images):
         faces = pipeline.process(image, round(number * 1e9 / USUAL_RATE))
         face = max(faces, key=lambda f: f.roi.width, default=None)
-        labels.append(face and face.label)
+        labels.append(face.label if face else None)
     return labels

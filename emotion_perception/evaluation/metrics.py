@@ -1,40 +1,48 @@
 """Figures of merit and their confidence intervals; arrays in, numbers out."""
+from collections.abc import Callable
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.labels import StableLabel
 from emotion_perception.options import DEFAULTS
+
+Floats = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.integer[Any]]
 
 #: Resamples of a bootstrap interval.
 _RESAMPLES = 1000
 
 
-def accuracy(labels, predictions):
+def accuracy(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
     """Return the share of predictions that are right; both are integers [n]."""
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
-def confusion_matrix(labels, predictions, classes):
+def confusion_matrix(labels: Integers, predictions: Integers,
+                     classes: int) -> npt.NDArray[np.int64]:
     """Return int64 [classes,classes]: rows are the true classes, columns the predicted ones."""
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predictions), 1)
     return matrix
 
 
-def recalls(matrix):
+def recalls(matrix: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return float [classes] of a confusion matrix; NaN for a class that does not occur."""
     counts = matrix.sum(1)
-    return np.divide(matrix.diagonal(), counts, out=np.full(len(matrix), np.nan),
-                     where=counts > 0)
+    found = np.full(len(matrix), np.nan)
+    np.divide(matrix.diagonal(), counts, out=found, where=counts > 0)
+    return found
 
 
-def macro_recall(labels, predictions, classes):
+def macro_recall(labels: Integers, predictions: Integers, classes: int) -> float:
     """Return the mean recall over the classes that occur."""
     return float(np.nanmean(recalls(confusion_matrix(labels, predictions, classes))))
 
 
-def expected_calibration_error(labels, scores, bins=15):
+def expected_calibration_error(labels: Integers, scores: Floats, bins: int = 15) -> float:
     """Return how far confidence and accuracy are apart, on average over the samples, 0 .. 1.
 
     Guo et al., On Calibration of Modern Neural Networks, ICML 2017: bins of equal width over
@@ -50,7 +58,7 @@ def expected_calibration_error(labels, scores, bins=15):
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def wilson_interval(share, count):
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """Return the 95 % interval (low, high) of a share among so many trials.
 
     Wilson, Probable inference, JASA 22 (1927); it holds for small counts and near 0 and 1.
@@ -62,7 +70,9 @@ def wilson_interval(share, count):
     return max((center - spread) / scale, 0.0), min((center + spread) / scale, 1.0)
 
 
-def bootstrap_interval(figure, *arrays, seed=0):
+def bootstrap_interval(figure: Callable[..., float],
+                       *arrays: npt.NDArray[Any] | list[npt.NDArray[Any]],
+                       seed: int = 0) -> tuple[float, float]:
     """Return the 95 % percentile interval (low, high) of a figure.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. What is drawn
@@ -82,19 +92,19 @@ def bootstrap_interval(figure, *arrays, seed=0):
     return float(low), float(high)
 
 
-def correlation(a, b):
+def correlation(a: Floats, b: Floats) -> float:
     """Return Pearson's correlation of two float [n], NaN where one of them is constant."""
     a, b = a - np.mean(a), b - np.mean(b)
     norm = math.sqrt(np.dot(a, a) * np.dot(b, b))
     return float(np.dot(a, b) / norm) if norm > 0 else math.nan
 
 
-def mean_absolute_error(a, b):
+def mean_absolute_error(a: Floats, b: Floats) -> float:
     """Return the mean distance of two float [n]."""
     return float(np.mean(np.abs(a - b)))
 
 
-def apex_similarity(features):
+def apex_similarity(features: Floats) -> Floats:
     """Return E2's target s_t: how near each frame is to the apex, float [n], 0 .. 1.
 
     Cosine similarity of each frame's feature with the last one's, min-max normalised over the
@@ -107,10 +117,11 @@ def apex_similarity(features):
     low, high = similarity.min(), similarity.max()
     if high - low < 1e-6:
         return np.ones(len(features))
-    return (similarity - low) / (high - low)
+    return np.asarray((similarity - low) / (high - low))
 
 
-def published_labels(intensities, stamps_ns=None):
+def published_labels(intensities: npt.NDArray[np.float32],
+                     stamps_ns: npt.NDArray[Any] | None = None) -> npt.NDArray[np.int64]:
     """Return the label that the node publishes with its default options, an index of LABELS.
 
     :param intensities: float [n,6], 0 .. 1.
@@ -126,7 +137,7 @@ def published_labels(intensities, stamps_ns=None):
     return np.array(labels)
 
 
-def mean_over(values, stamps_ns, seconds):
+def mean_over(values: Floats, stamps_ns: npt.ArrayLike, seconds: float) -> Floats:
     """Return the mean of each frame and of those up to so many seconds before it.
 
     :param values: float [n,k].
@@ -137,13 +148,14 @@ def mean_over(values, stamps_ns, seconds):
     return np.stack([values[begin:end + 1].mean(0) for end, begin in enumerate(first)])
 
 
-def lag_of_change(predictions, label):
+def lag_of_change(predictions: npt.ArrayLike, label: int) -> int | None:
     """Return after how many frames a new label is given for good, None where it never is.
 
     :param predictions: integers [n], from the first frame of the new expression to its last.
     :param label: integer, the new expression.
     :return: 0 where already the first frame, and every later one, has the new label.
     """
-    wrong = np.flatnonzero(np.asarray(predictions) != label)
+    given = np.asarray(predictions)
+    wrong = np.flatnonzero(given != label)
     lag = int(wrong[-1]) + 1 if len(wrong) else 0
-    return lag if lag < len(predictions) else None
+    return lag if lag < len(given) else None

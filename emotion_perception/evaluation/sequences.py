@@ -1,14 +1,20 @@
 """How well a model reads sequences: how early, how fast, and how strong."""
+from collections.abc import Callable
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import (
     accuracy, apex_similarity, bootstrap_interval, confusion_matrix, correlation,
     expected_calibration_error, lag_of_change, macro_recall, mean_absolute_error,
     published_labels, recalls, wilson_interval)
+from emotion_perception.recognition import Model
+from emotion_perception.temporal import Floats
 from emotion_perception.videos import USUAL_RATE
 
 #: Points of a sequence at which its label is looked at [% of its frames].
@@ -21,7 +27,7 @@ _INTERVAL_NS = 10**9 / USUAL_RATE
 RATES = (5, 15, 30)
 
 
-def evaluate_sequences(model, samples):
+def evaluate_sequences(model: Model, samples: list[Sample]) -> dict[str, Any]:
     """Measure a model on sequences.
 
     The headline counts the sequences that run from neutral to apex; in a set without such, as
@@ -64,7 +70,7 @@ def evaluate_sequences(model, samples):
                              if sample.label in LABELS])
 
 
-def sequence_figures(sequences):
+def sequence_figures(sequences: list['Sequence']) -> dict[str, Any]:
     """Return the figures of :func:`evaluate_sequences`.
 
     :param sequences: list of :class:`Sequence`, labelled with one of LABELS; those of one person
@@ -83,30 +89,33 @@ def sequence_figures(sequences):
 class Sequence:
     """A sample as a model reads it: each frame is encoded once."""
 
-    def __init__(self, model, sample, kept=None, stamps_ns=None):
+    def __init__(self, model: Model, sample: Sample, kept: Floats | None = None,
+                 stamps_ns: npt.NDArray[Any] | None = None) -> None:
         self.model, self.sample = model, sample
         self.kept = model.encode(sample.frames) if kept is None else kept
         #: When each frame is shown [ns]; 30 frames a second where that is not known.
-        self.stamps_ns = sample.stamps_ns if stamps_ns is None else stamps_ns
-        if self.stamps_ns is None:
-            self.stamps_ns = np.arange(len(self.kept)) * _INTERVAL_NS
+        stamps_ns = sample.stamps_ns if stamps_ns is None else stamps_ns
+        if stamps_ns is None:
+            stamps_ns = np.arange(len(self.kept)) * _INTERVAL_NS
+        self.stamps_ns = stamps_ns
 
     @cached_property
-    def answers(self):
+    def answers(self) -> tuple[Floats, Floats]:
         """Scores and intensities of each frame, float32 [t,6] each."""
         return self.model.classify_all(self.kept, self.stamps_ns)
 
     @property
-    def label(self):
-        return LABELS.index(self.sample.label)
+    def label(self) -> int:
+        return LABELS.index(str(self.sample.label))
 
-    def at_rate(self, rate):
-        """Return it as seen at another frame rate."""
+    def at_rate(self, rate: float) -> 'Sequence':
+        """Return it as seen at another frame rate; its own has to be known."""
+        assert self.sample.stamps_ns is not None
         kept = self.kept[resampled(self.sample.stamps_ns, rate)]
         return Sequence(self.model, self.sample, kept, np.arange(len(kept)) * 1e9 / rate)
 
 
-def resampled(stamps_ns, new_rate):
+def resampled(stamps_ns: npt.NDArray[np.int64], new_rate: float) -> npt.NDArray[np.intp]:
     """Return the indices of the frames that a slower or faster camera would have given.
 
     :param stamps_ns: int64 [n], when each frame was shown.
@@ -116,25 +125,27 @@ def resampled(stamps_ns, new_rate):
     """
     stamps = (stamps_ns - stamps_ns[0]) * 1e-9
     times = stamps[-1] - np.arange(int(stamps[-1] * new_rate + 1e-6), -1, -1) / new_rate
-    return np.searchsorted(stamps, times + 1e-6, side='right') - 1  # stamps are rounded
+    places = np.searchsorted(stamps, times + 1e-6, side='right')    # stamps are rounded
+    return np.asarray(places - 1)
 
 
-def _subject(sequence):
-    return sequence.sample.subject
+def _subject(sequence: Sequence) -> str:
+    return str(sequence.sample.subject)
 
 
-def _is_of_six(sequence):
+def _is_of_six(sequence: Sequence) -> bool:
     return sequence.sample.label in EMOTIONS
 
 
-def _onsets(sequences):
+def _onsets(sequences: list[Sequence]) -> dict[str, Any]:
     """Return the figures of sequences of the six classes that run from neutral to apex."""
     result = _figures(sequences)
     targets = [apex_similarity(s.model.features(s.sample.frames)) for s in sequences]
     given = [s.answers[1][:, s.label] for s in sequences]
     for name, figure in (('intensity_correlation', correlation),
                          ('intensity_mae', mean_absolute_error)):
-        def pooled(a, b, figure=figure):
+        def pooled(a: list[Floats], b: list[Floats],
+                   figure: Callable[..., float] = figure) -> float:
             return figure(np.concatenate(a), np.concatenate(b))
         value = pooled(given, targets)
         defined = not np.isnan(value)  # no correlation where the intensity never changes
@@ -144,13 +155,13 @@ def _onsets(sequences):
     return result
 
 
-def _clips(sequences):
+def _clips(sequences: list[Sequence]) -> dict[str, Any]:
     """Return the figures of sequences that show their label from the first frame on."""
     shares = [np.mean(published_labels(s.answers[1], s.stamps_ns) == s.label) for s in sequences]
     return _figures(sequences) | {'accuracy_frames': float(np.mean(shares))}
 
 
-def _figures(sequences):
+def _figures(sequences: list[Sequence]) -> dict[str, Any]:
     """Return what all sequences have in common, one of the six classes among them at least."""
     six = [sequence for sequence in sequences if _is_of_six(sequence)]
     truth = np.array([sequence.label for sequence in six])
@@ -158,7 +169,8 @@ def _figures(sequences):
     last = np.stack([s[-1] for s in scores])
     predictions = last.argmax(1)
     matrix = confusion_matrix(truth, predictions, 6)
-    result = {'n': len(six),
+    result: dict[str, Any] = {
+              'n': len(six),
               'accuracy_at': _accuracy_at(truth, scores),
               'accuracy_6': accuracy(truth, predictions),
               'macro_recall_6': macro_recall(truth, predictions, 6),
@@ -178,7 +190,7 @@ def _figures(sequences):
     return result
 
 
-def _at_rate(sequences, rate):
+def _at_rate(sequences: list[Sequence], rate: float) -> dict[str, Any] | None:
     """Return accuracy and lag at another frame rate; None when no sequence's own is known."""
     seen = [sequence.at_rate(rate) for sequence in sequences
             if sequence.sample.stamps_ns is not None]
@@ -190,7 +202,7 @@ def _at_rate(sequences, rate):
             'lag': _lag(seen, rate)}
 
 
-def _accuracy_at(truth, scores):
+def _accuracy_at(truth: npt.NDArray[np.int64], scores: list[Floats]) -> dict[str, float]:
     """Return {'20': accuracy, ..} for the scores [T,6] of each sequence."""
     shares = {}
     for percent in PERCENTS:
@@ -199,9 +211,10 @@ def _accuracy_at(truth, scores):
     return shares
 
 
-def _lag(sequences, rate=None):
+def _lag(sequences: list[Sequence], rate: float | None = None) -> dict[str, Any]:
     """Return the lag over all changes of label in the streams of joined sequences."""
-    lags, seconds = [], []
+    lags: list[int | None] = []
+    seconds: list[float] = []
     known = [sequence for sequence in sequences if sequence.sample.subject]
     for _, group in groupby(sorted(known, key=_subject), key=_subject):
         stream = list(group)
@@ -216,8 +229,8 @@ def _lag(sequences, rate=None):
                 lags.append(lag)
                 if lag is not None and rate:
                     seconds.append(lag / rate)
-                elif lag is not None and (stamps := after.sample.stamps_ns) is not None:
-                    seconds.append((stamps[lag] - stamps[0]) * 1e-9)
+                elif lag is not None and (shown := after.sample.stamps_ns) is not None:
+                    seconds.append(float(shown[lag] - shown[0]) * 1e-9)
             start = end
     settled = [lag for lag in lags if lag is not None]
     return {'changes': len(lags), 'missed': len(lags) - len(settled),
@@ -225,9 +238,10 @@ def _lag(sequences, rate=None):
             'seconds': float(np.mean(seconds)) if seconds else None}
 
 
-def _joined(stream):
+def _joined(stream: list[Sequence]) -> tuple[Floats, npt.NDArray[Any]]:
     """Return what is kept of the frames of sequences, one after the other, and their times [ns]."""
-    stamps, end = [], 0
+    stamps: list[npt.NDArray[Any]] = []
+    end = 0.0
     for sequence in stream:
         stamps.append(sequence.stamps_ns - sequence.stamps_ns[0] + end)
         end = stamps[-1][-1] + _INTERVAL_NS

@@ -1,17 +1,23 @@
 """How well a model reads single images."""
-import numpy as np
+from typing import Any
 
-from emotion_perception.datasets.sample import SAMPLE_LABELS
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.datasets.sample import Sample, SAMPLE_LABELS
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.metrics import (
     accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
     published_labels, recalls, wilson_interval)
+from emotion_perception.recognition import Model
+from emotion_perception.temporal import Floats
 
 #: Frames for which a still is held, to see what a second of video makes of it.
 HELD = 30
 
 
-def evaluate_stills(model, samples, labels='ferplus'):
+def evaluate_stills(model: Model, samples: list[Sample],
+                    labels: str = 'ferplus') -> dict[str, Any]:
     """Measure a model on stills.
 
     The six classes: every image that is labelled with one of them, as a sequence of one frame
@@ -35,7 +41,7 @@ def evaluate_stills(model, samples, labels='ferplus'):
     return stills_figures(samples, answers_to_stills(model, samples), labels)
 
 
-def answers_to_stills(model, samples):
+def answers_to_stills(model: Model, samples: list[Sample]) -> dict[str, Floats]:
     """Return what a model says of samples, a dict of arrays [n,..].
 
     ``scores``, ``intensities``; ``scores_held``, ``intensities_held``; ``eight``, ``seven``.
@@ -48,7 +54,8 @@ def answers_to_stills(model, samples):
     return answers
 
 
-def stills_figures(samples, answers, labels='ferplus'):
+def stills_figures(samples: list[Sample], answers: dict[str, Floats],
+                   labels: str = 'ferplus') -> dict[str, Any]:
     """Return the figures of :func:`evaluate_stills` for answers that were given."""
     truth = [sample.label if labels == 'ferplus' else sample.fer2013_label
              for sample in samples]
@@ -58,8 +65,8 @@ def stills_figures(samples, answers, labels='ferplus'):
                          f'{", ".join(EMOTIONS)}')
     scores = answers['scores']
 
-    true_six = np.array([EMOTIONS.index(truth[i]) for i in six])
-    result = {'n': len(six), 'intervals': {}}
+    true_six = np.array([EMOTIONS.index(str(truth[i])) for i in six])
+    result: dict[str, Any] = {'n': len(six), 'intervals': {}}
     _add_accuracy(result, 6, true_six, scores[six].argmax(1))
     result['ece'] = expected_calibration_error(true_six, scores[six])
     result['intervals']['ece'] = bootstrap_interval(
@@ -67,7 +74,7 @@ def stills_figures(samples, answers, labels='ferplus'):
 
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
     for held in ('', '_held'):
-        weak = LABELS.index(NEUTRAL) == published_labels(answers['intensities' + held])
+        weak = published_labels(answers['intensities' + held]) == LABELS.index(NEUTRAL)
         result['below_threshold_six' + held] = float(weak[six].mean())
         if neutral:
             result['below_threshold_neutral' + held] = float(weak[neutral].mean())
@@ -79,14 +86,15 @@ def stills_figures(samples, answers, labels='ferplus'):
         if classes[-1] in truth:
             rows = [i for i, label in enumerate(truth) if label in classes]
             result[f'n_{len(classes)}'] = len(rows)
-            _add_accuracy(result, len(classes), np.array([classes.index(truth[i]) for i in rows]),
+            _add_accuracy(result, len(classes), np.array([classes.index(str(truth[i])) for i in rows]),
                           given[rows].argmax(1))
     return result
 
 
-def _groups(samples, truth, published):
+def _groups(samples: list[Sample], truth: list[str | None],
+            published: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return the share of right published labels, by what the set tells of the people."""
-    found = {}
+    found: dict[str, dict[str, dict[str | None, list[bool]]]] = {}
     for sample, label, given in zip(samples, truth, published):
         for kind, value in sample.groups.items():
             rows = found.setdefault(kind, {}).setdefault(value, {})
@@ -98,7 +106,8 @@ def _groups(samples, truth, published):
             for kind, values in found.items()}
 
 
-def _add_accuracy(result, classes, truth, predictions):
+def _add_accuracy(result: dict[str, Any], classes: int, truth: npt.NDArray[np.int64],
+                  predictions: npt.NDArray[np.int64]) -> None:
     matrix = confusion_matrix(truth, predictions, classes)
     figure, recall = f'accuracy_{classes}', f'macro_recall_{classes}'
     result[figure] = accuracy(truth, predictions)

@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from emotion_perception.emotions import LABELS
 from emotion_perception.offline.messages import EMOTION_ARRAY
@@ -12,7 +13,7 @@ from emotion_perception.offline.result_bag import ImageResult, read_results
 from emotion_perception.offline.storage import BagError
 
 
-def emotions_in(place: str | os.PathLike, **settings) -> 'Emotions':
+def emotions_in(place: str | os.PathLike[str], **settings: Any) -> 'Emotions':
     """Read the results from a bag, or make them of a bag's images or a video.
 
     :param settings: as of :class:`~emotion_perception.offline.processing.Settings`, for making.
@@ -78,11 +79,13 @@ class Emotions:
                     f'{self._place}: face {face} shows {label} in {len(times)} of its '
                     f'{len(labels)} images, at {times[0]:.2f} s first')
 
-    def _between(self, label, start, end):
+    def _between(self, label: str, start: float,
+                 end: float) -> tuple[int, dict[tuple[str, int], '_Labels']]:
         """Count the images in a span, and give the labels of each face in it."""
         if label not in LABELS:
             raise ValueError(f'{label!r} is none of {", ".join(LABELS)}')
-        images, faces = 0, defaultdict(_Labels)
+        images = 0
+        faces: dict[tuple[str, int], _Labels] = defaultdict(_Labels)
         for result in self.results:
             time = (result.time_ns - self._start) * 1e-9
             if start <= time <= end:
@@ -98,13 +101,13 @@ class Emotions:
         return images, faces
 
 
-class _Labels(list):
+class _Labels(list[str]):
     """The labels of a face in a span, and their times [s]."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.times = []
+        self.times: list[float] = []
 
 
-def _shares(counts, images):
+def _shares(counts: Counter[str], images: int) -> str:
     return ', '.join(f'{label} {count / images:.0%}' for label, count in counts.most_common())

@@ -1,9 +1,11 @@
 """The images of a recording, one after the other, with their times."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.images import BitDepth, bgr_from_compressed_image, bgr_from_image
 from emotion_perception.offline.messages import (
@@ -13,7 +15,8 @@ from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.pipeline import LATE_NS
 from emotion_perception.videos import Video, VideoError
 
-_TO_BGR = {IMAGE: bgr_from_image, COMPRESSED_IMAGE: bgr_from_compressed_image}
+_TO_BGR: dict[str, Callable[..., npt.NDArray[np.uint8]]] = {
+    IMAGE: bgr_from_image, COMPRESSED_IMAGE: bgr_from_compressed_image}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class Image:
     camera: str
     log_time: int           #: when it was recorded [ns]
     time_ns: int            #: when it was taken, for the pipeline [ns]
-    header: object          #: as std_msgs/Header
-    pixels: np.ndarray | None   #: uint8 [H,W,3] BGR; None where they cannot be used
+    header: Any             #: as std_msgs/Header; None where it cannot be read
+    pixels: npt.NDArray[np.uint8] | None     #: [H,W,3] BGR; None where they cannot be used
     problem: str = ''       #: why they cannot
     distrust: str = ''      #: of the first image whose log time counts: why its stamp does not
 
@@ -106,7 +109,7 @@ def topic_table(bag: Bag) -> str:
     return '\n'.join(lines) or '  nothing'
 
 
-def _first_image(bag, topic) -> str:
+def _first_image(bag: Bag, topic: Topic) -> str:
     try:
         message = decode(next(bag.messages({topic.name})).data, topic.type)
         if topic.type == IMAGE:
@@ -134,7 +137,8 @@ def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] =
             yield _image(message, topic.type, cameras[topic.name], *streams[topic.name])
 
 
-def _image(message, type_name, camera, clock, depth) -> Image:
+def _image(message: Message, type_name: str, camera: str, clock: ImageClock,
+           depth: BitDepth) -> Image:
     try:
         content = decode(message.data, type_name)
     except ValueError as error:
@@ -142,7 +146,8 @@ def _image(message, type_name, camera, clock, depth) -> Image:
     trusted = not clock.distrust
     time_ns = clock.time(nanoseconds(content.header.stamp), message.log_time)
     try:
-        pixels, problem = _TO_BGR[type_name](content, depth=depth), ''
+        pixels: npt.NDArray[np.uint8] | None = _TO_BGR[type_name](content, depth=depth)
+        problem = ''
     except ValueError as error:
         pixels, problem = None, str(error)
     return Image(camera, message.log_time, time_ns, content.header, pixels, problem,

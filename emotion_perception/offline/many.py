@@ -3,6 +3,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 import multiprocessing
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 import signal
 
 import cv2
@@ -21,7 +23,7 @@ def process_here(recordings: list[Recording], settings: Settings, jobs: int,
     :param progress: as of process(), called from several threads.
     :return: the outcomes, in the order in which they come.
     """
-    children = []
+    children: list[SpawnProcess] = []
     with ThreadPoolExecutor(jobs) as pool:
         work = [pool.submit(_supervised, recording, _alone(settings), progress, children)
                 for recording in recordings]
@@ -58,12 +60,13 @@ def process_on_cluster(recordings: list[Recording], settings: Settings, address:
                 yield future.result()
 
 
-def _alone(settings) -> Settings:
+def _alone(settings: Settings) -> Settings:
     """Give each recording one core: that is faster than sharing them."""
     return replace(settings, options=settings.options | {'threads': 1})
 
 
-def _supervised(recording, settings, progress, children) -> Outcome:
+def _supervised(recording: Recording, settings: Settings, progress: Callable[[int, int], None],
+                children: list[SpawnProcess]) -> Outcome:
     """Run one recording in a child process."""
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
@@ -82,12 +85,13 @@ def _supervised(recording, settings, progress, children) -> Outcome:
     except EOFError:
         child.join()
     if outcome is None:
-        how = f'signal {-child.exitcode}' if child.exitcode < 0 else f'exit code {child.exitcode}'
+        code = child.exitcode or 0
+        how = f'signal {-code}' if code < 0 else f'exit code {code}'
         outcome = Outcome(recording.name, error=f'its process ended with {how}')
     return outcome
 
 
-def _child(recording, settings, sender):
+def _child(recording: Recording, settings: Settings, sender: Connection) -> None:
     # Ctrl-C of a terminal reaches all processes; the first one passes it on, as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

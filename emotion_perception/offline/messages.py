@@ -2,10 +2,12 @@
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 from emotion_perception.drawing import caption, COLOURS
 from emotion_perception.emotions import FaceEmotion, Roi, TrackState
@@ -43,12 +45,12 @@ class MessageError(ValueError):
 
 
 @cache
-def typestore():
+def typestore() -> Typestore:
     """Return rosbags' types: those of ROS 2, ours, and Foxglove's annotations."""
     store = get_typestore(Stores.ROS2_KILTED)
     for package, definitions in (('emotion_perception', _own_definitions()),
                                  ('foxglove_msgs', _FOXGLOVE)):
-        types = {}
+        types: dict[str, Any] = {}
         for name, text in definitions.items():
             types |= get_types_from_msg(text, f'{package}/msg/{name}')
         store.register(types)
@@ -72,10 +74,10 @@ def definition(type_name: str) -> bytes:
 
 def type_hash(type_name: str) -> str:
     """Give a type's hash (REP 2011), as ROS 2 has it too."""
-    return typestore().hash_rihs01(type_name)
+    return str(typestore().hash_rihs01(type_name))
 
 
-def decode(data: bytes, type_name: str):
+def decode(data: bytes, type_name: str) -> Any:
     """Read CDR.
 
     :return: an object with the message's fields; arrays of numbers are views of the data.
@@ -87,12 +89,13 @@ def decode(data: bytes, type_name: str):
         raise MessageError(f'{len(data)} bytes are no {type_name}: {error}') from error
 
 
-def encode(message: object, type_name: str) -> bytes:
+def encode(message: Any, type_name: str) -> bytes:
     """Write CDR."""
     return bytes(typestore().serialize_cdr(message, type_name))
 
 
-def emotion_array(header, camera: str, image_size: tuple[int, int], faces: list[FaceEmotion]):
+def emotion_array(header: Any, camera: str, image_size: tuple[int, int],
+                  faces: list[FaceEmotion]) -> Any:
     """Fill an ``EmotionArray``, field by field what the node publishes.
 
     :param header: of the image: ``frame_id``, and ``stamp`` with ``sec`` and ``nanosec``.
@@ -104,7 +107,7 @@ def emotion_array(header, camera: str, image_size: tuple[int, int], faces: list[
                 faces=[_face_message(face) for face in faces])
 
 
-def faces_of(message) -> list[FaceEmotion]:
+def faces_of(message: Any) -> list[FaceEmotion]:
     """Give the faces of an ``EmotionArray`` as the pipeline gave them, in float32."""
     return [FaceEmotion(
         face.track_id, TrackState(face.state),
@@ -113,7 +116,7 @@ def faces_of(message) -> list[FaceEmotion]:
         face.sequence_length, face.sequence_duration) for face in message.faces]
 
 
-def image_annotations(header, faces: list[FaceEmotion]):
+def image_annotations(header: Any, faces: list[FaceEmotion]) -> Any:
     """Draw the faces as Foxglove's ``ImageAnnotations``, as nodes/foxglove_annotations.py does."""
     points, texts = [], []
     stamp = _time(header.stamp)
@@ -134,18 +137,18 @@ def image_annotations(header, faces: list[FaceEmotion]):
     return _new(IMAGE_ANNOTATIONS, circles=[], points=points, texts=texts)
 
 
-def header_of(stamp_ns: int, frame_id: str):
+def header_of(stamp_ns: int, frame_id: str) -> SimpleNamespace:
     """Make a header for an image that has none."""
     sec, nanosec = divmod(stamp_ns, 10**9)
     return SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec), frame_id=frame_id)
 
 
-def nanoseconds(stamp) -> int:
+def nanoseconds(stamp: Any) -> int:
     """Turn a ``builtin_interfaces/Time`` into nanoseconds."""
-    return stamp.sec * 10**9 + stamp.nanosec
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def _own_definitions():
+def _own_definitions() -> dict[str, str]:
     # Installed, they lie in the package; in a checkout, beside it.
     here = Path(__file__).parent.parent
     for folder in (here / 'definitions', here.parent / 'msg'):
@@ -155,28 +158,28 @@ def _own_definitions():
     raise FileNotFoundError(f'no message definitions in {here}/definitions')
 
 
-def _new(type_name, **fields):
+def _new(type_name: str, **fields: Any) -> Any:
     return typestore().types[type_name](**fields)
 
 
-def _header(header):
+def _header(header: Any) -> Any:
     return _new('std_msgs/msg/Header', stamp=_time(header.stamp), frame_id=header.frame_id)
 
 
-def _time(stamp):
+def _time(stamp: Any) -> Any:
     return _new('builtin_interfaces/msg/Time', sec=stamp.sec, nanosec=stamp.nanosec)
 
 
-def _colour(bgr, opacity=1.0):
+def _colour(bgr: tuple[int, int, int], opacity: float = 1.0) -> Any:
     blue, green, red = (value / 255 for value in bgr)
     return _new('foxglove_msgs/msg/Color', r=red, g=green, b=blue, a=opacity)
 
 
-def _face_message(face):
+def _face_message(face: FaceEmotion) -> Any:
     return _new(
         'emotion_perception/msg/FaceEmotion',
         track_id=face.track_id, state=int(face.state),
         roi=_new('sensor_msgs/msg/RegionOfInterest', **face.roi._asdict(), do_rectify=False),
         label=face.label, label_id=face.label_id, intensity=face.intensity,
-        confidence=face.confidence, scores=np.float32(face.scores),
+        confidence=face.confidence, scores=np.array(face.scores, np.float32),
         sequence_length=face.sequence_length, sequence_duration=face.sequence_duration)

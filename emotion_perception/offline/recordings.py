@@ -2,12 +2,14 @@
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import zstandard
 
-from emotion_perception.offline.storage import BagError, Message, Topic, in_time_order, open_storage
+from emotion_perception.offline.storage import (
+    BagError, McapFile, Message, SqliteFile, Topic, in_time_order, open_storage)
 
 _STORAGE = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 _VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ogv', '.ts', '.webm', '.wmv')
@@ -58,7 +60,7 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
     return _named_apart(found)
 
 
-def _search(folder, prefix, leave_out) -> Iterator[Recording]:
+def _search(folder: Path, prefix: str, leave_out: Path | None) -> Iterator[Recording]:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and path.resolve() != leave_out:
             if pieces := _pieces(path):
@@ -69,13 +71,13 @@ def _search(folder, prefix, leave_out) -> Iterator[Recording]:
             yield _of_file(path, prefix + path.name)
 
 
-def _of_file(path, name) -> Recording:
+def _of_file(path: Path, name: str) -> Recording:
     if path.suffix == '.bag':
         raise BagError(f'{path}: is a bag of ROS 1; rosbags-convert makes one of ROS 2 of it')
     return Recording(name, (path,))
 
 
-def _pieces(folder) -> tuple[Path, ...]:
+def _pieces(folder: Path) -> tuple[Path, ...]:
     """Give the files of the bag that a folder is, or nothing when it is none."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and _is_storage(path))
     if (folder / 'metadata.yaml').exists():
@@ -87,16 +89,16 @@ def _pieces(folder) -> tuple[Path, ...]:
     return tuple(files) if files and own == files else ()
 
 
-def _is_storage(path) -> bool:
+def _is_storage(path: Path) -> bool:
     return path.name.endswith(_STORAGE)
 
 
-def _named_apart(recordings) -> list[Recording]:
+def _named_apart(recordings: list[Recording]) -> list[Recording]:
     """Drop the endings of names, except where this would make two names one."""
     short = [_without_ending(recording.name) for recording in recordings]
     named = [replace(recording, name=name if short.count(name) == 1 else recording.name)
              for name, recording in zip(short, recordings)]
-    taken = {}
+    taken: dict[str, Recording] = {}
     for recording in named:
         if other := taken.get(recording.name):
             raise BagError(f'{other.paths[0]} and {recording.paths[0]} have the same name, and so '
@@ -105,7 +107,7 @@ def _named_apart(recordings) -> list[Recording]:
     return named
 
 
-def _without_ending(name):
+def _without_ending(name: str) -> str:
     return next((name[:-len(ending)] for ending in (*_STORAGE, *_VIDEOS)
                  if name.lower().endswith(ending)), name)
 
@@ -118,7 +120,7 @@ class Bag:
 
     def __init__(self, paths: Collection[Path]) -> None:
         self._stack = ExitStack()
-        self._files = []
+        self._files: list[McapFile | SqliteFile] = []
         damages = []
         for path in paths:
             try:
@@ -156,10 +158,10 @@ class Bag:
 
         :raises BagError: where a file is damaged.
         """
-        return in_time_order((file.start, lambda file=file: file.messages(topics))
+        return in_time_order((file.start, partial(file.messages, topics))
                              for file in self._files if file.start is not None)
 
-    def _unpacked(self, path):
+    def _unpacked(self, path: Path) -> Path:
         """Undo the compression of a whole file."""
         if path.suffix != '.zstd':
             return path

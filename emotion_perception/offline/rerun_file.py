@@ -1,4 +1,5 @@
 """A recording with its results for the Rerun viewer: images, boxes, and curves of each face."""
+from collections.abc import Iterable
 import os
 from pathlib import Path
 
@@ -6,9 +7,10 @@ import cv2
 import rerun
 
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.offline.images import images_of_bag, images_of_video
+from emotion_perception.offline.images import Image, images_of_bag, images_of_video
 from emotion_perception.offline.recordings import Bag, Recording
 from emotion_perception.offline.result_bag import read_results
+from emotion_perception.offline.storage import Message
 
 
 def write_rerun(recording: Recording, folder: Path, cameras: dict[str, str]) -> Path:
@@ -32,12 +34,14 @@ def write_rerun(recording: Recording, folder: Path, cameras: dict[str, str]) -> 
     return path
 
 
-def _log(stream, images, folder):
+def _log(stream: rerun.RecordingStream, images: Iterable[Image | Message],
+         folder: Path) -> None:
     # The results are in the order of the images; some images have none.
     results = read_results(folder)
     result = next(results, None)
     for image in images:
-        if result is None or (image.camera, image.time_ns) != (result.camera, result.time_ns):
+        if isinstance(image, Message) or image.pixels is None or result is None or (
+                image.camera, image.time_ns) != (result.camera, result.time_ns):
             continue
         stream.set_time('time', timestamp=result.time_ns * 1e-9)
         _, jpeg = cv2.imencode('.jpg', image.pixels)

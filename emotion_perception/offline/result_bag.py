@@ -7,6 +7,7 @@ from io import StringIO
 from itertools import islice
 import os
 from pathlib import Path
+from typing import IO, Any, cast
 
 from mcap.exceptions import McapError
 from mcap.records import Metadata
@@ -57,12 +58,12 @@ class ResultBag:
         check_about(folder, about)
         folder.mkdir(parents=True, exist_ok=True)
         self._file = _ContinuedFile(self._path)
-        self._writer = Writer(self._file)
-        self._channels = {}         # topic's name -> channel, Topic
-        self._counts = {}           # topic's name -> number of messages
-        self._held = []             # results whose time has not come yet
+        self._writer = Writer(cast(IO[bytes], self._file))
+        self._channels: dict[str, tuple[int, Topic]] = {}   # by the topic's name
+        self._counts: dict[str, int] = {}   # messages, by the topic's name
+        self._held: list[Message] = []      # results whose time has not come yet
         self._last_result = self._second = -1
-        self._times = None          # first and last log time
+        self._times: tuple[int, int] | None = None  # first and last log time
         self._writer.start(profile='ros2')
         self._writer.add_metadata(_ABOUT, about)
         self.add_topic(RESULTS_TOPIC, EMOTION_ARRAY)
@@ -112,26 +113,26 @@ class ResultBag:
         """Close the file as it is."""
         self._file.close()
 
-    def _end(self):
+    def _end(self) -> None:
         self._release()
         self._writer.finish()
         self._file.end()
 
-    def _register(self, topic):
+    def _register(self, topic: Topic) -> None:
         schema = self._writer.register_schema(
             topic.type, topic.definition_format, topic.definition)
         self._channels[topic.name] = self._writer.register_channel(
             topic.name, topic.encoding, schema, dict(topic.metadata)), topic
         self._counts[topic.name] = 0
 
-    def _release(self, now=None):
+    def _release(self, now: int | None = None) -> None:
         """Write the results that are held, unless they come after now."""
         if self._held and (now is None or self._held[0].log_time <= now):
             held, self._held = self._held, []
             for message in held:
                 self._write(message)
 
-    def _write(self, message):
+    def _write(self, message: Message) -> None:
         second = message.log_time // 10**9
         if second != self._second:
             self._writer.flush()
@@ -143,7 +144,7 @@ class ResultBag:
         first, last = self._times or (message.log_time, message.log_time)
         self._times = min(first, message.log_time), max(last, message.log_time)
 
-    def _metadata(self):
+    def _metadata(self) -> dict[str, Any]:
         first, last = self._times or (0, 0)
         times = {'starting_time': {'nanoseconds_since_epoch': first},
                  'duration': {'nanoseconds': last - first},
@@ -159,7 +160,7 @@ class ResultBag:
             'files': [{'path': self._path.name, **times}],
             'custom_data': self._about, 'ros_distro': 'humble' if self._version == 8 else 'kilted'}
 
-    def _topic_metadata(self, topic):
+    def _topic_metadata(self, topic: Topic) -> dict[str, Any]:
         qos = topic.offered_qos
         return {'name': topic.name, 'type': topic.type, 'serialization_format': topic.encoding,
                 'offered_qos_profiles':
@@ -175,7 +176,7 @@ class _ContinuedFile:
     :raises BagError: when another process writes it.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), 'r+b', buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,7 +186,7 @@ class _ContinuedFile:
         self._kept = os.fstat(self._file.fileno()).st_size
         self._offset = 0
 
-    def write(self, data):
+    def write(self, data: bytes) -> int:
         rest = memoryview(data)
         if self._offset < self._kept:
             old = self._file.read(min(len(data), self._kept - self._offset))
@@ -202,17 +203,17 @@ class _ContinuedFile:
             self._offset += written
         return len(data)
 
-    def tell(self):
+    def tell(self) -> int:
         return self._offset
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
-    def end(self):
+    def end(self) -> None:
         """Make this the end of the file."""
         self._file.truncate(self._offset)
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
 
@@ -241,7 +242,7 @@ def check_about(folder: Path, about: dict[str, str]) -> None:
                 f'{about.get(key)}): give another -o, or remove that folder')
 
 
-def _about(path) -> dict[str, str] | None:
+def _about(path: Path) -> dict[str, str] | None:
     try:
         with path.open('rb') as file:
             for record in islice(StreamReader(file).records, 2):    # after the file's header
@@ -283,7 +284,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
         if not topics:
             raise BagError(f'{place} holds no topic of type {EMOTION_ARRAY}; there are '
                            f'{", ".join(sorted(bag.topics)) or "none"}')
-        clocks = {}
+        clocks: dict[tuple[str, str], ImageClock] = {}
         for message in bag.messages(topics):
             try:
                 content = decode(message.data, EMOTION_ARRAY)
@@ -297,7 +298,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
                 (content.image_height, content.image_width), faces)
 
 
-def _yaml(content) -> str:
+def _yaml(content: Any) -> str:
     yaml = YAML(typ='safe')
     yaml.default_flow_style = False
     yaml.representer.ignore_aliases = lambda _: True

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from emotion_perception.offline.messages import COMPRESSED_IMAGE, typestore
@@ -43,14 +44,15 @@ def write_starter_bag(folder: Path) -> int:
     return count
 
 
-def _images() -> Iterator[np.ndarray]:
+def _images() -> Iterator[npt.NDArray[np.uint8]]:
     with Video(default_video()) as video:
         for _, frame in video:
-            yield cv2.resize(frame, _SIZE, interpolation=cv2.INTER_CUBIC)
+            yield np.asarray(cv2.resize(frame, _SIZE, interpolation=cv2.INTER_CUBIC), np.uint8)
     # Only this needs scikit-image.
     from skimage.data import astronaut
     portrait = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR)
     for number in range(_PORTRAIT_IMAGES):
         zoom = 0.8 + 0.1 * np.sin(number / 17)
-        move = np.float64([[zoom, 0, 20 * np.sin(number / 9)], [0, zoom, 10 * np.sin(number / 13)]])
-        yield cv2.warpAffine(portrait, move, _SIZE, flags=cv2.INTER_AREA)
+        move = np.array([[zoom, 0, 20 * np.sin(number / 9)],
+                         [0, zoom, 10 * np.sin(number / 13)]])
+        yield np.asarray(cv2.warpAffine(portrait, move, _SIZE, flags=cv2.INTER_AREA), np.uint8)

@@ -8,16 +8,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 import heapq
 from itertools import count
+from functools import partial
 from pathlib import Path
 import sqlite3
 import struct
+from typing import Any
 from urllib.parse import quote
 
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.reader import make_reader
-from mcap.records import Channel, Chunk, Message as McapMessage, Schema, Statistics
+from mcap.records import Channel, Chunk, McapRecord, Message as McapMessage, Schema, Statistics
 from mcap.stream_reader import breakup_chunk
 from rosbags.interfaces import Qos
 from rosbags.rosbag2 import ReaderError
@@ -75,11 +77,12 @@ def in_time_order(sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]]
         called when their time has come, so that few of the sources are in memory.
     """
     waiting = sorted(enumerate(sources), key=lambda source: source[1][0], reverse=True)
-    heap, tie = [], count()
+    heap: list[tuple[int, int, int, Message, Iterator[Message]]] = []
+    tie = count()
     while waiting or heap:
         while waiting and (not heap or waiting[-1][1][0] <= heap[0][0]):
-            order, (_, messages) = waiting.pop()
-            messages = iter(messages())
+            order, (_, source) = waiting.pop()
+            messages = iter(source())
             if first := next(messages, None):
                 heapq.heappush(heap, (first.log_time, order, next(tie), first, messages))
         if heap:
@@ -118,14 +121,16 @@ class McapFile:
         self._size = path.stat().st_size
         if self._stream.read(len(_MAGIC)) != _MAGIC:
             raise BagError(f'{path}: ' + ('is empty' if self._size == 0 else 'is no MCAP file'))
-        self._schemas, self._channels, self._counts = {}, {}, None
-        self._parts = []    # (first log time, offset of the record, whether it is a chunk)
+        self._schemas: dict[int, Schema] = {}
+        self._channels: dict[int, Channel] = {}
+        self._counts: dict[int, int] | None = None
+        # (first log time, offset of the record, whether it is a chunk)
+        self._parts: list[tuple[int, int, bool]] = []
         if not self._read_summary():
             self._walk()
-        if self._counts is None:
-            self._count()
         #: By name.
-        self.topics = self._topics()
+        self.topics = self._topics(
+            self._counted() if self._counts is None else self._counts)
         #: Log time of the first message [ns]; None without messages.
         self.start = min((start for start, _, _ in self._parts), default=None)
 
@@ -140,12 +145,10 @@ class McapFile:
         """
         wanted = {number: channel.topic for number, channel in self._channels.items()
                   if channel.topic in topics}
-        # The default arguments hold on to what belongs to each part.
-        return in_time_order((start, lambda part=(offset, chunk): self._read(part, wanted))
-                             for start, offset, chunk in self._parts)
+        return in_time_order((start, partial(self._read, offset, is_chunk, wanted))
+                             for start, offset, is_chunk in self._parts)
 
-    def _read(self, part, wanted) -> list[Message]:
-        offset, is_chunk = part
+    def _read(self, offset: int, is_chunk: bool, wanted: dict[int, str]) -> list[Message]:
         found = [Message(wanted[record.channel_id], record.log_time, record.data,
                          record.publish_time, record.sequence)
                  for record in (self._chunk(offset) if is_chunk else [self._record(offset)])
@@ -153,17 +156,18 @@ class McapFile:
         found = [_uncompressed(message) for message in found]
         return sorted(found, key=lambda message: message.log_time)
 
-    def _chunk(self, offset):
+    def _chunk(self, offset: int) -> list[McapRecord]:
         try:
             self._stream.seek(offset + 9)   # opcode, length
             return breakup_chunk(Chunk.read(ReadDataStream(self._stream)), validate_crc=True)
         except _MCAP_ERRORS as error:
             raise BagError(f'{self.path}: damaged at byte {offset}: {error}') from error
 
-    def _record(self, offset):
+    def _record(self, offset: int) -> McapMessage:
         self._stream.seek(offset)
         _, length = struct.unpack('<BQ', self._stream.read(9))
-        return McapMessage.read(ReadDataStream(self._stream), length)
+        message: McapMessage = McapMessage.read(ReadDataStream(self._stream), length)
+        return message
 
     def _read_summary(self) -> bool:
         """Take the index from the end of the file; False where there is none, or of no chunks."""
@@ -180,7 +184,7 @@ class McapFile:
                        for index in summary.chunk_indexes]
         return True
 
-    def _walk(self):
+    def _walk(self) -> None:
         """Go from record to record, over what is in them, as far as the file is whole."""
         offset, opcode = len(_MAGIC), None
         while offset + 9 <= self._size and opcode != Opcode.FOOTER:
@@ -209,32 +213,36 @@ class McapFile:
             self.damage = (f'{self.path}: cut off after byte {offset} of {self._size}, as when a '
                            'recorder is killed')
 
-    def _keep(self, record):
-        (self._schemas if isinstance(record, Schema) else self._channels)[record.id] = record
+    def _keep(self, record: McapRecord) -> None:
+        if isinstance(record, Schema):
+            self._schemas[record.id] = record
+        elif isinstance(record, Channel):
+            self._channels[record.id] = record
 
-    def _count(self):
+    def _counted(self) -> dict[int, int]:
         """Count the messages, and find the channels and schemas that stand in chunks only."""
-        self._counts = {}
+        counts: dict[int, int] = Counter()
         for position, (_, offset, is_chunk) in enumerate(self._parts):
             try:
                 records = self._chunk(offset) if is_chunk else [self._record(offset)]
             except BagError as error:
                 self.damage = str(error)
                 self._parts = self._parts[:position]
-                return
+                break
             for record in records:
                 if isinstance(record, McapMessage):
-                    self._counts[record.channel_id] = self._counts.get(record.channel_id, 0) + 1
+                    counts[record.channel_id] += 1
                 else:
                     self._keep(record)
+        return counts
 
-    def _topics(self) -> dict[str, Topic]:
-        topics = {}
+    def _topics(self, counts: dict[int, int]) -> dict[str, Topic]:
+        topics: dict[str, Topic] = {}
         for number, channel in self._channels.items():
-            schema = self._schemas.get(channel.schema_id) or Schema(b'', '', 0, '')
+            schema = self._schemas.get(channel.schema_id) or Schema(0, b'', '', '')
             before = topics[channel.topic].count if channel.topic in topics else 0
             topics[channel.topic] = Topic(
-                channel.topic, schema.name, before + self._counts.get(number, 0),
+                channel.topic, schema.name, before + counts.get(number, 0),
                 channel.message_encoding, schema.data, schema.encoding,
                 tuple(channel.metadata.items()))
         return topics
@@ -259,7 +267,8 @@ class SqliteFile:
         try:
             counts = dict(self._database.execute(
                 'SELECT topic_id, count(*) FROM messages GROUP BY topic_id'))
-            self.start = self._database.execute('SELECT min(timestamp) FROM messages').fetchone()[0]
+            self.start: int | None = self._database.execute(
+                'SELECT min(timestamp) FROM messages').fetchone()[0]
         except sqlite3.DatabaseError as error:
             self.damage = f'{path}: damaged: {error}'
             counts = Counter(number for number, in self._intact('topic_id'))
@@ -284,9 +293,9 @@ class SqliteFile:
         if self.damage:
             rows = self._intact('topic_id, timestamp, data')
         else:
-            rows = self._database.execute(
+            rows = iter(self._database.execute(
                 'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN '
-                f'({",".join(map(str, names))}) ORDER BY timestamp, id')
+                f'({",".join(map(str, names))}) ORDER BY timestamp, id'))
         try:
             for number, log_time, data in rows:
                 if number in names:
@@ -294,7 +303,7 @@ class SqliteFile:
         except sqlite3.DatabaseError as error:
             raise BagError(f'{self.path}: damaged: {error}') from error
 
-    def _open(self):
+    def _open(self) -> sqlite3.Connection:
         place = f'file:{quote(str(self.path.resolve()))}?'
         try:
             database = sqlite3.connect(f'{place}mode=ro', uri=True, check_same_thread=False)
@@ -305,26 +314,26 @@ class SqliteFile:
             database.execute('PRAGMA writable_schema=ON')
         return database
 
-    def _rows(self, query):
+    def _rows(self, query: str) -> list[dict[str, Any]]:
         """Give rows as dicts, because the tables have grown with the versions of rosbag2."""
         cursor = self._database.execute(query)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row)) for row in cursor]
 
-    def _intact(self, columns):
+    def _intact(self, columns: str) -> Iterator[tuple[Any, ...]]:
         """Give the messages before the damage. Not by the index on time: that is damaged too."""
         try:
             yield from self._database.execute(f'SELECT {columns} FROM messages ORDER BY id')
         except sqlite3.DatabaseError:
             return
 
-    def _named(self, counts) -> dict[str, Topic]:
+    def _named(self, counts: dict[int, int]) -> dict[str, Topic]:
         try:
             definitions = {row['topic_type']: row
                            for row in self._rows('SELECT * FROM message_definitions')}
         except sqlite3.DatabaseError:       # Humble's files have none
             definitions = {}
-        topics = {}
+        topics: dict[str, Topic] = {}
         for number, row in self._topics.items():
             definition = definitions.get(row['type'], {})
             metadata = {'offered_qos_profiles': row.get('offered_qos_profiles'),
@@ -339,7 +348,7 @@ class SqliteFile:
         return topics
 
 
-def _uncompressed(message):
+def _uncompressed(message: Message) -> Message:
     """Undo the compression of single messages, of which metadata.yaml alone would tell.
 
     The first bytes of CDR are never those of zstd.

@@ -4,6 +4,7 @@ import csv
 from itertools import islice
 import os
 from pathlib import Path
+from typing import Any
 
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.offline.result_bag import ImageResult, read_results
@@ -16,7 +17,7 @@ COLUMNS = ('time_ns', 'camera', 'track_id', 'state', 'x_offset', 'y_offset', 'wi
 _ROWS = 10_000
 
 
-def rows(results: Iterator[ImageResult]) -> Iterator[tuple]:
+def rows(results: Iterator[ImageResult]) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a table, in the order of COLUMNS; None where there is nothing."""
     for result in results:
         start = (result.time_ns, result.camera)
@@ -40,7 +41,7 @@ def write_table(folder: Path, kind: str) -> Path:
     return path
 
 
-def _write_csv(path, content):
+def _write_csv(path: Path, content: Iterator[tuple[Any, ...]]) -> None:
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -49,7 +50,7 @@ def _write_csv(path, content):
                          for row in content)
 
 
-def _write_parquet(path, content):
+def _write_parquet(path: Path, content: Iterator[tuple[Any, ...]]) -> None:
     import pyarrow
     from pyarrow import parquet
     kinds = dict.fromkeys(COLUMNS, pyarrow.float32())
