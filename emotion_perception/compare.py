@@ -11,7 +11,7 @@ from emotion_perception.learning.configuration import COMPARISON, read_config
 
 IMAGE = Path('images/comparison.png')
 
-TEXT = '''# The networks side by side
+TEXT = """# The networks side by side
 
     python -m emotion_perception.compare config/training/comparison.yaml
 
@@ -53,7 +53,7 @@ configured epochs or steps.
 - Inception-CNN to fused CNNs have the default head, with E1 + E2.
 - Multiply-adds and ms are those of one face and frame, batch of one: encoder and one step behind
   it in LiteRT, float32, one thread. A 3D-CNN runs over its last 13 frames each time.
-'''
+"""
 
 
 def main(argv=None):

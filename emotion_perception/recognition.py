@@ -101,9 +101,9 @@ def _description(path: Path) -> dict[str, Any]:
         try:
             array = np.asarray(description['head'][name], np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f'{path}: the head\'s {name} is no array of numbers') from error
+            raise ValueError(f"{path}: the head's {name} is no array of numbers") from error
         if array.shape != shape or not np.isfinite(array).all():
-            raise ValueError(f'{path}: the head\'s {name} is of shape {list(array.shape)}, but '
+            raise ValueError(f"{path}: the head's {name} is of shape {list(array.shape)}, but "
                              f'should be finite numbers of shape {list(shape)}')
     return description
 

@@ -250,7 +250,7 @@ def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages
     assert run(cut, tmp_path / 'out').done_before
     only = [(log_time, replace(message, encoding='zebra')) for log_time, message in messages]
     outcome = run(write_bag(tmp_path / 'zebra', {TOPIC: only}), tmp_path / 'out')
-    assert outcome.error.startswith("camera: 70 unusable images, the first: unknown encoding")
+    assert outcome.error.startswith('camera: 70 unusable images, the first: unknown encoding')
     assert not (tmp_path / 'out' / 'zebra').exists()
 
 
@@ -336,7 +336,7 @@ def test_killed_at_a_random_moment(number, bag, results, tmp_path):
 
 def test_every_second_is_in_the_file_once_it_is_over(bag, tmp_path):
     """Take the process away without any warning after 65 images, 2.16 s."""
-    code = f'''
+    code = f"""
 import os, signal
 from pathlib import Path
 from emotion_perception.offline.processing import Settings, process
@@ -349,7 +349,7 @@ def progress(more, total):
         os.kill(os.getpid(), signal.SIGKILL)
 recording, = find_recordings([Path({str(bag)!r})])
 process(recording, Settings(Path({str(tmp_path)!r})), progress)
-'''
+"""
     ended = subprocess.run([sys.executable, '-c', code], timeout=120)
     assert ended.returncode == -signal.SIGKILL
     times = intact_times(tmp_path / 'run' / 'run_0.mcap')
@@ -444,7 +444,7 @@ def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
 @pytest.mark.parametrize('arguments, reason', [
     (['nothing'], 'nothing: no such file or folder'),
     (['.', '-p', 'zoom:=2'], 'no parameter zoom; there are cascade, min_face_size'),
-    (['.', '-p', 'max_faces:=many'], "-p max_faces:=many: invalid literal for int"),
+    (['.', '-p', 'max_faces:=many'], '-p max_faces:=many: invalid literal for int'),
     (['.', '-p', 'max_faces:=0'], 'max_faces takes 1 to 64'),
     (['.', '-p', 'publish_new_tracks:=yes'], 'true or false is expected'),
     (['.', '--model', 'nowhere.json'], 'nowhere.json is missing')])

@@ -29,7 +29,7 @@ from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
-COMPOSED = '''
+COMPOSED = """
 from contextlib import ExitStack
 from emotion_perception.nodes.behaviour_node import BehaviourNode
 from emotion_perception.nodes.emotion_node import EmotionNode
@@ -45,7 +45,7 @@ with initialised(), ExitStack() as stack:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-'''
+"""
 #: The tests count on these, whatever the defaults are.
 FIXED = {'enter_intensity': 0.6, 'min_duration': 0.5}
 
@@ -53,13 +53,13 @@ LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its du
 STEP = 100_000_000  # ns between two images
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-SMILE = '''
+SMILE = """
 rules:
   smile:
     behaviour: set_expression
     priority: 200
     parameters: {expression: '{expression}', face: '{track_id}'}
-'''
+"""
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -448,7 +448,7 @@ def test_the_comforter(root, tmp_path):
         audience.show(15, face('happiness', 0.8))
         audience.show(50, face('sadness', 0.8))
         audience.show(10, face('sadness', 0.1))
-        expected = ["say input=What is the matter? Can I help?",
+        expected = ['say input=What is the matter? Can I help?',
                     'look_at camera=front x=0.23 y=0.21',
                     'do_led_effect effect=breathe color=blue', 'say input=I am glad that is over.']
         audience.wait_for(lambda: len(printed()) >= len(expected))

@@ -37,7 +37,7 @@ class Room:
         return requests
 
 
-MIRROR = '''
+MIRROR = """
 rules:
   show_it:
     behaviour: set_expression
@@ -46,7 +46,7 @@ rules:
     behaviour: set_expression
     when: ended
     parameters: {expression: neutral}
-'''
+"""
 
 
 def shown(requests):
@@ -75,7 +75,7 @@ def test_a_mirroring_face():
 
 
 def test_a_rule_can_wait_for_time_and_strength_and_asks_once():
-    room = Room('''
+    room = Room("""
 rules:
   comfort:
     behaviour: say
@@ -84,7 +84,7 @@ rules:
     min_intensity: 0.7
     parameters: {input: 'Face {track_id} at {x:.1f} looks {label} ({intensity:.0%})', loud: true,
                  times: 2}
-''')
+""")
     room.feel('anger')
     assert not room.go_on(5)
     room.feel('sadness', 0.5)
@@ -99,10 +99,10 @@ rules:
 
 
 def test_an_end_counts_what_the_emotion_was():
-    room = Room('''
+    room = Room("""
 rules:
   glad: {behaviour: say, when: ended, emotions: [sadness], after: 3, min_intensity: 0.7}
-''')
+""")
     for seconds, intensity, count in ((1, 0.9, 0), (5, 0.5, 0), (5, 0.9, 1)):
         room.feel('sadness', intensity)
         room.go_on(seconds)
@@ -123,12 +123,12 @@ def test_cool_down_is_of_the_rule():
 
 
 def test_the_greater_priority_goes_first_and_holds():
-    room = Room('''
+    room = Room("""
 rules:
   happy: {behaviour: set_expression, people: all, emotions: [happiness], priority: 10}
   greet: {behaviour: say, people: all, emotions: [happiness], priority: 20}
   sad: {behaviour: set_expression, people: all, emotions: [sadness], priority: 200}
-''', people=3)
+""", people=3)
     room.feel('happiness')
     assert [r.rule for r in room.go_on()] == ['greet', 'happy']
     room.feel('sadness', person=1)
@@ -142,12 +142,12 @@ rules:
 
 
 def test_in_one_instant_each_behaviour_is_asked_for_once():
-    room = Room('''
+    room = Room("""
 rules:
   low: {behaviour: set_expression, priority: 1}
   high: {behaviour: set_expression, priority: 2}
   other: {behaviour: look_at, priority: 3}
-''')
+""")
     room.feel('happiness')
     assert [request.rule for request in room.go_on(5)] == ['other', 'high']
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 # The condition and the tree with a person who is given, in place of a subscription.
-CMAKE = '''
+CMAKE = """
 cmake_minimum_required(VERSION 3.20)
 project(tree_test CXX)
 set(CMAKE_CXX_STANDARD 17)
@@ -35,9 +35,9 @@ if(NOT rclcpp_FOUND)
   return()
 endif()
 add_subdirectory({example} example)
-'''
+"""
 
-SOURCE = '''
+SOURCE = """
 #include <iostream>
 #include "behaviortree_cpp/bt_factory.h"
 #include "main_person_feels.hpp"
@@ -74,9 +74,9 @@ int main(int, char ** argv)
     "<MainPersonFeels label='sadness' min_intensity='0.8'/></BehaviorTree></root>");
   std::cout << BT::toStr(strong.tickExactlyOnce()) << " strong" << std::endl;
 }
-'''
+"""
 
-EXPECTED = '''FAILURE nobody
+EXPECTED = """FAILURE nobody
 FAILURE FAILURE FAILURE happiness 5
 FAILURE FAILURE FAILURE sadness 1
 What is the matter?
@@ -85,7 +85,7 @@ FAILURE FAILURE FAILURE neutral 0.5
 What is the matter?
 RUNNING RUNNING RUNNING sadness 3
 FAILURE strong
-'''
+"""
 
 
 def test_the_condition_and_the_tree_of_the_example(root, tmp_path):

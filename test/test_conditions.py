@@ -246,7 +246,7 @@ def test_a_quality_of_service_that_does_not_match_is_reported_until_it_is_adapte
     node.destroy_node()
 
 
-SMALL_SEGMENT = '''
+SMALL_SEGMENT = """
 import sys, time
 import numpy as np, rclpy
 from rclpy.qos import qos_profile_sensor_data
@@ -261,7 +261,7 @@ while True:
     message.header.stamp = node.get_clock().now().to_msg()
     publisher.publish(message)
     time.sleep(0.02)
-'''
+"""
 
 
 def test_heavy_loss_is_an_error_that_names_its_cause(tmp_path):

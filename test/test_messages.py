@@ -202,8 +202,8 @@ def test_compressed(picture):
     assert_like(images.bgr_from_compressed_image(message), picture, 0)
 
 
-def compressed(data, format='jpeg'):
-    return CompressedImage(format=format, data=array.array('B', data))
+def compressed(data, format_='jpeg'):
+    return CompressedImage(format=format_, data=array.array('B', data))
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png', '.tiff', '.bmp', '.webp'])

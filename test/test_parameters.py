@@ -13,7 +13,7 @@ from robot import LIMIT, MAIN  # noqa: E402
 pytestmark = pytest.mark.usefixtures('ros')
 
 #: Makes the node, without work to do, and says what it is subscribed to and what it reports.
-MADE = '''
+MADE = """
 import rclpy
 from emotion_perception.nodes.emotion_node import EmotionNode
 rclpy.init()
@@ -21,7 +21,7 @@ node = EmotionNode()
 print(sorted((name, counts.topic) for name, counts in node._diagnostics._cameras.items()))
 print(sorted((s._camera, s.topic) for s in node._image_subscriptions))
 node.destroy_node()
-'''
+"""
 
 
 def made(folder, *arguments):

@@ -172,7 +172,7 @@ def test_comments_do_not_stand_where_sros2_looks_for_enclaves(root):
 # From here on with Fast DDS's security on. Keys and signatures by openssl, permissions of the
 # policies as sros2 makes them, and all of it given to Fast DDS by a profile.
 
-GOVERNANCE = '''<?xml version="1.0" encoding="UTF-8"?>
+GOVERNANCE = """<?xml version="1.0" encoding="UTF-8"?>
 <dds><domain_access_rules><domain_rule>
   <domains><id_range><min>0</min><max>232</max></id_range></domains>
   <allow_unauthenticated_participants>false</allow_unauthenticated_participants>
@@ -190,9 +190,9 @@ GOVERNANCE = '''<?xml version="1.0" encoding="UTF-8"?>
     <data_protection_kind>ENCRYPT</data_protection_kind>
   </topic_rule></topic_access_rules>
 </domain_rule></domain_access_rules></dds>
-'''
+"""
 
-PERMISSIONS = '''<?xml version="1.0" encoding="UTF-8"?>
+PERMISSIONS = """<?xml version="1.0" encoding="UTF-8"?>
 <dds><permissions><grant name="{name}">
   <subject_name>CN={name}</subject_name>
   <validity><not_before>2020-01-01T00:00:00</not_before><not_after>2060-01-01T00:00:00</not_after>
@@ -203,16 +203,16 @@ PERMISSIONS = '''<?xml version="1.0" encoding="UTF-8"?>
   </allow_rule>
   <default>DENY</default>
 </grant></permissions></dds>
-'''
+"""
 
-PROFILE = '''<?xml version="1.0" encoding="UTF-8"?>
+PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
 <dds xmlns="http://www.eprosima.com"><profiles>
 <participant profile_name="secure" is_default_profile="true"><rtps><propertiesPolicy><properties>
 {properties}
 </properties></propertiesPolicy></rtps></participant></profiles></dds>
-'''
+"""
 
-READ = '''
+READ = """
 import rclpy
 from emotion_perception.msg import EmotionArray
 from time import monotonic
@@ -223,9 +223,9 @@ end = monotonic() + {seconds}
 while monotonic() < end and not results:
     rclpy.spin_once(node, timeout_sec=0.1)
 print('got', len(results))
-'''
+"""
 
-FEED = '''
+FEED = """
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
@@ -238,9 +238,9 @@ while monotonic() < end and not matched:
     rclpy.spin_once(node, timeout_sec=0.1)
     matched = publisher.get_subscription_count()
 print('got', matched)
-'''
+"""
 
-SWITCH_OFF = '''
+SWITCH_OFF = """
 import rclpy
 from std_srvs.srv import SetBool
 rclpy.init()
@@ -250,7 +250,7 @@ client.wait_for_service({seconds})
 answer = client.call_async(SetBool.Request(data=False))
 rclpy.spin_until_future_complete(node, answer, timeout_sec={seconds})
 print('got', answer.done() and answer.result().success)
-'''
+"""
 
 
 def fast_dds_has_security():

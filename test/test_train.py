@@ -273,7 +273,7 @@ MISSING = object()
     ('stills cycles', {}, 'stills.cycles should be a list, not {}'),
     ('stills cycles 0 phases 0 size', 0, 'stills.cycles[0].phases[0].size should be a whole'),
     ('stills cycles 1 dropout', 1, 'stills.cycles[1].dropout should be a number from 0 to '),
-    ('stills backbone', 'resnet', "stills.backbone should be one of residual, seed, "),
+    ('stills backbone', 'resnet', 'stills.backbone should be one of residual, seed, '),
     ('stills batch_size', 'many', "stills.batch_size should be a whole number from 1 on, not 'm"),
     ('stills batch_size', '1e2', "not '1e2', which YAML reads as text: write 100"),
     ('stills cycles 0 learning_rate', '1e-3', "not '1e-3', which YAML reads as text: write 0.001"),

@@ -1,6 +1,6 @@
 """Plot what behaviour_node makes of a video: what single images show above, the calm events below.
 
-    python tools/plot_events.py VIDEO docs/images/events.png [--from SECONDS] [--to SECONDS]
+Use: python tools/plot_events.py VIDEO docs/images/events.png [--from SECONDS] [--to SECONDS]
 """
 import argparse
 from itertools import groupby

@@ -6,7 +6,7 @@ from emotion_perception.datasets.sample import (
     DatasetError, is_label, label_of, Recording, SAMPLE_LABELS)
 
 SET = 'clips'
-LAYOUT = ('clips of one\'s own: FOLDER/LABEL/PERSON_xxx.mp4 (.avi, .mkv, .mov, .webm, ...) or '
+LAYOUT = ("clips of one's own: FOLDER/LABEL/PERSON_xxx.mp4 (.avi, .mkv, .mov, .webm, ...) or "
           'FOLDER/LABEL/PERSON_xxx/*.jpg (*.png, ...), LABEL being one of '
           + ', '.join(SAMPLE_LABELS))
 

@@ -152,7 +152,7 @@ def frames_of(recording: Recording,
         yield stamp, np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
 
 
-def _regions_of(recording: Recording, detector: FaceDetector
+def _regions_of(recording: Recording, detector: FaceDetector,
                 ) -> Callable[[npt.NDArray[np.uint8], int], Roi | None]:
     """Return the function of grey frame and stamp to the largest face's region.
 
@@ -170,7 +170,7 @@ def _regions_of(recording: Recording, detector: FaceDetector
     return region
 
 
-def _crops(recording: Recording, layout: str, detector: FaceDetector
+def _crops(recording: Recording, layout: str, detector: FaceDetector,
            ) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.int64] | None]:
     """Crop one face a frame.
 

@@ -120,7 +120,7 @@ def _first_image(bag: Bag, topic: Topic) -> str:
         return f'unusable: {error}'
 
 
-def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] = frozenset()
+def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] = frozenset(),
                   ) -> Iterator[Image | Message]:
     """Read the images of a bag by log time, and the messages to be copied among them.
 

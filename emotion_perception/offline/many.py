@@ -38,7 +38,7 @@ def process_here(recordings: list[Recording], settings: Settings, jobs: int,
             raise
 
 
-def process_on_cluster(recordings: list[Recording], settings: Settings, address: str
+def process_on_cluster(recordings: list[Recording], settings: Settings, address: str,
                        ) -> Iterator[Outcome]:
     """Process recordings on the workers of a Dask cluster, which see the same files.
 

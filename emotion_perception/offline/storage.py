@@ -69,7 +69,7 @@ class Message:
     sequence: int       #: of its publisher; 0 where unknown
 
 
-def in_time_order(sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]]
+def in_time_order(sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]],
                   ) -> Iterator[Message]:
     """Merge messages by log time; those of one time keep the order of their sources.
 

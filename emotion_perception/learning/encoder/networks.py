@@ -68,7 +68,7 @@ def _residual_block(x, filters, strides):
 
 
 def residual(x, dropout):
-    """The default: six residual blocks, four halvings, the mean over the face."""
+    """Build the default: six residual blocks, four halvings, the mean over the face."""
     x = _conv(x, 32)
     for filters, strides in ((32, 2), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2)):
         x = _residual_block(x, filters, strides)
@@ -79,7 +79,7 @@ def residual(x, dropout):
 
 
 def seed(x, dropout):
-    """The network that the project began with; it takes three channels and 64 pixels."""
+    """Build the network that the project began with; it takes three channels and 64 pixels."""
     x = layers.Concatenate()([x, x, x])
     x = layers.Conv2D(64, 5, activation='relu')(x)
     x = layers.Conv2D(64, 4, activation='relu')(x)

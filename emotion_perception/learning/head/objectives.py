@@ -32,7 +32,7 @@ def e2(values, targets, weights):
 
 
 def e3(values, labels, weights, apex_values):
-    """The paper's third term: pull every frame's state to its class's mean state at the apex.
+    """Pull every frame's state to its class's mean state at the apex: the paper's third term.
 
     :param apex_values: float32 [6,6], one row a class.
     """
