@@ -64,7 +64,7 @@ OPTIONS = (
     Option('neutral_hysteresis', 0.1,
            'How far that mean must fall below neutral_threshold for the label to be neutral again',
            0.0, 1.0, live=True),
-    Option('label_window', 0.8,
+    Option('label_window', 0.9,
            'Time over which the intensities are averaged for the label; 0: the newest frame alone',
            0.0, 10.0, unit='s', live=True),
     Option('threads', 2, 'Threads of the network, and cameras whose faces are found at once',
