@@ -1,10 +1,12 @@
 """Emotions out of bags and videos, without ROS: `python -m emotion_perception.bag --help`."""
 import argparse
+from collections.abc import Callable, Iterable, Sequence
 import os
 from pathlib import Path
 import signal
 import sys
 from threading import Lock
+from typing import Any
 
 from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
@@ -15,15 +17,16 @@ try:
 
     from emotion_perception.offline.images import topic_table
     from emotion_perception.offline.many import process_here, process_on_cluster
-    from emotion_perception.offline.processing import Settings, process
-    from emotion_perception.offline.recordings import Bag, find_recordings
+    from emotion_perception.offline.processing import Outcome, Settings, process
+    from emotion_perception.offline.recordings import Bag, Recording, find_recordings
     from emotion_perception.offline.storage import BagError
 except ModuleNotFoundError as error:
     sys.exit(f'{error.name} is missing: pip install emotion_perception[bags], or '
              'pip install -r requirements/bags.txt')
 
 
-def parse_arguments(argv=None):
+def parse_arguments(argv: Sequence[str] | None = None,
+                    ) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.bag',
@@ -60,7 +63,7 @@ def parse_arguments(argv=None):
     return parser, parser.parse_args(argv)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Process what the command line asks for; exit code 1 when something was not processed."""
     parser, arguments = parse_arguments(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -81,7 +84,7 @@ def main(argv=None):
     sys.exit(1 if failed else 0)
 
 
-def settings_of(arguments):
+def settings_of(arguments: argparse.Namespace) -> Settings:
     """Turn the command line into settings.
 
     :raises ValueError: for a parameter that does not exist or has a wrong value.
@@ -101,7 +104,7 @@ def settings_of(arguments):
         options=dict(map(parameter, arguments.param)))
 
 
-def parameter(text):
+def parameter(text: str) -> tuple[str, Any]:
     """Read NAME:=VALUE in the type that the parameter has.
 
     :raises ValueError: when it is no such thing.
@@ -120,7 +123,7 @@ def parameter(text):
         raise ValueError(f'-p {text}: {error}') from error
 
 
-def list_topics(recordings):
+def list_topics(recordings: list[Recording]) -> str | None:
     """Print what topics the bags have; return what does not open, or None."""
     problems = []
     for recording in recordings:
@@ -138,13 +141,13 @@ def list_topics(recordings):
     return '\n'.join(problems) or None
 
 
-def run(recordings, settings, arguments):
+def run(recordings: list[Recording], settings: Settings, arguments: argparse.Namespace) -> int:
     """Process the recordings, show how far it is, and sum up; return the number of failures."""
     lock = Lock()
     outcomes = []
     # Without a terminal there is one line for each recording, and no bar.
     with tqdm(unit=' images', total=0, smoothing=0.05, disable=None) as bar:
-        def progress(more, total):
+        def progress(more: int, total: int) -> None:
             with lock:
                 bar.total = (bar.total or 0) + (total or 0)
                 bar.update(more)
@@ -162,7 +165,8 @@ def run(recordings, settings, arguments):
     return len(failed)
 
 
-def _outcomes(recordings, settings, arguments, progress):
+def _outcomes(recordings: list[Recording], settings: Settings, arguments: argparse.Namespace,
+              progress: Callable[[int, int], None]) -> Iterable[Outcome]:
     if arguments.cluster:
         return process_on_cluster(recordings, settings, arguments.cluster)
     if len(recordings) > 1:
@@ -171,7 +175,7 @@ def _outcomes(recordings, settings, arguments, progress):
     return [process(recordings[0], settings, progress)]
 
 
-def line(outcome, settings):
+def line(outcome: Outcome, settings: Settings) -> str:
     """Say in one line what came of a recording, and below it what is to be known."""
     if outcome.done_before:
         what = 'done before'

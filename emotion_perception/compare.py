@@ -1,6 +1,8 @@
 """Train and measure networks side by side: `python -m emotion_perception.compare --help`."""
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -56,7 +58,7 @@ configured epochs or steps.
 """
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.compare',
@@ -87,7 +89,7 @@ def main(argv=None):
     print(accuracy_table(results))
 
 
-def write(path, config, results):
+def write(path: Path, config: dict[str, Any], results: dict[str, dict[str, Any] | None]) -> None:
     """Write the document, and the plot beside it.
 
     :param results: {row: figures, None where it has not been run}.
@@ -111,7 +113,7 @@ def write(path, config, results):
     path.write_text(text)
 
 
-def accuracy_table(results):
+def accuracy_table(results: dict[str, dict[str, Any] | None]) -> str:
     """Return the accuracies and intensities of the rows that have been run, as Markdown."""
     rows = {name: row for name, row in results.items() if row}
     sets = sorted({name for row in rows.values() for name in row['stills']})
@@ -130,7 +132,7 @@ def accuracy_table(results):
     return _table(head, lines)
 
 
-def cost_table(rows):
+def cost_table(rows: dict[str, dict[str, Any]]) -> str:
     """Return what the rows cost and which budgets they had, as Markdown."""
     head = ['row', 'parameters', 'multiply-adds [M]', 'ms', 'stills: budget [s]', 'epochs',
             'fold: budget [s]', 'steps a seed', 'trained [s]']
@@ -148,7 +150,7 @@ def cost_table(rows):
     return _table(head, lines)
 
 
-def plot(rows):
+def plot(rows: dict[str, dict[str, Any]]) -> Figure:
     """Draw the mean accuracy of each row with its interval, beside its time a frame."""
     figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout='constrained')
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
@@ -172,17 +174,17 @@ def plot(rows):
     return figure
 
 
-def _with_spread(mean, of_seeds):
+def _with_spread(mean: float, of_seeds: list[float]) -> str:
     middle = sum(of_seeds) / len(of_seeds)
     spread = (sum((value - middle) ** 2 for value in of_seeds) / max(len(of_seeds) - 1, 1)) ** 0.5
     return f'{100 * mean:.1f} ± {100 * spread:.1f}'
 
 
-def _reached(done, configured, digits):
+def _reached(done: float, configured: float, digits: int) -> str:
     return f'{done:.{digits}f} of {configured}{"*" if done < configured else ""}'
 
 
-def _table(head, rows):
+def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ['---'] + ['---:'] * (len(head) - 1), *rows]
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
 

@@ -1,11 +1,13 @@
 """Measure a model on a labelled data set: `python -m emotion_perception.evaluate --help`."""
 import argparse
+from collections.abc import Collection, Iterable, Sequence
 import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
-from emotion_perception.datasets import DatasetError, load, SAMPLE_LABELS
+from emotion_perception.datasets import DatasetError, load, Sample, SAMPLE_LABELS
 from emotion_perception.evaluation.events import clips_in, evaluate_events
 from emotion_perception.evaluation.faces import evaluate_faces, faces_report
 from emotion_perception.evaluation.held import evaluate_held
@@ -18,7 +20,7 @@ from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.recognition import load_model
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the figures as tables, and write them as JSON where asked to."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
@@ -59,12 +61,13 @@ def main(argv=None):
     except (OSError, ValueError) as error:
         parser.error(f'model: {error}')
     try:
-        samples = load(arguments.path, arguments.kind)
+        loaded = load(arguments.path, arguments.kind)
     except DatasetError as error:
         parser.error(str(error))
-    without_face, set_name = samples.without_face, samples.set_name
+    without_face, set_name = loaded.without_face, loaded.set_name
+    samples: list[Sample] = loaded
     if arguments.part:
-        parts = {sample.part for sample in samples} - {None}
+        parts = {sample.part for sample in samples if sample.part}
         samples = [sample for sample in samples if sample.part == arguments.part]
         if not samples:
             parser.error(f'{arguments.path} has no part {arguments.part}; it has '
@@ -88,7 +91,7 @@ def main(argv=None):
     _tell(result, report(result), arguments.json)
 
 
-def _whole_videos(parser, arguments):
+def _whole_videos(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Measure what goes through the whole running system."""
     if arguments.labels or arguments.part:
         parser.error(f'--labels and --part go with data sets of faces, not with {arguments.kind}')
@@ -96,7 +99,8 @@ def _whole_videos(parser, arguments):
         pipeline = EmotionPipeline(arguments.model)
     except (OSError, ValueError) as error:
         parser.error(f'model: {error}')
-    set_name, videos = '', []
+    set_name = ''
+    videos: Sequence[Any] = []
     try:
         if arguments.kind == 'events':
             set_name, videos = clips_in(arguments.path)
@@ -117,7 +121,7 @@ def _whole_videos(parser, arguments):
     _tell(result, text, arguments.json)
 
 
-def _tell(result, text, path):
+def _tell(result: dict[str, Any], text: str, path: Path | None) -> None:
     print(text)
     if path:
         path.write_text(json.dumps(result, indent=2) + '\n')
@@ -127,7 +131,7 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()  # the shell leaves it where a quote or = stands before
 
 
-def _check_writable(parser, path):
+def _check_writable(parser: argparse.ArgumentParser, path: Path) -> None:
     if not path.parent.is_dir():
         parser.error(f'--json: there is no folder {path.parent}')
     if path.is_dir():
@@ -136,7 +140,7 @@ def _check_writable(parser, path):
         parser.error(f'--json: {path} cannot be written by this user')
 
 
-def trained_on(training, samples):
+def trained_on(training: str | Collection[str], samples: Iterable[Any]) -> str:
     """Say which of the samples a model has been trained on; '' for none.
 
     :param training: 'all', or the list of subjects (or of parts, where a set knows no
@@ -148,7 +152,7 @@ def trained_on(training, samples):
     return ', '.join(sorted(seen))
 
 
-def report(result):
+def report(result: dict[str, Any]) -> str:
     """Return the figures of either kind as text."""
     lines = []
     for classes in (6, 7, 8):
@@ -181,7 +185,7 @@ def report(result):
     return '\n'.join(lines)
 
 
-def events_report(result):
+def events_report(result: dict[str, Any]) -> str:
     """Return the figures of events as text."""
     lines = ['            clips  minutes   false starts a minute (of labels)   seen'
              '                    delay [s]']
@@ -198,7 +202,7 @@ def events_report(result):
     return '\n'.join(lines)
 
 
-def _sequences_report(result):
+def _sequences_report(result: dict[str, Any]) -> list[str]:
     lines = ['accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)
              + '    lag [frames]  [s]   changes (missed)',
              _sequence_row('as recorded', result)]
@@ -212,7 +216,7 @@ def _sequences_report(result):
     return lines
 
 
-def _classes_report(result, classes):
+def _classes_report(result: dict[str, Any], classes: int) -> list[str]:
     count = result['n' if classes == 6 else f'n_{classes}']
     names = SAMPLE_LABELS[:classes]
     lines = [f'{classes} classes, n = {count}',
@@ -229,7 +233,7 @@ def _classes_report(result, classes):
     return lines + ['']
 
 
-def _interval(result, name, digits=None):
+def _interval(result: dict[str, Any], name: str, digits: int | None = None) -> str:
     if name not in result['intervals']:
         return ''
     low, high = result['intervals'][name]
@@ -238,7 +242,7 @@ def _interval(result, name, digits=None):
     return f'   (95 %: {100 * low:.1f} .. {100 * high:.1f})'
 
 
-def _sequence_row(name, row):
+def _sequence_row(name: str, row: dict[str, Any]) -> str:
     lag = row['lag']
     cells = ''.join(f'{100 * share:8.1f}' for share in row['accuracy_at'].values())
     frames = '-' if lag['frames'] is None else f'{lag["frames"]:.1f}'

@@ -1,7 +1,9 @@
 """Test what a recording shows: `python -m emotion_perception.expect --help`."""
 import argparse
+from collections.abc import Sequence
 from functools import partial
 import sys
+from typing import Any
 
 try:
     from emotion_perception.offline.expectations import emotions_in
@@ -11,7 +13,7 @@ except ModuleNotFoundError as error:
              'pip install -r requirements/bags.txt')
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Check what the command line expects; exit code 1, and why, when it is not so."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.expect',
@@ -47,7 +49,7 @@ def main(argv=None):
     sys.exit(1 if failures else 0)
 
 
-def _read(expectations):
+def _read(expectations: list[list[str]]) -> list[tuple[Any, ...]]:
     return [(label, *map(float, times)) for label, *times in expectations]
 
 

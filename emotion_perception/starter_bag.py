@@ -1,5 +1,6 @@
 """Make a bag to start with: `python -m emotion_perception.starter_bag OUT`."""
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 import sys
 
@@ -10,7 +11,7 @@ except ModuleNotFoundError as error:
              'scikit-video')
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Write the bag and say what is in it."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.starter_bag',

@@ -2,6 +2,7 @@
 import argparse
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from emotion_perception.learning.configuration import read_config, TRAINING
@@ -10,7 +11,7 @@ from emotion_perception.learning.own_clips import adapt_to_clips
 from emotion_perception.learning.recipe import Recipe
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.train',
@@ -45,7 +46,7 @@ def main(argv=None):
         parser.error(f'{arguments.config}: {error}' if arguments.config else str(error))
 
 
-def _train(arguments):
+def _train(arguments: argparse.Namespace) -> None:
     config = read_config(arguments.config, TRAINING)
     if arguments.folds:
         Recipe(config).measure_folds()
@@ -55,7 +56,7 @@ def _train(arguments):
         Recipe(config).write(output)
 
 
-def _model(text):
+def _model(text: str) -> Path:
     if text.endswith(os.sep) or Path(text).is_dir():
         raise argparse.ArgumentTypeError(f'{text} is a folder: name a model in it, as in '
                                          f'{Path(text) / "emotion"}')
