@@ -79,7 +79,7 @@ def evaluate_video(path: Path, pipeline: EmotionPipeline,
         watched = []
         for clip in clips:
             seen = watch(clip, pipeline, rate, draws)
-            if draws:
+            if draws and plots:
                 from emotion_perception.evaluation.timelines import plot  # wants matplotlib
                 plot(seen, plots / (re.sub(r'\W+', '_', clip.name) + '.png'))
             seen.crops.clear()

@@ -1,5 +1,5 @@
 """The images of a recording, one after the other, with their times."""
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def _first_image(bag: Bag, topic: Topic) -> str:
 
 
 def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] = frozenset(),
-                  ) -> Iterator[Image | Message]:
+                  ) -> Generator[Image | Message, None, None]:
     """Read the images of a bag by log time, and the messages to be copied among them.
 
     :param cameras: topic -> camera.
@@ -154,7 +154,7 @@ def _image(message: Message, type_name: str, camera: str, clock: ImageClock,
                  clock.distrust if trusted else '')
 
 
-def images_of_video(path: Path, camera: str) -> Iterator[Image]:
+def images_of_video(path: Path, camera: str) -> Generator[Image | Message, None, None]:
     """Read the images of a video; their times, which are their log times too, begin at 0.
 
     :raises BagError: when it cannot be read.

@@ -1,6 +1,6 @@
 """One recording through the pipeline into a result bag: every image, as fast as it goes."""
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -9,23 +9,27 @@ from queue import Full, Queue
 import signal
 from threading import current_thread, Event, main_thread
 from time import perf_counter
+from typing import Any, TypeVar
 
+from emotion_perception.emotions import FaceEmotion
 from emotion_perception.offline.images import (
-    choose_cameras, images_of_bag, images_of_video)
+    Image, choose_cameras, images_of_bag, images_of_video)
 from emotion_perception.offline.messages import (
     EMOTION_ARRAY, IMAGE_ANNOTATIONS, emotion_array, encode, image_annotations)
 from emotion_perception.offline.recordings import Bag, Recording
 from emotion_perception.offline.result_bag import (
     RESULTS_TOPIC, ResultBag, check_about, is_finished)
-from emotion_perception.offline.storage import BagError, Message
+from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.offline.tables import write_table
 from emotion_perception.options import checked
-from emotion_perception.pipeline import EmotionPipeline
+from emotion_perception.pipeline import EmotionPipeline, FoundFaces
 from emotion_perception.rotation import roi_as_mounted, upright
 from emotion_perception.videos import Video
 
 #: Images that each of the threads is ahead of the next one.
 _AHEAD = 4
+
+_Item = TypeVar('_Item')
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Settings:
     rerun: bool = False                             #: also write a Rerun recording
     humble: bool = False                            #: metadata.yaml for Humble
     model: str | None = None                        #: description; None: the shipped model
-    options: dict = field(default_factory=dict)     #: of the pipeline
+    options: dict[str, Any] = field(default_factory=dict)   #: of the pipeline
 
     def folder_of(self, recording: Recording) -> Path:
         """Return the folder of a recording's results."""
@@ -93,7 +97,8 @@ def process(recording: Recording, settings: Settings,
     return outcome
 
 
-def _write_views(recording, settings, folder, cameras):
+def _write_views(recording: Recording, settings: Settings, folder: Path,
+                 cameras: dict[str, str]) -> None:
     """Write what is made of the finished results, unless it is there."""
     if not (folder / f'emotions.{settings.table}').exists():
         write_table(folder, settings.table)
@@ -107,14 +112,14 @@ def _write_views(recording, settings, folder, cameras):
 class _Source:
     """An open recording."""
 
-    images: Iterator            # of Image, and of Message to be copied
+    images: Generator[Image | Message, None, None]  # Message: to be copied
     cameras: dict[str, str]     # topic -> camera
-    topics: dict                # name -> Topic
+    topics: dict[str, Topic]    # by name
     total: int | None           # images
 
 
 @contextmanager
-def _opened(recording, settings, outcome):
+def _opened(recording: Recording, settings: Settings, outcome: Outcome) -> Iterator[_Source]:
     if recording.is_video:
         camera = next(iter(settings.topics.values()), '') or 'camera'
         with Video(recording.paths[0]) as video:
@@ -132,7 +137,8 @@ def _opened(recording, settings, outcome):
                       sum(bag.topics[topic].count for topic in cameras))
 
 
-def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
+def _about(recording: Recording, settings: Settings, pipeline: EmotionPipeline,
+           cameras: dict[str, str]) -> dict[str, str]:
     """Say what results are made of: the same gives the same bytes."""
     # Threads change the speed alone.
     options = checked(settings.options | {'threads': 1})
@@ -147,19 +153,19 @@ def _about(recording, settings, pipeline, cameras) -> dict[str, str]:
 
 
 @contextmanager
-def _signals_held():
+def _signals_held() -> Iterator[Event]:
     """Tell of SIGINT and SIGTERM by an event, so that they do not meet a half-written record.
 
     A second one interrupts at once.
     """
     stop = Event()
 
-    def on_signal(*_):
+    def on_signal(*_: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    held = {}
+    held: dict[int, Any] = {}
     if current_thread() is main_thread():       # others get no signals
         held = {number: signal.signal(number, on_signal)
                 for number in (signal.SIGINT, signal.SIGTERM)
@@ -171,10 +177,14 @@ def _signals_held():
             signal.signal(number, handler)
 
 
-def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
+def _write(source: _Source, folder: Path, about: dict[str, str], settings: Settings,
+           pipeline: EmotionPipeline, outcome: Outcome, progress: Callable[[int, int], None],
+           stop: Event) -> None:
     """Process the images and complete the bag, unless the disk is full."""
     bag = ResultBag(folder, about, settings.humble)
-    unusable, late, problems = Counter(), Counter(), {}
+    unusable: Counter[str] = Counter()
+    late: Counter[str] = Counter()
+    problems: dict[str, str] = {}
     try:
         topics = _annotation_topics(source.cameras) if settings.annotations else {}
         for topic in topics.values():
@@ -227,14 +237,15 @@ def _write(source, folder, about, settings, pipeline, outcome, progress, stop):
         bag.close()
 
 
-def _annotation_topics(cameras):
+def _annotation_topics(cameras: dict[str, str]) -> dict[str, str]:
     if len(cameras) == 1:
         return dict.fromkeys(cameras.values(), '/emotion_node/annotations')
     return {camera: f'/emotion_node/annotations/{camera.strip("/")}'
             for camera in cameras.values()}
 
 
-def _find(pipeline, images, rotation):
+def _find(pipeline: EmotionPipeline, images: Generator[Image | Message, None, None], rotation: int,
+          ) -> Generator[tuple[Image | Message, list[FoundFaces] | None], None, None]:
     """Read and decode in a thread of its own, and find the faces in this one.
 
     Gives the images, and with each what the pipeline found, or None where it is unusable.
@@ -251,27 +262,31 @@ def _find(pipeline, images, rotation):
             yield item, found
 
 
-def _results(image, faces, rotation, annotation_topics) -> dict[str, bytes]:
-    size = image.pixels.shape[:2]
-    faces = [replace(face, roi=roi_as_mounted(face.roi, rotation, *size)) for face in faces]
-    array = emotion_array(image.header, image.camera, size, faces)
+def _results(image: Image, faces: list[FaceEmotion], rotation: int,
+             annotation_topics: dict[str, str]) -> dict[str, bytes]:
+    assert image.pixels is not None
+    height, width = image.pixels.shape[:2]
+    faces = [replace(face, roi=roi_as_mounted(face.roi, rotation, height, width))
+             for face in faces]
+    array = emotion_array(image.header, image.camera, (height, width), faces)
     results = {RESULTS_TOPIC: encode(array, EMOTION_ARRAY)}
     if topic := annotation_topics.get(image.camera):
         results[topic] = encode(image_annotations(image.header, faces), IMAGE_ANNOTATIONS)
     return results
 
 
-def _ahead(items):
+def _ahead(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
     """Run a generator in a thread of its own, some items ahead."""
-    waiting, stopped = Queue(_AHEAD), Event()
+    waiting: Queue[_Item | None] = Queue(_AHEAD)
+    stopped = Event()
 
-    def hand_over(item):
+    def hand_over(item: _Item | None) -> None:
         while not stopped.is_set():
             with suppress(Full):
                 waiting.put(item, timeout=0.1)
                 return
 
-    def run():
+    def run() -> None:
         try:
             with closing(items):
                 for item in items:
