@@ -98,6 +98,7 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
 def _drawing() -> npt.NDArray[np.uint8]:
     """Draw a face, uint8 [480,480]; every cascade for frontal faces knows it, none for eyes."""
     image = np.full((480, 480), 105, np.uint8)
+    # fmt: off
     for x, y, width, height, gray in (
             (240, 240, 88, 118, 60), (240, 255, 76, 100, 190),                       # hair, skin
             (205, 220, 22, 7, 95), (275, 220, 22, 7, 95),                            # brows
@@ -106,6 +107,7 @@ def _drawing() -> npt.NDArray[np.uint8]:
             (240, 250, 9, 30, 205), (230, 278, 8, 5, 140), (250, 278, 8, 5, 140),    # nose
             (240, 310, 34, 10, 110),                                                 # mouth
             (205, 270, 16, 12, 205), (275, 270, 16, 12, 205)):                       # cheeks
+        # fmt: on
         cv2.ellipse(image, (x, y), (width, height), 0, 0, 360, gray, -1, cv2.LINE_AA)
     return np.asarray(cv2.GaussianBlur(image, (0, 0), 4), np.uint8)
 

@@ -38,6 +38,7 @@ class Option:
         return value
 
 
+# fmt: off
 OPTIONS = (
     Option('cascade', '',
            'Haar cascade file; empty: haarcascade_frontalface_default.xml of OpenCV'),
@@ -70,6 +71,7 @@ OPTIONS = (
     Option('threads', 2, 'Threads of the network, and cameras whose faces are found at once',
            1, 16),
 )
+# fmt: on
 
 
 #: An option of before -> the name that took its place, and how its value becomes the new one's.

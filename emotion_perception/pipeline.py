@@ -71,7 +71,8 @@ class FoundFace(NamedTuple):
     track_id: int
     state: TrackState
     roi: Roi
-    crop: npt.NDArray[np.uint8] | None     #: uint8 [64,64,3] BGR; None of a face that is only guessed at
+    #: uint8 [64,64,3] BGR; None of a face that is only guessed at.
+    crop: npt.NDArray[np.uint8] | None
 
 
 class FoundFaces(NamedTuple):

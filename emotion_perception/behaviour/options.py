@@ -4,6 +4,7 @@ from typing import Any
 from emotion_perception import options
 from emotion_perception.options import Option
 
+# fmt: off
 OPTIONS = (
     Option('enter_intensity', 0.4,
            'Mean intensity over min_duration from which an emotion starts; at least '
@@ -27,6 +28,7 @@ OPTIONS = (
            'Time that others must be clearly ahead of the main person before one of them is it',
            0.0, 60.0, unit='s', live=True),
 )
+# fmt: on
 
 
 def checked(given: dict[str, Any]) -> dict[str, Any]:

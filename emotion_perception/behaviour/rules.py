@@ -14,6 +14,7 @@ from emotion_perception.emotions import EMOTIONS, EXPRESSIONS, NEUTRAL
 from emotion_perception.options import checked, Option
 
 #: What a rule may say of itself beside ``behaviour``, ``emotions`` and ``parameters``.
+# fmt: off
 OPTIONS = (
     Option('when', STARTED, 'At the start of an emotion or at its end', choices=(STARTED, ENDED)),
     Option('people', 'main', 'Whose emotion counts: that of the main person, or of all',
@@ -24,6 +25,7 @@ OPTIONS = (
            0.0, 86400.0, unit='s'),
     Option('priority', 128, 'Of two rules with one behaviour the greater one counts', 0, 255),
 )
+# fmt: on
 
 #: Of one emotion of one person: camera, track id, stamp of its first image [ns].
 Key = tuple[str, int, int]

@@ -45,6 +45,7 @@ _TEMPORAL = {**_EPISODES, 'steps': _NATURAL, 'lab_repeats': _COUNT, 'frames': _C
 
 #: Configurations: {key: what it holds}, a list of what each item is, or (text, test) of a value.
 #: Keys that end in ? may be left out; ``...`` stands for any text as a key.
+# fmt: off
 TRAINING = {
     'name': _TEXT, 'run_dir': _TEXT, 'folds': _FOLDS,
     'sets': {'web': {'train': _TEXT, 'valid': _TEXT}, 'lab': [_TEXT], 'live': [_TEXT],
@@ -58,6 +59,8 @@ TRAINING = {
                 **_BATCHES, **_REGULAR},
     'head': {'epochs': _COUNT, 'prior': _SHARE, 'neutral_clips': _NATURAL,
              'emotional_clips': _NATURAL, **_EPISODES}}
+# fmt: on
+# fmt: off
 COMPARISON = {
     'run_dir': _TEXT, 'folds': _FOLDS, 'sets': {'web': _TEXT, 'lab': [_TEXT]},
     'seeds': [_NATURAL], 'stills_seconds': _POSITIVE, 'fold_seconds': _POSITIVE,
@@ -65,6 +68,7 @@ COMPARISON = {
     'temporal': _TEMPORAL,
     'rows': {...: {'network': _TEXT, 'backbone?': _TEXT, 'mean_so_far?': _SWITCH,
                    'fold_seconds?': _POSITIVE, **_optional(_TEMPORAL)}}}
+# fmt: on
 
 
 def read_config(path, expected):

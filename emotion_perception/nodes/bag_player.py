@@ -21,6 +21,7 @@ from emotion_perception.offline.recordings import Bag, find_recordings
 from emotion_perception.offline.storage import BagError, Topic
 from emotion_perception.options import Option
 
+# fmt: off
 OPTIONS = (
     Option('bag', '', 'Bag to play: its folder, or a file of it'),
     Option('rate', 1.0, 'Seconds of the bag played a second', 0.01, 100.0, live=True),
@@ -31,6 +32,7 @@ OPTIONS = (
     Option('wait_for_subscriber', False,
            'Whether to begin only when somebody subscribes to each image topic'),
 )
+# fmt: on
 
 #: Seconds between two messages on /clock.
 _CLOCK_PERIOD = 0.01

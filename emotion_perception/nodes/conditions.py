@@ -30,6 +30,7 @@ class Condition:
 
 
 # What is worst comes first: of one level, it is told first.
+# fmt: off
 CONDITIONS = (
     Condition('model_missing', ERROR, 'no model: {error}',
               'set the parameter model to a description (.json) with its files beside it'),
@@ -96,8 +97,10 @@ CONDITIONS = (
               'processed', 'lower the rate of the camera, raise min_face_size or '
               'detection_interval, or take track_mode nearest'),
 )
+# fmt: on
 
 # Why images are lost on the way, looked at in this order.
+# fmt: off
 CAUSES = (
     Condition('other_middleware', None, 'The middleware is {rmw}, and what it needs is not known',
               'see its documentation on large messages'),
@@ -120,6 +123,7 @@ CAUSES = (
               'Over Fast DDS both ends need {setting}; this node has it, the publisher may not',
               'set it where the camera is started'),
 )
+# fmt: on
 
 _BY_NAME = {condition.name: condition for condition in (*CONDITIONS, *CAUSES)}
 _ORDER = list(_BY_NAME)

@@ -17,6 +17,7 @@ from emotion_perception.options import Option, RENAMED
 from emotion_perception.rotation import TURNS
 
 #: Where a node finds the cameras' images.
+# fmt: off
 CAMERA_OPTIONS = (
     Option('image_topics', ['image'], 'Image topic of each camera'),
     Option('camera_names', ['camera'],
@@ -25,8 +26,10 @@ CAMERA_OPTIONS = (
            'sensor_msgs/Image on the topics, or sensor_msgs/CompressedImage on <topic>/compressed',
            choices=tuple(IMAGE_TRANSPORTS)),
 )
+# fmt: on
 
 #: What emotion_node has beside the options of the pipeline.
+# fmt: off
 NODE_OPTIONS = (
     Option('model', '', 'Model description (.json); empty: the installed model'),
     *CAMERA_OPTIONS,
@@ -50,6 +53,7 @@ NODE_OPTIONS = (
     Option('clock_offset_error', 0.0, "Time by which stamps lie off the node's clock that is an "
            'error; 0: none is', 0.0, 1e9, unit='s', live=True),
 )
+# fmt: on
 
 
 def declare(node, options):

