@@ -6,8 +6,8 @@ copyright = f'{author}. Code: Apache-2.0; trained weights: research only'
 extensions = ['myst_parser']
 source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 myst_heading_anchors = 4
+smartquotes = False     # --clock is no dash
 exclude_patterns = ['conf.py']
-suppress_warnings = ['misc.highlighting_failure']
 
 html_theme = 'furo'
 html_title = 'emotion_perception'

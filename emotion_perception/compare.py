@@ -13,48 +13,53 @@ from emotion_perception.learning.configuration import COMPARISON, read_config
 
 IMAGE = Path('images/comparison.png')
 
-TEXT = """# The networks side by side
+TEXT = """# Comparison of networks
 
     python -m emotion_perception.compare config/training/comparison.yaml
 
-trains and measures every row below on the same {folds} folds of people, and writes this document
+trains and measures every row below on the same {folds} folds of people, and writes this page
 and its plot. `DATA` is the folder of the data sets, `RUNS` one for results. A run that was
-stopped goes on with the first row that is not finished; `--rows NAME ...` runs those rows alone,
-and `--rows` without a name only writes the document. A row's figures are in
+stopped goes on with the first row that is not finished. `--rows NAME ...` runs only those rows,
+and `--rows` without a name only writes the page. The figures of each row are kept in
 `$RUNS/comparison/rows/`.
 
-**What is trained.** Each encoder (backbone) learns from the stills of `$DATA/ferplus/train.npz`
-(FER2013 faces, FER+ votes) once, for {stills_seconds} s; no person of a lab set is among them, so
-it serves every fold. It then stays as it is, and what stands behind it is trained in each fold:
-on CK+ (`$DATA/ckplus`: sequences from neutral to apex, apex stills) and JAFFE (`$DATA/jaffe`:
-stills, onsets cross-faded between a person's neutral and other stills) without the fold's people,
-and on a share of the web faces, {fold_seconds} s for {seeds} seeds together. Networks over pixels
-(3D-CNN, ConvLSTM) have no encoder, see lab faces alone and have more time in each fold. Within a
-budget the learning rate falls to zero, whatever was reached.
+**What is trained.** Each encoder (backbone) learns once from the photographs of
+`$DATA/ferplus/train.npz` (FER2013 faces, FER+ votes), for {stills_seconds} s. No person of a lab
+set is among them, so it serves every fold, and is not changed any more. What stands behind it is
+trained in each fold: on CK+ (`$DATA/ckplus`: sequences from neutral to apex, apex images) and JAFFE
+(`$DATA/jaffe`: images, and onsets cross-faded between a person's neutral and other images) without
+the people of the fold, and on a share of the web faces, {fold_seconds} s for {seeds} seeds together.
+Networks over pixels (3D-CNN, ConvLSTM) have no encoder. They see lab faces only, and have more time
+in each fold. Within its budget, each learning rate falls to zero, however far training has come.
 
-**What is measured.** On the people of the fold: the label after 20 to 100 % of the frames of
-CK+'s complete sequences, its mean over the five points; how the intensity of the sequence's class
-follows E2's target (correlation, nan where it never moves, and mean absolute error; the target is
-made of the row's own encoder, so it is not the same for every backbone); the stills of six
-classes, as sequences of one frame. All figures are means over the seeds; ± is the standard
-deviation over them. In brackets: 95 % intervals over the {n} sequences, by bootstrap. They are
-wide: rows whose intervals lie within each other are not ranked by this table.
+**What is measured**, on the people of the fold:
 
-**The budgets are short.** The encoders get a small share of the training of the shipped model,
-and 32 pixels instead of 48; they never see a lab face. What is slow sees little: the seed's
-network needs 64 pixels, four times as many as the others get. These figures compare networks under
-equal time; they are not those of the shipped model. A star marks what ran out of time before the
-configured epochs or steps.
+- the label after 20 to 100 % of the frames of CK+'s complete sequences, and the mean of these five
+  accuracies;
+- how the intensity of the sequence's emotion follows E2's target: correlation (nan where it never
+  moves) and mean absolute error. The target is made with the row's own encoder, so it is not the
+  same for every backbone;
+- the single images of six emotions, as sequences of one frame.
 
-- *CNN alone* is a linear layer over what is kept of a frame, which begins as the six logits; *web
-  faces only* leaves it at that, the others train it on the same episodes as all rows.
-- The default head is measured without the adapter and the readout of change, which are fitted with
-  the people that are trained on; `train --folds` measures it with both (model card).
-- *LSTM(n) on 512 features* is a plain CNN-LSTM with a dense layer and a softmax behind it.
+All figures are means over the seeds, and ± is the standard deviation over them. In brackets: 95 %
+intervals over the {n} sequences, by bootstrap. They are wide. This table does not rank rows whose
+intervals overlap.
+
+**The budgets are short.** The encoders get a small share of the training of the included model, and
+32 pixels instead of 48. They never see a lab face. A slow network sees little: the seed network (the
+one that this project began with) needs 64 pixels, four times as many as the others get. These
+figures compare networks at equal time. They are not those of the included model. A star marks what
+ran out of time before the configured epochs or steps.
+
+- *CNN alone* is a linear layer over the encoder's outputs for one frame, and begins as its six
+  logits. *Web faces only* leaves it at that; the others train it on the same episodes as all rows.
+- The default head is measured without the adapter and the change readout, because these are fitted
+  with the people that are trained on. `train --folds` measures it with both, see the model card.
+- *LSTM(n) on 512 features* is a plain CNN-LSTM, with a dense layer and a softmax behind it.
 - *Seed network* is its CNN, the softmax of each frame's logits, and LSTM(6).
-- Inception-CNN to fused CNNs have the default head, with E1 + E2.
-- Multiply-adds and ms are those of one face and frame, batch of one: encoder and one step behind
-  it in LiteRT, float32, one thread. A 3D-CNN runs over its last 13 frames each time.
+- *Inception-CNN* to *Fused CNNs* have the default head, with E1 + E2.
+- Multiply-adds and ms are for one face and one frame, in a batch of one: the encoder and one step
+  behind it in LiteRT, float32, one thread. A 3D-CNN runs over its last 13 frames each time.
 """
 
 
