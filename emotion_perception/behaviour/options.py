@@ -12,20 +12,20 @@ OPTIONS = (
     Option('leave_intensity', 0.3,
            'Intensity below which an image does not show the emotion', 0.0, 1.0, live=True),
     Option('min_duration', 0.4,
-           'Time that a face must show an emotion, without an image between that does not, '
-           'before it starts; and not show it before it ends', 0.05, 10.0, unit='s', live=True),
+           'How long every image must show an emotion before it starts, and how long none may show '
+           'it before it ends', 0.05, 10.0, unit='s', live=True),
     Option('cool_down', 1.0,
            'Time after an event in which no other emotion of the same person starts; one that is '
            'over always ends', 0.0, 60.0, unit='s', live=True),
     Option('max_gap', 2.0,
-           'Longest time between two images of a camera; after a longer one its people are gone',
+           'Longest gap between two images of a camera; after a longer one, its people are gone',
            0.1, 60.0, unit='s', live=True),
     Option('main_person', 'nearest',
-           'Who is the main person: the one with the largest face, the one who is in view for the '
-           'longest time, or the one with the strongest emotion',
+           'Who is the main person: the one with the largest face, the one in view for longest, or '
+           'the one with the strongest emotion',
            choices=('nearest', 'longest', 'strongest'), live=True),
     Option('main_hold', 2.0,
-           'Time that others must be clearly ahead of the main person before one of them is it',
+           'How long somebody else must be clearly ahead before becoming the main person',
            0.0, 60.0, unit='s', live=True),
 )
 # fmt: on

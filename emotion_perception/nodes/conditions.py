@@ -108,7 +108,7 @@ CAUSES = (
               'unset it for the camera and for this node; a ROS_DOMAIN_ID of their own keeps '
               'other machines away as well'),
     Condition('setting_missing', None,
-              'Over Fast DDS both ends need {setting}; this node has it not',
+              'Over Fast DDS both ends need {setting}; this node does not have it',
               'set it for the camera and for this node before they start'),
     Condition('image_too_large', None,
               'An image has {size:.1f} MB, but {setting} carries {capacity:.1f} MB',

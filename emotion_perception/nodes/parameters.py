@@ -21,7 +21,7 @@ from emotion_perception.rotation import TURNS
 CAMERA_OPTIONS = (
     Option('image_topics', ['image'], 'Image topic of each camera'),
     Option('camera_names', ['camera'],
-           'Name of each camera, in the order of image_topics; stands in the results'),
+           'Name of each camera, in the order of image_topics; appears in the results'),
     Option('image_transport', 'raw',
            'sensor_msgs/Image on the topics, or sensor_msgs/CompressedImage on <topic>/compressed',
            choices=tuple(IMAGE_TRANSPORTS)),
@@ -36,22 +36,23 @@ NODE_OPTIONS = (
     Option('rotation', [0],
            'Degrees clockwise, 0, 90, 180 or 270, by which the images of each camera are turned so '
            'that heads point up; one for each camera, or one for all'),
-    Option('max_pixels', MAX_PIXELS, 'Width x height of an image at most; a larger one is refused '
+    Option('max_pixels', MAX_PIXELS, 'Largest image, width x height; a larger one is refused '
            'before it is decoded', 1, 2**31 - 1, unit='pixels'),
-    Option('autostart', True, 'Whether the node configures and activates itself; if not, somebody '
-           'else manages it (ros2 lifecycle, nav2)'),
-    Option('loss_warn', 0.1, 'Share of images lost on the way that is a warning', 0.0, 1.0,
+    Option('autostart', True, 'Whether the node configures and activates itself; false leaves it to '
+           'a manager (ros2 lifecycle, nav2)'),
+    Option('loss_warn', 0.1, 'Warn from this share of images lost on the way', 0.0, 1.0,
            live=True),
-    Option('loss_error', 0.5, 'Share of images lost on the way that is an error; 0: none is',
+    Option('loss_error', 0.5, 'Error from this share of images lost on the way; 0: never',
            0.0, 1.0, live=True),
-    Option('latency_warn', 0.5, 'Time from stamp to result that is a warning', 0.0, 3600.0,
+    Option('latency_warn', 0.5, 'Warn from this time between stamp and result', 0.0, 3600.0,
            unit='s', live=True),
-    Option('latency_error', 2.0, 'Time from stamp to result that is an error; 0: none is',
+    Option('latency_error', 2.0, 'Error from this time between stamp and result; 0: never',
            0.0, 3600.0, unit='s', live=True),
-    Option('clock_offset_warn', 0.1, "Time by which stamps lie ahead of the node's clock that is "
-           'a warning', 0.0, 3600.0, unit='s', live=True),
-    Option('clock_offset_error', 0.0, "Time by which stamps lie off the node's clock that is an "
-           'error; 0: none is', 0.0, 1e9, unit='s', live=True),
+    Option('clock_offset_warn', 0.1, "Warn when stamps lie this far ahead of the node's clock",
+           0.0, 3600.0, unit='s', live=True),
+    Option('clock_offset_error', 0.0,
+           "Error when stamps lie this far off the node's clock; 0: never", 0.0, 1e9, unit='s',
+           live=True),
 )
 # fmt: on
 
