@@ -171,6 +171,15 @@ def test_links_lead_somewhere():
                 assert anchor in anchors(path.read_text()), f'{name}: {link}#{anchor}'
 
 
+def test_files_that_the_pages_name_are_there():
+    files = [path.relative_to(ROOT) for path in ROOT.rglob('*.*')]
+    files = {f'/{path}' for path in files if not {'.venv', 'build', 'install'} & set(path.parts)}
+    for name, page in PAGES.items():
+        for file in re.findall(r'`([\w./]+/\w+\.(?:py|yaml|msg|rst))`', page):
+            assert 'NAME' in file or any(known.endswith(f'/{file}') for known in files), (
+                f'{name}: {file}')
+
+
 def test_tables_in_the_docs_are_those_of_the_code(monkeypatch):
     pytest.importorskip('rclpy', reason='the tables of the nodes need ROS 2')
     monkeypatch.syspath_prepend(ROOT / 'tools')
