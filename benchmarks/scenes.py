@@ -18,6 +18,7 @@ MARGIN = 1.5            # side of the picture over the side of the face box in i
 SOURCE_FRAMES = 180     # frames that are taken of a clip
 GAP = 10                # [frames] without a hit, over which a face's place is interpolated
 SMOOTHING = 5           # [frames]
+TILTING = 2.0           # [rad/s] of heads that tilt to and fro
 NOISE = 2.0             # standard deviation of the camera's noise, of 255
 
 #: Clips that show one face all the time, and people whose photographs move for want of more clips.
@@ -64,10 +65,11 @@ def load_actors(data):
                   f'room of {ROOM}')
 
 
-def compose(actors, faces, width, height, frames, seed=1, lanes=None):
+def compose(actors, faces, width, height, frames, seed=1, lanes=None, tilt=0.0):
     """Return a Scene of a number of moving faces.
 
-    lanes: for how many faces the image is divided; more than faces leaves room.
+    lanes: for how many faces the image is divided; more than faces leaves room. tilt: degrees by
+    which they tilt to either side, to and fro, upright in the first frame.
     """
     random = np.random.default_rng(seed)
     lanes = lanes or faces
@@ -78,7 +80,8 @@ def compose(actors, faces, width, height, frames, seed=1, lanes=None):
     smallest = max(0.55 * largest, 54 * height / 480)
     movers = [_Mover(random, actors.faces[i % len(actors.faces)],
                      (i % columns + 0.5) * lane_width, (i // columns + 0.5) * lane_height,
-                     lane_width, lane_height, min(smallest, largest), largest)
+                     lane_width, lane_height, min(smallest, largest), largest,
+                     tilt * (-1) ** i)
               for i in range(faces)]
     empty = empty_room(actors, width, height)
     noise = [random.normal(0, NOISE, empty.shape).astype(np.int16) for _ in range(7)]
@@ -146,8 +149,8 @@ def load_girl(data):
 class _Mover:
     """One face on its way."""
 
-    def __init__(self, random, pictures, x, y, lane_width, lane_height, smallest, largest):
-        self._pictures = pictures
+    def __init__(self, random, pictures, x, y, lane_width, lane_height, smallest, largest, tilt):
+        self._pictures, self._tilt = pictures, tilt
         self._x, self._y = x, y
         middle = random.uniform(smallest, largest)
         swing = min(0.15 * middle, largest - middle, max(middle - smallest, 0.05 * middle))
@@ -166,13 +169,16 @@ class _Mover:
         y = self._y + max(self._reach_y, 0) * wave[1]
         size = self._size + self._swing * wave[2]
         scale = size * MARGIN / SOURCE
-        left, top = int(x - scale * SOURCE / 2) - 1, int(y - scale * SOURCE / 2) - 1
-        side = int(scale * SOURCE) + 3
+        angle = self._tilt * np.sin(TILTING * frame / RATE)
+        # A turned square reaches farther.
+        reach = scale * SOURCE / 2 * (np.cos(np.radians(angle)) + abs(np.sin(np.radians(angle))))
+        left, top = int(x - reach) - 1, int(y - reach) - 1
+        side = int(2 * reach) + 3
         # Only the part that lies inside of the image.
         left, right = max(left, 0), min(left + side, image.shape[1])
         top, bottom = max(top, 0), min(top + side, image.shape[0])
-        matrix = np.array([[scale, 0, x - left - scale * SOURCE / 2],
-                           [0, scale, y - top - scale * SOURCE / 2]])
+        matrix = cv2.getRotationMatrix2D((SOURCE / 2, SOURCE / 2), angle, scale)
+        matrix[:, 2] += x - left - SOURCE / 2, y - top - SOURCE / 2
         picture = self._pictures[to_and_fro(self._start + frame, len(self._pictures))]
         if scale < 0.7:     # against aliasing
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / scale)

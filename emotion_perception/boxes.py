@@ -47,6 +47,7 @@ class Detection(NamedTuple):
     #: Found with as many neighbours as a new face needs, or not; the track's own share of such
     #: detections where its picture was found without them.
     sure: float = True
+    tilt: int = 0       #: degrees clockwise by which it is tilted; the small picture is upright
 
 
 def overlap(a: Rectangle, b: Rectangle) -> float:
@@ -63,9 +64,18 @@ def is_chin(box: Rectangle, face: Rectangle) -> bool:
             and overlap(box, face) > 0.05)
 
 
-def similarity(a: npt.NDArray[np.uint8] | None, b: npt.NDArray[np.uint8] | None) -> float:
-    """Return how alike two patches are: normalised cross-correlation, best over small shifts."""
+def similarity(a: npt.NDArray[np.uint8] | None, b: npt.NDArray[np.uint8] | None,
+               turn: float = 0) -> float:
+    """Return how alike two patches are: normalised cross-correlation, best over small shifts.
+
+    turn: degrees anticlockwise by which the first one is turned before.
+    """
     if a is None or b is None:
         return 1.0
+    if turn:
+        middle = (len(a) - 1) / 2
+        matrix = cv2.getRotationMatrix2D((middle, middle), turn, 1)
+        a = np.asarray(cv2.warpAffine(a, matrix, (len(a), len(a)),
+                                      borderMode=cv2.BORDER_REPLICATE), np.uint8)
     rim = len(b) // 8
     return float(cv2.matchTemplate(a, b[rim:-rim, rim:-rim], cv2.TM_CCOEFF_NORMED).max())

@@ -7,7 +7,8 @@ A full search of a camera image costs more than a frame's time, so there are thr
   looked everywhere after so many frames, at the same cost in each. What it returns are raw
   hits, many of them false;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
-  It scales the face to one size first, so that a large one costs no more than a small one;
+  It scales the face to one size first, so that a large one costs no more than a small one, and
+  may turn a tilted one upright;
 - ``confirm`` looks at it with a second cascade, in finer steps. The two err in different places:
   what both take for a face is one, and what the first just misses the second finds.
 
@@ -133,15 +134,21 @@ def _resized(image: npt.NDArray[np.uint8], width: int, height: int,
 
 
 class _View:
-    """The surroundings of a box, scaled so that it is so many pixels wide; may be empty."""
+    """The surroundings of a box, scaled so that it is so many pixels wide; may be empty.
 
-    def __init__(self, gray: npt.NDArray[np.uint8], box: Box, reach: float, face: int = FACE) -> None:
+    tilt: degrees clockwise by which what is in the box is tilted; the view shows it upright.
+    """
+
+    def __init__(self, gray: npt.NDArray[np.uint8], box: Box, reach: float, face: int = FACE,
+                 tilt: int = 0) -> None:
         if not 1 <= box.width <= LARGEST:
             self.pixels = gray[:0]
             return
         scale = face / box.width
         x, y = box.center
         half = box.width * (0.5 + reach)
+        if tilt:    # the corners of a turned square reach farther
+            half *= math.cos(math.radians(tilt)) + abs(math.sin(math.radians(tilt)))
         self._left, self._top = max(round(x - half), 0), max(round(y - half), 0)
         region = gray[self._top:max(round(y + half), 0), self._left:max(round(x + half), 0)]
         if min(region.shape) == 0:
@@ -153,8 +160,20 @@ class _View:
         self._scale_y = self.pixels.shape[0] / region.shape[0]
         #: Where the middle of the box lies in it.
         self.middle = (x - self._left) * self._scale_x, (y - self._top) * self._scale_y
+        self._untilt: npt.NDArray[np.float64] | None = None
+        if tilt:
+            side = round(face * (1 + 2 * reach))
+            turn = cv2.getRotationMatrix2D(self.middle, tilt, 1)
+            turn[:, 2] += np.subtract(side / 2, self.middle)
+            self.pixels = np.asarray(cv2.warpAffine(self.pixels, turn, (side, side),
+                                                    borderMode=cv2.BORDER_REPLICATE), np.uint8)
+            self.middle = side / 2, side / 2
+            self._untilt = np.asarray(cv2.invertAffineTransform(turn))
 
     def to_image(self, x: float, y: float, width: float, height: float) -> Box:
+        if self._untilt is not None:
+            u, v = self._untilt @ (x + width / 2, y + height / 2, 1)
+            x, y = float(u) - width / 2, float(v) - height / 2
         return Box(self._left + x / self._scale_x, self._top + y / self._scale_y,
                    width / self._scale_x, height / self._scale_y)
 
@@ -282,15 +301,15 @@ class FaceDetector:
         return found
 
     def search(self, gray: npt.NDArray[np.uint8], box: Box, min_neighbors: int, growth: float = 1.12,
-               reach: float = 0.35) -> Detection | None:
+               reach: float = 0.35, tilt: int = 0) -> Detection | None:
         """Return the Detection of one face near a box, or None.
 
         Of several faces it is the one with the most hits, weighed down by its distance.
         growth: factor by which its size may differ from the box's. reach: how far it may be
-        off, in sizes.
+        off, in sizes. tilt: degrees clockwise by which the face is tilted.
         """
         return self._look(gray, box, self._cascade, round(ROOM * self._window), min_neighbors,
-                          growth, reach)
+                          growth, reach, tilt)
 
     def confirm(self, gray: npt.NDArray[np.uint8], box: Box, detection: Detection | None = None,
                 hits: int = ALONE_HITS, growth: float = 1.35,
@@ -309,8 +328,8 @@ class FaceDetector:
         return detection if overlap(found.box, detection.box) > 0.5 else None
 
     def _look(self, gray: npt.NDArray[np.uint8], box: Box, cascade: 'cv2.CascadeClassifier', face: int,
-              min_neighbors: int, growth: float, reach: float) -> Detection | None:
-        view = _View(gray, box, reach, face)
+              min_neighbors: int, growth: float, reach: float, tilt: int = 0) -> Detection | None:
+        view = _View(gray, box, reach, face, tilt)
         window = cascade.getOriginalWindowSize()[0]
         if min(view.pixels.shape) <= window:
             return None
@@ -334,7 +353,7 @@ class FaceDetector:
         if found.width < LEAST * self.min_face_size:
             return None
         sure = cascade is self._second or count >= self.min_neighbors
-        return Detection(found, self._patch(pixels, hit), sure)
+        return Detection(found, self._patch(pixels, hit), sure, tilt)
 
     @staticmethod
     def _raised(view: _View, face: int) -> npt.NDArray[np.uint8]:
@@ -353,13 +372,14 @@ class FaceDetector:
 
     @staticmethod
     def follow(gray: npt.NDArray[np.uint8], box: Box, patch: npt.NDArray[np.uint8] | None,
-               reach: float) -> tuple[Box | None, float]:
+               reach: float, tilt: int = 0) -> tuple[Box | None, float]:
         """Return the place near a box that looks most like a face's patch, and how much.
 
+        tilt: degrees clockwise by which the face is tilted.
         :return: Box of the box's size, and the correlation, -1 .. 1; (None, -1) where the image
             has no room for the patch.
         """
-        view = _View(gray, box, reach)
+        view = _View(gray, box, reach, tilt=tilt)
         if patch is None or min(view.pixels.shape) < PATCH:
             return None, -1.0
         match = cv2.matchTemplate(view.pixels, patch, cv2.TM_CCOEFF_NORMED)

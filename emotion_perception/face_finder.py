@@ -2,6 +2,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,19 +14,37 @@ from emotion_perception.tracking import SAME_FACE, Track, Tracker, nearest
 
 SEARCHES = 12           # known faces that are looked for by the cascade in one frame
 SECOND_LOOKS = 1        # ... and not found, for which the second cascade looks
+TILT = 20               # [degrees] step in which a known face is tilted; the cascade takes half of it
+STEEPEST = 40           # [degrees]
+TILTED_LOOKS = 3        # looks with the image turned, in one frame
 EQUALIZED = 3           # frames in one of which a share is searched with its contrast raised
 VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
 TWICE = 3               # frames in one of which both cascades look at a hit
 IDLE_INTERVAL = 4       # frames over which a search is spread at most when no face is known
 ALIKE = 0.7             # correlation at which a place looks like a face's picture
 CERTAIN = 0.7           # share of sure detections of a face beyond doubt
-STILL_THERE = 0.75      # ... at which it does not show another one
+STILL_THERE = 0.74      # ... at which it does not show another one
+ACROSS_CUT = 0.8        # ... not even where the whole image shows something else
 SAME = 0.9              # ... at which it shows the same face, a frame after it was found
+SIZES = (0.85, 1.0, 1.18)   # of its box, at which it is compared: boxes differ in size
+SCENE = (16, 12)        # [pixels] size of an image of the whole scene
+CUT = 0.5               # correlation of two such images below which the scene is another one: of
+#                         those from one to the next frame 1 in 10,000 is below .6, after a cut most
+LEAST_CONTRAST = 5      # [grey levels] standard deviation of such an image that shows anything
 
 
 def _certain(track: Track) -> bool:
     return (track.state is TrackState.CONFIRMED and track.undetected == 0
             and track.sure >= CERTAIN)
+
+
+def _tilts_near(tilt: int) -> list[int]:
+    """Return how a face may be tilted [degrees] that was last seen so, where it is not upright."""
+    return [t for t in (tilt, tilt + TILT, tilt - TILT) if t and abs(t) <= STEEPEST]
+
+
+def _alike(track: Track, detection: Detection) -> bool:
+    return similarity(track.patch, detection.patch, detection.tilt - track.tilt) >= SAME_FACE
 
 
 class FaceFinder:
@@ -56,6 +75,8 @@ class FaceFinder:
     def restart(self) -> None:
         """Begin a new stream: all faces are forgotten, their ids are not given out again."""
         self._tracker.restart()
+        #: The last image that showed anything, small.
+        self._scene: npt.NDArray[np.float32] | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -77,7 +98,9 @@ class FaceFinder:
         """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].
 
         An image of another size than the last one, and one after a gap in time, begin with
-        nobody known. ValueError: a stamp earlier than the last one.
+        nobody known. Where the whole scene is another one, a face in a known one's place is the
+        same only if it looks much the same.
+        ValueError: a stamp earlier than the last one.
         """
         resized = self._shape not in (None, gray.shape)
         self._shape = gray.shape
@@ -108,7 +131,8 @@ class FaceFinder:
         self._searched = {i: self._searched.get(i, -1) for i in expected}
         detections: list[Detection] = []
         followed: dict[int, Box] = {}
-        second_looks = SECOND_LOOKS
+        cut = self._is_cut(gray)
+        second_looks, tilted_looks = SECOND_LOOKS, TILTED_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(self._tracker.tracks, key=lambda t: (
             t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id))
@@ -118,10 +142,10 @@ class FaceFinder:
             # at every second such face in a frame. (Ids count on when a stream begins again, and
             # its results should not depend on that.)
             if (self._frame + position[track.track_id]) % 2 and _certain(track):
-                there, likeness = self._detector.follow(gray, place, track.patch, 0.2)
+                there, likeness = self._detector.follow(gray, place, track.patch, 0.2, track.tilt)
                 if there and likeness >= SAME and all(
                         overlap(there, d.box) < 0.6 for d in detections):
-                    detections.append(Detection(there, track.patch, track.sure))
+                    detections.append(Detection(there, track.patch, track.sure, track.tilt))
                     continue
             self._searched[track.track_id] = self._frame
             new, seen = track.state is TrackState.NEW, track.misses == 0
@@ -137,12 +161,23 @@ class FaceFinder:
                 second_looks -= 1
                 detection = self._detector.confirm(
                     gray, place, hits=SECOND_HITS, growth=1.3, reach=reach)
-            if detection:
+            if not new and (not detection or track.tilt and not _alike(track, detection)):
+                for tilt in _tilts_near(track.tilt)[:tilted_looks]:
+                    tilted_looks -= 1
+                    tilted = self._detector.search(gray, place, **looks, tilt=tilt)
+                    # What is found in a turned image is more often no face.
+                    if tilted and _alike(track, tilted):
+                        detection = tilted
+                        break
+            if detection and cut and self._likeness(gray, detection.box, track) < ACROSS_CUT:
+                self._tracker.forget({track.track_id})
+            elif detection:
                 detection = self._recognized(gray, place, track, detection, reach)
+            if detection:
                 if all(overlap(detection.box, d.box) < 0.6 for d in detections):
                     detections.append(detection)
                 continue
-            there, likeness = self._detector.follow(gray, place, track.patch, reach)
+            there, likeness = self._detector.follow(gray, place, track.patch, reach, track.tilt)
             if there and likeness >= ALIKE:
                 followed[track.track_id] = there
         waiting = [track.track_id for track in turn[SEARCHES:]]
@@ -155,10 +190,27 @@ class FaceFinder:
         Boxes of one face in two frames may differ enough to look unlike; where the old picture is
         found in the new image, it is the same face.
         """
-        if similarity(track.patch, detection.patch) >= SAME_FACE:
+        if _alike(track, detection):
             return detection
-        _, likeness = self._detector.follow(gray, place, track.patch, reach)
-        return detection._replace(patch=track.patch) if likeness >= STILL_THERE else detection
+        _, likeness = self._detector.follow(gray, place, track.patch, reach, track.tilt)
+        if max(likeness, self._likeness(gray, detection.box, track)) < STILL_THERE:
+            return detection
+        return detection._replace(patch=track.patch, tilt=track.tilt)
+
+    def _likeness(self, gray: npt.NDArray[np.uint8], box: Box, track: Track) -> float:
+        """Return how much what is near a box looks like a track's face, -1 .. 1."""
+        return max(self._detector.follow(gray, box.scaled(size), track.patch, 0.25, track.tilt)[1]
+                   for size in SIZES)
+
+    def _is_cut(self, gray: npt.NDArray[np.uint8]) -> bool:
+        """Say whether the image shows another scene than the last one."""
+        # Every fourth pixel is enough, and cheap.
+        scene = np.float32(cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA))
+        if scene.std() < LEAST_CONTRAST:    # a dark image between two others is no cut
+            return False
+        before, self._scene = self._scene, scene
+        return before is not None and float(cv2.matchTemplate(
+            scene, before, cv2.TM_CCOEFF_NORMED)[0, 0]) < CUT
 
     def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""

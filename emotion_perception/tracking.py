@@ -56,7 +56,8 @@ class Track:
     shared_seconds: float = 0.0      #: for which another track has had the same place
     sure: float = 1.0        #: share of the late detections that were sure, 0 .. 1
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
-    patch: npt.NDArray[np.uint8] | None = None  #: picture at the last detection
+    patch: npt.NDArray[np.uint8] | None = None  #: picture at the last detection, upright
+    tilt: int = 0            #: degrees clockwise by which it was tilted there
 
     def predict(self, seconds: float) -> Box:
         """Return the box expected after so many seconds without seeing it."""
@@ -178,7 +179,7 @@ class Tracker:
                 growth = abs(log(detection.box[2] / box.width))
                 if distance > gate or growth > 0.5:
                     continue
-                alike = similarity(track.patch, detection.patch)
+                alike = similarity(track.patch, detection.patch, detection.tilt - track.tilt)
                 if alike >= same:
                     pairs.append((distance + growth + 1 - alike, track.track_id, index))
         matches: dict[int, int] = {}
@@ -199,7 +200,7 @@ class Tracker:
         x += POSITION_GAIN * moved * (u - x)
         y += POSITION_GAIN * moved * (v - y)
         track.box = Box(x - width / 2, y - height / 2, width, height)
-        track.patch = detection.patch
+        track.patch, track.tilt = detection.patch, detection.tilt
         track.sure += FORGET_SURE * (detection.sure - track.sure)
         track.hits += 1
         track.misses = track.undetected = 0

@@ -203,6 +203,38 @@ def test_a_cut_to_another_person_is_another_track(detector, photograph, data_dir
         assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
 
 
+def tilted(image, degrees):
+    return cv2.warpAffine(image, cv2.getRotationMatrix2D(FACE.center, -degrees, 1),
+                          image.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+
+
+def test_a_known_face_may_tilt(detector, photograph, monkeypatch):
+    """To one side, to the other and back; a face that is not known is not looked for like that."""
+    looks, search = [], detector.search
+    monkeypatch.setattr(
+        detector, 'search', lambda *a, **k: looks.append(k.get('tilt', 0)) or search(*a, **k))
+    degrees = 38 * np.sin(np.linspace(0, 2 * np.pi, 90))
+    finder, seen = FaceFinder(detector), []
+    for i, angle in enumerate([0] * 6 + list(degrees)):
+        begun = len(looks)
+        track, = finder.update(tilted(photograph, angle), i * FRAME_NS)
+        assert track.track_id == 1
+        assert overlap(track.box, FACE) > 0.75
+        assert abs(track.tilt - angle) < 30
+        assert sum(map(bool, looks[begun:])) <= 3
+        seen.append(track.undetected == 0)
+    assert np.mean(seen) > 0.9
+    assert not any(looks[:6])
+    assert {-20, 20} <= set(looks)
+
+
+def test_a_blink_of_the_camera_is_no_cut(detector, photograph):
+    dark, bright = (photograph // 20), cv2.convertScaleAbs(photograph, alpha=0.6, beta=90)
+    frames = watch(FaceFinder(detector),
+                   [photograph] * 6 + [np.zeros_like(dark)] + [photograph, dark, bright] * 3)
+    assert {track_id for frame in frames for track_id, _, _ in frame} == {1}
+
+
 @pytest.mark.parametrize('name', ['eye', 'smile', 'fullbody', 'russian_plate_number'])
 def test_a_cascade_for_something_else_is_refused(name):
     path = find_cascade(name=f'haarcascade_{name}.xml')

@@ -1,7 +1,8 @@
 """The tracker on boxes whose truth is known."""
 from math import isfinite, nan
 
-from emotion_perception.boxes import Box, Detection, overlap
+import cv2
+from emotion_perception.boxes import Box, Detection, overlap, similarity
 from emotion_perception.emotions import Roi, TrackState
 from emotion_perception.tracking import nearest, SHARED_SECONDS, Tracker
 from hypothesis import given, strategies
@@ -167,6 +168,13 @@ def test_another_face_at_the_same_place_is_another_track():
     run(tracker, [[face(100, patch=patch(1))]] * 10)
     after = run(tracker, [[face(100, patch=patch(2))]] * 40, start=10)
     assert ids(after[-1]) == [2]
+
+
+def test_a_face_that_tilts_looks_the_same_when_its_picture_is_turned():
+    degrees, picture = 20, cv2.GaussianBlur(patch(1), (0, 0), 2)
+    turned = cv2.warpAffine(picture, cv2.getRotationMatrix2D((11.5, 11.5), degrees, 1), (24, 24),
+                            borderMode=cv2.BORDER_REFLECT)
+    assert similarity(picture, turned) < 0.8 and similarity(picture, turned, degrees) > 0.9
 
 
 def test_the_box_is_steadier_than_the_detections():
