@@ -205,7 +205,8 @@ class FaceFinder:
     def _is_cut(self, gray: npt.NDArray[np.uint8]) -> bool:
         """Say whether the image shows another scene than the last one."""
         # Every fourth pixel is enough, and cheap.
-        scene = np.float32(cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA))
+        scene = np.asarray(
+            cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA), np.float32)
         if scene.std() < LEAST_CONTRAST:    # a dark image between two others is no cut
             return False
         before, self._scene = self._scene, scene
