@@ -3,6 +3,7 @@
 Every system is a process of its own, bound to as many cores as it is allowed threads, and gets
 the same frames at 30 a second (a slower one as fast as it takes them).
 """
+from functools import partial
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ from scenes import backlit, compose, darkened, load_girl, noisy
 FACES = (1, 3, 8)
 SIZES = ((640, 480), (1280, 720))
 THREADS = (1, 2)
+TILT = 30               # [degrees]
 OURS = 'emotion_perception'
 
 
@@ -53,18 +55,21 @@ def pipeline_rows(actors, frames, model, not_measured):
 
 
 def light_rows(actors, frames, model):
-    """Follow three faces in the scene as it is, darkened, backlit and noisy."""
+    """Follow three faces in the scene as it is, darkened, backlit, noisy, and with heads that tilt."""
     width, height = SIZES[0]
     scene = compose(actors, 3, width, height, frames)
+    scenes = {'as it is': lambda: scene}
+    scenes |= {light.__name__: partial(light, scene) for light in (darkened, backlit, noisy)}
+    scenes[f'heads tilt by {TILT}'] = partial(compose, actors, 3, width, height, frames, tilt=TILT)
     rows = []
-    for light in (None, darkened, backlit, noisy):
-        lit = light(scene) if light else scene
+    for name, make in scenes.items():
+        lit = make()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / 'frames.bgr'
             lit.images.tofile(path)
             result = _measure(_ours(model), path, width, height, 1)
         row = _row(OURS, lit, 1, result)
-        rows.append({'light': light.__name__ if light else 'as it is',
+        rows.append({'light': name,
                      **{name: row[name] for name in ('system', 'faces', 'frames', 'recall',
                                                      'false_boxes', 'id_switches', 'ms_median')}})
         print(rows[-1], flush=True)

@@ -162,7 +162,7 @@ class Model:
         """Classify every frame of one sequence, as if it had been watched live.
 
         :param kept: float32 [frames,35].
-        :param stamps_ns: the frames' times [ns]; None: 30 frames a second.
+        :param stamps_ns: the frames' times [ns]; None: one step of the head apart.
         :return: scores and intensities, float32 [frames,6] each.
         """
         if stamps_ns is None:

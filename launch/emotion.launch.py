@@ -21,7 +21,8 @@ def generate_launch_description():
         DeclareLaunchArgument(
             'respawn', default_value='false', choices=launching.BOOLEAN,
             description='Start the node again when it ends. Otherwise launch ends with it, with '
-                        'exit code 1 after an error.'),
+                        'exit code 1 after an error (ros2 launch knows no other; the '
+                        "log has the node's own)."),
         OpaqueFunction(function=emotion_node),
     ])
 

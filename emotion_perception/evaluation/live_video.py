@@ -16,6 +16,7 @@ from emotion_perception.datasets.files import is_video
 from emotion_perception.datasets.reading import frames_of
 from emotion_perception.datasets.sample import DatasetError, Recording
 from emotion_perception.emotions import LABELS
+from emotion_perception.evaluation.timelines import plot
 from emotion_perception.evaluation.watched import (
     a_minute, clips_figures, NO_FACE, share_of, Watched)
 from emotion_perception.pipeline import EmotionPipeline
@@ -80,7 +81,6 @@ def evaluate_video(path: Path, pipeline: EmotionPipeline,
         for clip in clips:
             seen = watch(clip, pipeline, rate, draws)
             if draws and plots:
-                from emotion_perception.evaluation.timelines import plot  # wants matplotlib
                 plot(seen, plots / (re.sub(r'\W+', '_', clip.name) + '.png'))
             seen.crops.clear()
             watched.append(seen)

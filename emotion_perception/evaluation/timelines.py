@@ -3,8 +3,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.watched import NO_FACE, Watched
@@ -23,6 +21,9 @@ def plot(watched: Watched, path: Path) -> None:
     :param watched: with crops.
     :param path: its suffix gives the format.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     seconds = (watched.stamps_ns - watched.stamps_ns[0]) * 1e-9
     figure = Figure((12, 5.2), layout='constrained')
     FigureCanvasAgg(figure)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.metrics import bootstrap_interval, published_labels
+from emotion_perception.videos import USUAL_RATE
 
 if TYPE_CHECKING:
     from emotion_perception.recognition import Model
@@ -58,7 +59,7 @@ def watch_sample(model: 'Model', sample: Sample) -> Watched:
     scores, intensities = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
     stamps = sample.stamps_ns
     if stamps is None:
-        stamps = np.arange(len(scores)) * 10**9 // 30
+        stamps = np.asarray(np.arange(len(scores)) * (1e9 / USUAL_RATE), np.int64)
     labels = published_labels(intensities, stamps)
     return Watched(sample.name, sample.subject, sample.label, stamps, labels, scores,
                    intensities[np.arange(len(scores)), scores.argmax(1)],
