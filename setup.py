@@ -13,6 +13,6 @@ setup(
     # Models and messages lie beside the code in the repository, inside the package when installed.
     package_dir={'emotion_perception.models': 'models',
                  'emotion_perception.definitions': 'msg'},
-    package_data={'emotion_perception': ['py.typed'],
+    package_data={'emotion_perception': ['py.typed'], 'emotion_perception.offline': ['templates/*'],
                   'emotion_perception.models': ['*'], 'emotion_perception.definitions': ['*']},
 )

@@ -15,6 +15,8 @@ from emotion_perception.rotation import TURNS
 try:
     from tqdm import tqdm
 
+    from emotion_perception.offline.comparison import (
+        compare, in_words, TOLERANCE, write_comparison)
     from emotion_perception.offline.images import topic_table
     from emotion_perception.offline.many import process_here, process_on_cluster
     from emotion_perception.offline.processing import Outcome, Settings, process
@@ -34,13 +36,19 @@ def parse_arguments(argv: Sequence[str] | None = None,
                     'results of each into a bag and a table of its own. The same command goes '
                     'on where it was stopped.')
     add = parser.add_argument
-    add('recordings', nargs='+', type=Path, metavar='IN',
+    add('recordings', nargs='*', type=Path, metavar='IN',
         help='a bag (its folder or file), a video, or a folder with any number of them')
-    add('-o', '--output', type=Path, default=Path('emotions'), metavar='OUT',
-        help='folder of the results (%(default)s)')
+    add('-o', '--output', type=Path, metavar='OUT',
+        help='folder of the results (emotions), or of the comparison (comparison)')
     add('--list', action='store_true', help='only list what topics there are')
     add('--topic', nargs='+', action='extend', default=[], metavar='[CAMERA:=]TOPIC',
         help='image topic to read, where there are several, and how its camera is called')
+    add('--compare', nargs=2, type=Path, metavar=('A', 'B'),
+        help='compare two bags of results over one recording, image by image: writes '
+             'comparison.html and comparison.json; exit code 1 where they differ. IN: the '
+             'recording, for pictures')
+    add('--tolerance', type=float, default=TOLERANCE, metavar='X',
+        help='of --compare: intensities that differ by no more are the same (%(default)s)')
     add('--copy', nargs='*', metavar='TOPIC',
         help='also copy these topics into the results; none named: all')
     add('--rotation', type=int, choices=TURNS, default=0, metavar='DEGREES',
@@ -51,6 +59,7 @@ def parse_arguments(argv: Sequence[str] | None = None,
         help='kind of the table (%(default)s); parquet needs pyarrow')
     add('--rerun', action='store_true', help='also write an .rrd for the Rerun viewer; needs '
         'rerun-sdk')
+    add('--report', action='store_true', help='also write report.html, a page to look at')
     add('--humble', action='store_true', help='write a metadata.yaml that Humble reads, too')
     add('--model', help='model description (default: the one of the package)')
     add('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
@@ -66,6 +75,12 @@ def parse_arguments(argv: Sequence[str] | None = None,
 def main(argv: Sequence[str] | None = None) -> None:
     """Process what the command line asks for; exit code 1 when something was not processed."""
     parser, arguments = parse_arguments(argv)
+    if arguments.output is None:
+        arguments.output = Path('comparison' if arguments.compare else 'emotions')
+    if arguments.compare:
+        sys.exit(compare_runs(parser, arguments))
+    if not arguments.recordings:
+        parser.error('IN is missing: a bag, a video, or a folder of them')
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         recordings = find_recordings(arguments.recordings, leave_out=arguments.output)
@@ -84,22 +99,41 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(1 if failed else 0)
 
 
+def compare_runs(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Compare two bags of results; return 1 where they differ, otherwise 0."""
+    a, b = arguments.compare
+    try:
+        recordings = find_recordings(arguments.recordings)
+        if len(recordings) > 1:
+            raise BagError(f'these are {len(recordings)} recordings; --compare is about one')
+        comparison = compare(a, b, arguments.tolerance)
+        write_comparison(a, b, comparison, arguments.output, *recordings,
+                         topics=_topics(arguments))
+    except (BagError, OSError) as error:
+        parser.error(str(error))
+    print('\n'.join(in_words(comparison)))
+    print(f'{arguments.output}: comparison.html, comparison.json')
+    return 0 if comparison.same else 1
+
+
+def _topics(arguments: argparse.Namespace) -> dict[str, str]:
+    named = [item.rpartition(':=') for item in arguments.topic]
+    return {topic: camera for camera, _, topic in named}
+
+
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Turn the command line into settings.
 
     :raises ValueError: for a parameter that does not exist or has a wrong value.
     """
-    topics = {}
-    for item in arguments.topic:
-        camera, _, topic = item.rpartition(':=')
-        topics[topic] = camera
     copied = arguments.copy if arguments.copy is None else tuple(arguments.copy) or None
     return Settings(
         # Workers elsewhere have another working folder.
-        output=arguments.output.resolve(), topics=topics,
+        output=arguments.output.resolve(), topics=_topics(arguments),
         copied=() if arguments.copy is None else copied, rotation=arguments.rotation,
         annotations=arguments.annotations,
-        table=arguments.table, rerun=arguments.rerun, humble=arguments.humble,
+        table=arguments.table, rerun=arguments.rerun, report=arguments.report,
+        humble=arguments.humble,
         model=arguments.model and str(Path(arguments.model).resolve()),
         options=dict(map(parameter, arguments.param)))
 

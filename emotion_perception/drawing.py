@@ -13,6 +13,10 @@ COLOURS = dict(zip((*EMOTIONS, NEUTRAL), (
     (0, 94, 213), (115, 158, 0), (167, 121, 204), (66, 228, 240), (178, 114, 0), (0, 159, 230),
     (200, 200, 200))))
 
+#: The same as pages and plots have them, #RRGGBB.
+HEX_COLOURS = {label: f'#{red:02x}{green:02x}{blue:02x}'
+               for label, (blue, green, red) in COLOURS.items()}
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 

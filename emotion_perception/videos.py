@@ -1,5 +1,5 @@
 """Reads videos one frame after the other, each with the time at which it is shown; writes them."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from importlib.util import find_spec
@@ -173,11 +173,12 @@ class VideoWriter:
     :param path: where; its suffix tells the container.
     :param rate: frames per second.
     :param codec: 'mjpeg' to keep the pictures at little work, 'libx264' for what any player shows.
+    :param options: of the codec, as FFmpeg names them.
     :raises VideoError: here and on every call when it cannot be written, as on a full disk.
     """
 
     def __init__(self, path: str | os.PathLike[str], width: int, height: int, rate: float,
-                 codec: str) -> None:
+                 codec: str, options: Mapping[str, str] | None = None) -> None:
         self.path = os.fspath(path)
         with self._writable():
             self._container = av.open(self.path, 'w')
@@ -185,6 +186,7 @@ class VideoWriter:
                 codec, rate=Fraction(rate).limit_denominator(1000))
             assert isinstance(stream, VideoStream)
             stream.width, stream.height = width, height
+            stream.options = dict(options or {})
             stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
             if codec == 'mjpeg':  # which would keep to a bit rate, however that looks
                 stream.codec_context.qmin = stream.codec_context.qmax = 2

@@ -4,15 +4,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from emotion_perception.drawing import HEX_COLOURS
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.watched import NO_FACE, Watched
 
 #: Pictures in the film strip.
 _PICTURES = 16
-
-#: Colour of each label, told apart without red and green (after Okabe and Ito, 2008).
-COLOURS = dict(zip(LABELS, ('#D55E00', '#009E73', '#CC79A7', '#E69F00', '#0072B2', '#56B4E9',
-                            '#BBBBBB')))
 
 
 def plot(watched: Watched, path: Path) -> None:
@@ -39,7 +36,7 @@ def plot(watched: Watched, path: Path) -> None:
 
     span = max(seconds[-1], 1e-3)
     edges = np.append(seconds, span)
-    for name, colour in COLOURS.items():
+    for name, colour in HEX_COLOURS.items():
         there = watched.label_ids == LABELS.index(name)
         label.broken_barh([(edges[i], edges[i + 1] - edges[i]) for i in np.flatnonzero(there)],
                           (0, 1), color=colour, linewidth=0)
@@ -50,8 +47,9 @@ def plot(watched: Watched, path: Path) -> None:
     seen = watched.label_ids != NO_FACE
     for number, name in enumerate(EMOTIONS):
         scores.plot(seconds, np.where(seen, watched.scores[:, number], np.nan),
-                    color=COLOURS[name], linewidth=1)
-    scores.set(xlim=(0, span), ylim=(0, 1), xticks=[], ylabel='scores')
+                    color=HEX_COLOURS[name], linewidth=1)
+    # Yellow does not show on white.
+    scores.set(xlim=(0, span), ylim=(0, 1), xticks=[], ylabel='scores', facecolor='0.15')
     scores.legend(loc='upper right', fontsize=7, ncols=7)
     intensity.plot(seconds, np.where(seen, watched.intensities, np.nan), color='black',
                    linewidth=1)

@@ -43,6 +43,7 @@ class Settings:
     annotations: bool = False                       #: also write ImageAnnotations
     table: str = 'csv'                              #: kind of the table, see write_table
     rerun: bool = False                             #: also write a Rerun recording
+    report: bool = False                            #: also write a page to look at
     humble: bool = False                            #: metadata.yaml for Humble
     model: str | None = None                        #: description; None: the shipped model
     options: dict[str, Any] = field(default_factory=dict)   #: of the pipeline
@@ -90,7 +91,7 @@ def process(recording: Recording, settings: Settings,
                 with _signals_held() as stop:
                     _write(source, folder, about, settings, pipeline, outcome, progress, stop)
             if is_finished(folder):
-                _write_views(recording, settings, folder, source.cameras)
+                _write_views(recording, settings, folder, source.cameras, about)
     except (BagError, OSError) as error:
         outcome.error = str(error)
     outcome.seconds = perf_counter() - started
@@ -98,7 +99,7 @@ def process(recording: Recording, settings: Settings,
 
 
 def _write_views(recording: Recording, settings: Settings, folder: Path,
-                 cameras: dict[str, str]) -> None:
+                 cameras: dict[str, str], about: dict[str, str]) -> None:
     """Write what is made of the finished results, unless it is there."""
     if not (folder / f'emotions.{settings.table}').exists():
         write_table(folder, settings.table)
@@ -106,6 +107,10 @@ def _write_views(recording: Recording, settings: Settings, folder: Path,
         # A large library, which most runs do without.
         from emotion_perception.offline.rerun_file import write_rerun
         write_rerun(recording, folder, cameras)
+    if settings.report and not (folder / 'report.html').exists():
+        # Only this needs Jinja2.
+        from emotion_perception.offline.report import write_report
+        write_report(recording, folder, cameras, settings.rotation, about)
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The bag of results: written so that nothing is lost, and read back."""
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 import fcntl
 from io import StringIO
@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
+import numpy.typing as npt
 from mcap.exceptions import McapError
 from mcap.records import Metadata
 from mcap.stream_reader import StreamReader
@@ -19,10 +21,10 @@ from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 from ruamel.yaml import YAML
 
 from emotion_perception.emotions import FaceEmotion
-from emotion_perception.offline.images import ImageClock
+from emotion_perception.offline.images import Image, ImageClock, images_of_bag, images_of_video
 from emotion_perception.offline.messages import (
     EMOTION_ARRAY, MessageError, decode, definition, faces_of, nanoseconds, type_hash)
-from emotion_perception.offline.recordings import Bag, find_recordings
+from emotion_perception.offline.recordings import Bag, Recording, find_recordings
 from emotion_perception.offline.storage import BagError, Message, Topic
 
 #: Where the node publishes too.
@@ -258,6 +260,18 @@ def _about(path: Path) -> dict[str, str] | None:
     raise BagError(f'{path} is in the way: it is a bag that this command did not write')
 
 
+def made_of(place: Path) -> dict[str, str]:
+    """Say what the results in a bag were made of; {} of results that this command did not write.
+
+    :raises BagError: when there is no bag.
+    """
+    recording, = find_recordings([place])
+    try:
+        return _about(recording.paths[0]) or {}
+    except BagError:
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ImageResult:
     """What was found in one image."""
@@ -296,6 +310,33 @@ def read_results(place: Path) -> Iterator[ImageResult]:
                 clock.time(nanoseconds(content.header.stamp), message.log_time - 1),
                 content.camera, content.header.frame_id,
                 (content.image_height, content.image_width), faces)
+
+
+def images_with_results(recording: Recording, cameras: Mapping[str, str], place: Path
+                        ) -> Iterator[tuple[npt.NDArray[np.uint8], ImageResult]]:
+    """Give each image of a recording that has a result, uint8 [H,W,3] BGR, and the result.
+
+    :param cameras: topic -> camera, as the results were made with; of a video '' -> camera.
+    :param place: of the results, as of :func:`read_results`.
+    :raises BagError: when the recording or the results cannot be read.
+    """
+    with ExitStack() as stack:
+        images: Iterator[Image | Message]
+        if recording.is_video:
+            images = images_of_video(recording.paths[0], *cameras.values())
+        else:
+            bag = stack.enter_context(Bag(recording.paths))
+            images = images_of_bag(bag, cameras)
+        # The results are in the order of the images; some images have none.
+        results = read_results(place)
+        result = next(results, None)
+        for image in images:
+            if result is None or isinstance(image, Message) or image.pixels is None or (
+                    image.camera, image.time_ns) != (result.camera, result.time_ns):
+                continue
+            yield image.pixels, result
+            if (result := next(results, None)) is None:
+                return      # before what may be a damaged rest
 
 
 def _yaml(content: Any) -> str:
