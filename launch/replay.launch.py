@@ -1,13 +1,10 @@
 """Play a bag into emotion_node, with the bag's time: by ros2 bag, or where there is none by ours."""
 from ament_index_python.packages import get_packages_with_prefixes
+from emotion_perception.nodes import launching
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction,
-    RegisterEventHandler, Shutdown)
-from launch.event_handlers import OnProcessExit
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import FindPackageShare
 
 #: Seconds in which the node gets ready before ros2 bag begins.
 START_DELAY = '3'
@@ -23,13 +20,10 @@ def generate_launch_description():
         DeclareLaunchArgument('start_offset', default_value='0.0',
                               description='Seconds to leave out at the beginning of the bag.'),
         # Its arguments are to be given here as well: image_topic, and the others.
-        IncludeLaunchDescription(
-            PathJoinSubstitution(
-                [FindPackageShare('emotion_perception'), 'launch', 'emotion.launch.py']),
-            launch_arguments={'use_sim_time': 'true'}.items()),
+        *launching.declare_outputs(on=()),
+        launching.include('emotion.launch.py', use_sim_time='true'),
+        launching.include('outputs.launch.py'),
         OpaqueFunction(function=player),
-        # Neither is of use without the other.
-        RegisterEventHandler(OnProcessExit(on_exit=[Shutdown()])),
     ])
 
 
@@ -42,7 +36,7 @@ def player(context):
             cmd=['ros2', 'bag', 'play', given['bag'], '--clock', '--rate', given['rate'],
                  '--start-offset', given['start_offset'], '--delay', START_DELAY,
                  *(['--loop'] if given['loop'] == 'true' else [])],
-            output='screen')]
+            output='screen', on_exit=Shutdown())]
     return [Node(
         package='emotion_perception',
         executable='bag_player',
@@ -50,4 +44,5 @@ def player(context):
         parameters=[{'bag': given['bag'], 'rate': float(given['rate']),
                      'loop': given['loop'] == 'true', 'wait_for_subscriber': True,
                      'start_offset': float(given['start_offset'])}],
-        output='screen')]
+        output='screen',
+        on_exit=Shutdown())]

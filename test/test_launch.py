@@ -35,7 +35,7 @@ OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', '
 @pytest.mark.parametrize('file, arguments', [
     ('emotion.launch.py', ['model', 'autostart', 'respawn', *CAMERA]),
     ('demo.launch.py', ['video']),
-    ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA]),
+    ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA, *OUTPUTS]),
     ('outputs.launch.py', OUTPUTS),
     ('webcam.launch.py', ['device', *OUTPUTS]),
     ('cameras.launch.py', ['params_file', *OUTPUTS]),

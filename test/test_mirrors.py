@@ -18,11 +18,12 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from emotion_perception.annotations import image_annotations  # noqa: E402
 from emotion_perception.drawing import COLOURS  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
 from emotion_perception.msg import EmotionArray, FaceEmotion as FaceEmotionMessage  # noqa: E402
 from emotion_perception.nodes import (  # noqa: E402
-    detections, foxglove_annotations, messages, ros4hri)
+    detections, messages, ros4hri)
 from emotion_perception.nodes.matched_images import StampPairs  # noqa: E402
 from emotion_perception.nodes.mirror import topic_token  # noqa: E402
 from rclpy.qos import (  # noqa: E402
@@ -320,7 +321,8 @@ def test_a_result_as_detections():
 
 def test_a_result_as_foxglove_annotations():
     sent = result(face(3), face(4, state=TrackState.COASTING))
-    shown = foxglove_annotations.image_annotations(messages_or_plain('foxglove_msgs'), sent)
+    shown = image_annotations(
+        messages_or_plain('foxglove_msgs'), sent.header.stamp, sent.faces)
     assert shown.timestamp == sent.header.stamp
     box, predicted = shown.points
     assert (box.timestamp, box.type) == (sent.header.stamp, 2)

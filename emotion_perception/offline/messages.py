@@ -9,7 +9,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from emotion_perception.drawing import caption, COLOURS
+from emotion_perception import annotations
 from emotion_perception.emotions import FaceEmotion, Roi, TrackState
 
 EMOTION_ARRAY = 'emotion_perception/msg/EmotionArray'
@@ -117,24 +117,10 @@ def faces_of(message: Any) -> list[FaceEmotion]:
 
 
 def image_annotations(header: Any, faces: list[FaceEmotion]) -> Any:
-    """Draw the faces as Foxglove's ``ImageAnnotations``, as nodes/foxglove_annotations.py does."""
-    points, texts = [], []
-    stamp = _time(header.stamp)
-    for face in faces:
-        x, y, width, height = face.roi
-        colour = _colour(COLOURS[face.label])
-        points.append(_new(
-            'foxglove_msgs/msg/PointsAnnotation', timestamp=stamp, type=2,
-            thickness=1.0 if face.state == TrackState.COASTING else 2.0,
-            points=[_new('foxglove_msgs/msg/Point2', x=float(right), y=float(down))
-                    for right, down in ((x, y), (x + width, y), (x + width, y + height),
-                                        (x, y + height))],
-            outline_color=colour, outline_colors=[], fill_color=_colour((0, 0, 0), 0.0)))
-        texts.append(_new(
-            'foxglove_msgs/msg/TextAnnotation', timestamp=stamp, font_size=16.0,
-            position=_new('foxglove_msgs/msg/Point2', x=float(x), y=float(y)),
-            text=caption(face), text_color=_colour((0, 0, 0)), background_color=colour))
-    return _new(IMAGE_ANNOTATIONS, circles=[], points=points, texts=texts)
+    """Draw the faces as Foxglove's ``ImageAnnotations``."""
+    types = SimpleNamespace(**{name: typestore().types[f'foxglove_msgs/msg/{name}']
+                               for name in _FOXGLOVE})
+    return annotations.image_annotations(types, _time(header.stamp), faces)
 
 
 def header_of(stamp_ns: int, frame_id: str) -> SimpleNamespace:
@@ -168,11 +154,6 @@ def _header(header: Any) -> Any:
 
 def _time(stamp: Any) -> Any:
     return _new('builtin_interfaces/msg/Time', sec=stamp.sec, nanosec=stamp.nanosec)
-
-
-def _colour(bgr: tuple[int, int, int], opacity: float = 1.0) -> Any:
-    blue, green, red = (value / 255 for value in bgr)
-    return _new('foxglove_msgs/msg/Color', r=red, g=green, b=blue, a=opacity)
 
 
 def _face_message(face: FaceEmotion) -> Any:
