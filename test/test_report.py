@@ -149,18 +149,20 @@ def test_heads_are_up_where_the_camera_is_not(runs):
 
 
 def test_the_videos_time_is_that_of_the_recording(tmp_path):
-    """Of ten minutes with a gap; each image tells by its brightness when it was taken."""
+    """Of ten minutes with a gap; each image tells by how far it is white when it was taken."""
     shown = film.Film(tmp_path / 'film.mp4', 5 * SECOND, 605 * SECOND, 30.0, 0.1)
     assert shown.rate == pytest.approx(0.3)
     for second in [*range(0, 300), *range(500, 601)]:
-        shown.show((5 + second) * SECOND, np.full((61, 99, 3), 40 + second // 3, np.uint8), [])
+        image = np.zeros((60, 200, 3), np.uint8)
+        image[:, :second // 3] = 255
+        shown.show((5 + second) * SECOND, image, [])
     shown.close()
     with Video(tmp_path / 'film.mp4') as video:
         frames = list(video)
-    assert 175 <= len(frames) <= film.FRAMES / 10 + 1 and frames[0][1].shape == (60, 100, 3)
+    assert 175 <= len(frames) <= film.FRAMES / 10 + 1 and frames[0][1].shape == (60, 200, 3)
     for time_ns, image in frames:
         newest = time_ns / SECOND if not 299 <= time_ns / SECOND < 500 else 299
-        assert 3 * (image.mean() - 40) == pytest.approx(newest, abs=9)
+        assert 3 * 200 * image.mean() / 255 == pytest.approx(newest, abs=9)
 
 
 def face(track_id=1, label='happiness', intensity=0.5, left=10):
