@@ -64,7 +64,7 @@ class Difference:
     intensity_b: float | None = None
     roi: Roi = Roi(0, 0, 1, 1)      #: ... and where the face is
 
-    def add(self, time_ns: int, seconds: float, a: FaceEmotion | None, b: FaceEmotion | None
+    def add(self, time_ns: int, seconds: float, a: FaceEmotion | None, b: FaceEmotion | None,
             ) -> None:
         """Take the next image."""
         self.end_ns = time_ns
@@ -210,7 +210,7 @@ class Comparison:
         self.lanes = dict(order[:FACES])
 
 
-def _pairs(faces: list[FaceEmotion], others: list[FaceEmotion]
+def _pairs(faces: list[FaceEmotion], others: list[FaceEmotion],
            ) -> Iterator[tuple[FaceEmotion | None, FaceEmotion | None]]:
     """Give the faces that are in one place, the closest first, and then those without another."""
     left, right = list(faces), list(others)

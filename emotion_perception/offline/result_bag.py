@@ -312,7 +312,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
                 (content.image_height, content.image_width), faces)
 
 
-def images_with_results(recording: Recording, cameras: Mapping[str, str], place: Path
+def images_with_results(recording: Recording, cameras: Mapping[str, str], place: Path,
                         ) -> Iterator[tuple[npt.NDArray[np.uint8], ImageResult]]:
     """Give each image of a recording that has a result, uint8 [H,W,3] BGR, and the result.
 
