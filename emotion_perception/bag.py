@@ -107,8 +107,8 @@ def compare_runs(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         if len(recordings) > 1:
             raise BagError(f'these are {len(recordings)} recordings; --compare is about one')
         comparison = compare(a, b, arguments.tolerance)
-        write_comparison(a, b, comparison, arguments.output, *recordings,
-                         topics=_topics(arguments))
+        write_comparison(a, b, comparison, arguments.output,
+                         recordings[0] if recordings else None, _topics(arguments))
     except (BagError, OSError) as error:
         parser.error(str(error))
     print('\n'.join(in_words(comparison)))
