@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from processes import take_ros_domain
+
 ROOT = Path(__file__).resolve().parent.parent
+
+# Each process of tests, and what it starts, hears nothing of others that run at the same time.
+os.environ['ROS_DOMAIN_ID'] = take_ros_domain()
 
 
 @pytest.fixture(scope='session')
@@ -80,9 +85,8 @@ def portrait():
 
 @pytest.fixture(scope='session')
 def ros():
-    """Initialise ROS in this process and in those it starts, on a domain of their own."""
+    """Initialise ROS in this process; give those it starts the settings of Fast DDS, too."""
     pytest.importorskip('rclpy', reason='needs ROS 2')
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
     from emotion_perception.nodes.running import initialised
     from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
     os.environ.update(FAST_DDS_SETTINGS)

@@ -1,7 +1,5 @@
-"""A robot around one emotion node, for tests: cameras, and ears for what the node says."""
+"""What stands around a node in tests: a node of the test's own; a robot with cameras and ears."""
 from contextlib import contextmanager
-import signal
-import subprocess
 import sys
 from time import monotonic
 
@@ -10,25 +8,53 @@ from diagnostic_msgs.msg import DiagnosticArray
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import image_from_bgr
 import numpy as np
-import pytest
 import rclpy
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-MAIN = 'from emotion_perception.nodes.emotion_node import main; main()'
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+from processes import running, wait_for
 
+MAIN = 'from emotion_perception.nodes.emotion_node import main; main()'
 EMPTY = np.full((120, 160, 3), 90, np.uint8)
 
 
-class Robot:
+class Opposite:
+    """A node of the test's own, opposite a process whose log it reads: it listens and waits."""
+
+    def __init__(self, name, process, log):
+        self.name, self.process, self._log, self._stamp = name, process, log, 0
+        self.node = rclpy.create_node(f'opposite_{name}')
+
+    def log(self):
+        return self._log.read_text()
+
+    def spin(self, seconds):
+        end = monotonic() + seconds
+        while monotonic() < end:
+            rclpy.spin_once(self.node, timeout_sec=0.05)
+
+    def wait_for(self, condition, work=None):
+        """Listen, and do some work ten times a second, until the condition holds."""
+        def listen():
+            if work:
+                work()
+                self.spin(0.1)
+            else:
+                rclpy.spin_once(self.node, timeout_sec=0.05)
+        return wait_for(condition, listen, self.process, self.log)
+
+    def wait_done(self, future):
+        self.wait_for(future.done)
+        return future.result()
+
+
+class Robot(Opposite):
     """Cameras and a listener around one emotion node."""
 
     def __init__(self, name, process, log, image_type=Image, topics=('image',)):
-        self.process, self._log, self._stamp = process, log, 0
-        self.node = rclpy.create_node(f'robot_of_{name}')
+        super().__init__(name, process, log)
         self.cameras = {topic: self.node.create_publisher(
             image_type, topic, qos_profile_sensor_data) for topic in topics}
         self.results, self.reports = [], []
@@ -36,25 +62,11 @@ class Robot:
             EmotionArray, f'/{name}/emotions', self.results.append, 100)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report, 10)
         self.parameters = AsyncParameterClient(self.node, name)
-        self.name = name
 
     def _on_report(self, message):
         status = [s for s in message.status if s.name.startswith(f'{self.name}: ')]
         if status:
             self.reports.append(message)
-
-    def log(self):
-        return self._log.read_text()
-
-    def wait_for(self, condition):
-        end = monotonic() + LIMIT
-        while not (result := condition()):
-            if self.process.poll() is not None:
-                pytest.fail(f'node ended with {self.process.returncode}:\n{self.log()}')
-            if monotonic() > end:
-                pytest.fail(f'waited for nothing; the node says:\n{self.log()}')
-            rclpy.spin_once(self.node, timeout_sec=0.05)
-        return result
 
     def header(self):
         self._stamp += 33_000_000
@@ -96,11 +108,6 @@ class Robot:
         self.results.clear()
         return self
 
-    def spin(self, seconds):
-        end = monotonic() + seconds
-        while monotonic() < end:
-            rclpy.spin_once(self.node, timeout_sec=0.05)
-
     def next_report(self, condition=lambda status: True):
         """Wait for a report after now that meets the condition: dict task -> status."""
         self.reports.clear()
@@ -111,10 +118,6 @@ class Robot:
                 if condition(status):
                     return status
         return self.wait_for(report)
-
-    def wait_done(self, future):
-        self.wait_for(future.done)
-        return future.result()
 
 
 def values(status):
@@ -128,15 +131,10 @@ def count(status, what):
 @contextmanager
 def emotion_node(folder, name, *arguments, code=MAIN, **robot):
     log = folder / f'{name}.log'
-    with log.open('w') as stream:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code, '--ros-args', '-r', f'__node:={name}', *arguments],
-            cwd=folder, stdout=stream, stderr=subprocess.STDOUT)
-    robot = Robot(name, process, log, **robot)
-    try:
-        yield robot
-    finally:
-        robot.node.destroy_node()
-        # Killed, it would leave its shared memory behind.
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT)
+    command = [sys.executable, '-c', code, '--ros-args', '-r', f'__node:={name}', *arguments]
+    with running(command, log) as process:
+        robot = Robot(name, process, log, **robot)
+        try:
+            yield robot
+        finally:
+            robot.node.destroy_node()

@@ -1,7 +1,4 @@
 """Bags played into the emotion node, and what it finds compared with the offline run."""
-from contextlib import contextmanager
-import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -22,7 +19,8 @@ from rosbags.interfaces import (  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from robot import emotion_node, LIMIT  # noqa: E402
+from processes import LIMIT, running, wait_for  # noqa: E402
+from robot import emotion_node  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -48,17 +46,10 @@ def bags(moving_face, bag_messages, write_bag, tmp_path_factory):
     return bag
 
 
-@contextmanager
 def player(folder, bag, *arguments):
-    with (folder / 'player.log').open('a') as log:
-        process = subprocess.Popen(
-            [sys.executable, '-c', 'from emotion_perception.nodes.bag_player import main; main()',
-             '--ros-args', '-p', f'bag:={bag}', *arguments], cwd=folder, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT)
+    return running(
+        [sys.executable, '-c', 'from emotion_perception.nodes.bag_player import main; main()',
+         '--ros-args', '-p', f'bag:={bag}', *arguments], folder / 'player.log')
 
 
 @pytest.fixture(scope='module', params=['raw', 'jpeg'])
@@ -183,10 +174,11 @@ def test_the_bags_own_qos(bags, tmp_path):
     try:
         node.create_subscription(Image, TOPIC, lambda _: None, qos_profile_sensor_data)
         with player(tmp_path, bags('mcap', 'raw'), '-p', 'rate:=0.1') as process:
-            while not (found := [info for info in node.get_publishers_info_by_topic(TOPIC)
-                                 if info.node_name == 'bag_player']):
-                rclpy.spin_once(node, timeout_sec=0.1)
-                assert process.poll() is None, (tmp_path / 'player.log').read_text()
+            found = wait_for(
+                lambda: [info for info in node.get_publishers_info_by_topic(TOPIC)
+                         if info.node_name == 'bag_player'],
+                lambda: rclpy.spin_once(node, timeout_sec=0.1),
+                process, (tmp_path / 'player.log').read_text)
             assert found[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
     finally:
         node.destroy_node()

@@ -1,6 +1,5 @@
 """The behaviour node as a process of its own, over DDS."""
 from contextlib import contextmanager
-import os
 import signal
 import subprocess
 import sys
@@ -28,6 +27,9 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 
+from processes import LIMIT, running, wait_for  # noqa: E402
+from robot import Opposite  # noqa: E402
+
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
 COMPOSED = """
 from contextlib import ExitStack
@@ -49,7 +51,6 @@ with initialised(), ExitStack() as stack:
 #: The tests count on these, whatever the defaults are.
 FIXED = {'enter_intensity': 0.6, 'min_duration': 0.5}
 
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 STEP = 100_000_000  # ns between two images
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -72,12 +73,11 @@ def face(label='happiness', intensity=0.0, track_id=1, size=100):
         scores=[0.9 if name == label else 0.02 for name in EMOTIONS])
 
 
-class Audience:
+class Audience(Opposite):
     """What is sent to a behaviour node, and all that it publishes."""
 
     def __init__(self, name, process, log):
-        self.process, self._log, self.name = process, log, name
-        self.node = rclpy.create_node(f'audience_of_{name}')
+        super().__init__(name, process, log)
         self.emotions = self.node.create_publisher(msg.EmotionArray, EMOTIONS_TOPIC, 100)
         self.stamp = 10**18
         self.events, self.people, self.main, self.requests = [], [], [], []
@@ -88,19 +88,6 @@ class Audience:
                 (msg.BehaviourRequests, 'requests', self.requests, 100)):
             self.node.create_subscription(type_, f'/{name}/{topic}', kept.append, qos)
         self.parameters = AsyncParameterClient(self.node, name)
-
-    def log(self):
-        return self._log.read_text()
-
-    def wait_for(self, condition):
-        end = monotonic() + LIMIT
-        while not (result := condition()):
-            if self.process.poll() is not None:
-                pytest.fail(f'node ended with {self.process.returncode}:\n{self.log()}')
-            if monotonic() > end:
-                pytest.fail(f'waited for nothing; the node says:\n{self.log()}')
-            rclpy.spin_once(self.node, timeout_sec=0.05)
-        return result
 
     def send(self, *faces, camera='front', step=STEP):
         self.stamp += step
@@ -137,36 +124,30 @@ class Audience:
     def set_parameters(self, **values):
         future = self.parameters.set_parameters(
             [Parameter(name, value=value) for name, value in values.items()])
-        self.wait_for(future.done)
-        return future.result().results
+        return self.wait_done(future).results
 
 
 @contextmanager
-def running(name, tmp_path, code=MAIN, **arguments):
+def behaviour_node(name, tmp_path, code=MAIN, **arguments):
     log = tmp_path / f'{name}.log'
     options = [f'{"behaviour_node:" if code != MAIN else ""}__node:={name}',
                *(f'{key}:={value}' for key, value in {**FIXED, **arguments}.items())]
-    with log.open('w') as output:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code, '--ros-args',
-             *(word for option in options for word in (
-                 '-r' if '__node:' in option else '-p', option))],
-            stdout=output, stderr=subprocess.STDOUT, env=os.environ | {'HOME': str(tmp_path)})
-    audience = Audience(name, process, log)
-    try:
-        yield audience
-    finally:
-        audience.node.destroy_node()
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(LIMIT)
+    command = [sys.executable, '-c', code, '--ros-args',
+               *(word for option in options for word in (
+                   '-r' if '__node:' in option else '-p', option))]
+    with running(command, log, HOME=str(tmp_path)) as process:
+        audience = Audience(name, process, log)
+        try:
+            yield audience
+        finally:
+            audience.node.destroy_node()
 
 
 @pytest.fixture(scope='module')
 def behaviours(ros, tmp_path_factory):
     folder = tmp_path_factory.mktemp('behaviours')
     (folder / 'smile.yaml').write_text(SMILE)
-    with running('behaviours', folder, rules=folder / 'smile.yaml') as audience:
+    with behaviour_node('behaviours', folder, rules=folder / 'smile.yaml') as audience:
         audience.folder = folder
         yield audience.connect()
 
@@ -258,9 +239,7 @@ def test_who_subscribes_later_gets_the_state(audience):
     node = rclpy.create_node('latecomer')
     node.create_subscription(msg.People, '/behaviours/people', people.append, LATCHED)
     node.create_subscription(msg.MainPerson, '/behaviours/main_person', main.append, LATCHED)
-    end = monotonic() + LIMIT
-    while not (people and main) and monotonic() < end:
-        rclpy.spin_once(node, timeout_sec=0.05)
+    wait_for(lambda: people and main, lambda: rclpy.spin_once(node, timeout_sec=0.05))
     node.destroy_node()
     assert people[0].people[0].label == main[0].label == 'happiness'
 
@@ -341,7 +320,7 @@ def test_an_expression_topic_needs_its_messages(audience):
 def test_the_robots_face_shows_the_expression(tmp_path, ros):
     hri = pytest.importorskip('hri_msgs.msg', reason='needs hri_msgs')
     (tmp_path / 'face.yaml').write_text(SMILE + 'expression_topic: /robot_face/expression\n')
-    with running('face', tmp_path, rules=tmp_path / 'face.yaml') as audience:
+    with behaviour_node('face', tmp_path, rules=tmp_path / 'face.yaml') as audience:
         shown = []
         audience.node.create_subscription(hri.Expression, '/robot_face/expression', shown.append,
                                           10)
@@ -358,13 +337,13 @@ def test_the_robots_face_shows_the_expression(tmp_path, ros):
     ({'min_duration': '0.0'}, 'min_duration'),
 ])
 def test_a_wrong_start_ends_with_its_reason(arguments, message, tmp_path):
-    with running('wrong', tmp_path, **arguments) as audience:
+    with behaviour_node('wrong', tmp_path, **arguments) as audience:
         assert audience.process.wait(LIMIT) == 1
         assert message in audience.log() and 'Traceback' not in audience.log()
 
 
 def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
-    with running('simulated', tmp_path, use_sim_time='true') as audience:
+    with behaviour_node('simulated', tmp_path, use_sim_time='true') as audience:
         audience.wait_for(lambda: 'No results on /emotion_node/emotions: ' in audience.log())
         clock = audience.node.create_publisher(Clock, '/clock', 10)
         audience.wait_for(clock.get_subscription_count)
@@ -373,9 +352,7 @@ def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
         clock.publish(Clock(clock=Time(sec=1000)))
         audience.show(6, face(intensity=0.9))
         audience.wait_for(lambda: audience.events)
-        end = monotonic() + 3.0     # longer than max_gap, of real time
-        while monotonic() < end:
-            rclpy.spin_once(audience.node, timeout_sec=0.05)
+        audience.spin(3.0)      # longer than max_gap, of real time
         assert len(audience.events) == 1
         clock.publish(Clock(clock=Time(sec=1010)))
         audience.wait_for(lambda: len(audience.events) == 2)
@@ -386,7 +363,7 @@ def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it(number, tmp_path):
-    with running('signalled', tmp_path) as audience:
+    with behaviour_node('signalled', tmp_path) as audience:
         audience.connect()
         audience.process.send_signal(number)
         assert audience.process.wait(LIMIT) == 0
@@ -396,19 +373,12 @@ def test_signals_end_it(number, tmp_path):
 @contextmanager
 def example(path, *arguments, log):
     """Run a script of examples/ as a process; give a function that reads what it has printed."""
-    with log.open('w') as output:
-        process = subprocess.Popen([sys.executable, path, *arguments], stdout=output,
-                                   stderr=subprocess.STDOUT,
-                                   env=os.environ | {'PYTHONUNBUFFERED': '1'})
-
-    def printed():
-        assert process.poll() is None, log.read_text()
-        return log.read_text().splitlines()
-    try:
+    with running([sys.executable, path, *arguments], log, PYTHONUNBUFFERED='1') as process:
+        def printed():
+            assert process.poll() is None, log.read_text()
+            return log.read_text().splitlines()
         yield printed
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT) == 0, log.read_text()
+    assert process.returncode == 0, log.read_text()
 
 
 @contextmanager
@@ -416,7 +386,7 @@ def pretend_robot(root, tmp_path, rules):
     """Run an example's rules, and the robot that prints what it is asked to do."""
     hello = tmp_path / 'hello.yaml'
     hello.write_text('rules: {hello: {behaviour: hello}}')
-    with running('behaviour_node', tmp_path, rules=hello) as audience, \
+    with behaviour_node('behaviour_node', tmp_path, rules=hello) as audience, \
             example(root / 'examples' / 'pretend_robot.py', log=tmp_path / 'robot.log') as printed:
         audience.connect()
 
@@ -464,7 +434,7 @@ def test_the_tree_of_py_trees_ros(root, tmp_path):
         assert told.returncode == 1
         assert 'this example needs py_trees_ros, apt install ros-$ROS_DISTRO-py' in told.stderr
         pytest.skip('needs py_trees_ros')
-    with running('behaviour_node', tmp_path) as audience, \
+    with behaviour_node('behaviour_node', tmp_path) as audience, \
             example(script, log=tmp_path / 'tree.log'):
         said = []
         audience.node.create_subscription(String, '/say', said.append, 10)
@@ -512,17 +482,15 @@ def show_smile(audience, data_dir):
 
 def test_from_images_to_events_though_emotion_node_is_killed(data_dir, tmp_path):
     """A smile in real images, twice: emotion_node is killed and started anew between them."""
-    with running('behaviour_node', tmp_path) as audience:
+    with behaviour_node('behaviour_node', tmp_path) as audience:
         audience.connect()
         for count in (1, 3):
-            with (tmp_path / 'emotion_node.log').open('a') as log:
-                emotion_node = subprocess.Popen(
-                    [sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
-                    stdout=log, stderr=log)
-            show_smile(audience, data_dir)
-            audience.wait_for(lambda: len(audience.events) >= count)
-            emotion_node.kill()
-            emotion_node.wait()
+            with running([sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
+                         tmp_path / 'emotion_node.log') as emotion_node:
+                show_smile(audience, data_dir)
+                audience.wait_for(lambda: len(audience.events) >= count)
+                emotion_node.kill()
+                emotion_node.wait()
         audience.wait_for(lambda: len(audience.events) == 4)    # its emotions end without it
     events = [event for message in audience.events for event in message.events]
     assert [(event.type, event.label) for event in events] == [
@@ -531,7 +499,7 @@ def test_from_images_to_events_though_emotion_node_is_killed(data_dir, tmp_path)
 
 
 def test_both_nodes_in_one_executor(data_dir, tmp_path):
-    with running('behaviour_node', tmp_path, code=COMPOSED) as audience:
+    with behaviour_node('behaviour_node', tmp_path, code=COMPOSED) as audience:
         audience.connect()
         show_smile(audience, data_dir)
         audience.wait_for(lambda: audience.events)

@@ -26,6 +26,7 @@ from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
 
+from processes import wait_for  # noqa: E402
 from robot import count, emotion_node, EMPTY, MAIN, values  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
@@ -222,11 +223,7 @@ def test_a_quality_of_service_that_does_not_match_is_reported_until_it_is_adapte
         node.declare_parameter(name, value)
 
     def spin_until(condition):
-        for _ in range(200):
-            rclpy.spin_once(node, timeout_sec=0.05)
-            if condition():
-                return
-        pytest.fail('waited for nothing')
+        wait_for(condition, lambda: rclpy.spin_once(node, timeout_sec=0.05))
     latched = node.create_publisher(Image, '/mixed/image', LATCHED)
     camera = CameraSubscription(node, 'mixed', IMAGE_TRANSPORTS['raw'], '/mixed/image',
                                 lambda camera, message: images.append(message), ears)

@@ -44,10 +44,9 @@ def results(ros):
 
 
 def run_demo(*arguments, folder):
-    environment = {**os.environ, 'ROS_DOMAIN_ID': str(1 + os.getpid() % 100)}
     return subprocess.run(
         [sys.executable, '-c', 'from emotion_perception.demo import main; main()', *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+        cwd=folder, capture_output=True, text=True, timeout=180)
 
 
 def test_demo_from_end_to_end(video, tmp_path):

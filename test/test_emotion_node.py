@@ -25,7 +25,8 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
-from robot import count, emotion_node, EMPTY, LIMIT, MAIN, values  # noqa: E402
+from processes import LIMIT, wait_for  # noqa: E402
+from robot import count, emotion_node, EMPTY, MAIN, values  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -238,10 +239,10 @@ def test_an_error_in_the_work_ends_the_node(tmp_path):
     code = ('from emotion_perception.pipeline import EmotionPipeline\n'
             'EmotionPipeline.process_batch = lambda self, batch: 1 / 0\n' + MAIN)
     with emotion_node(tmp_path, 'broken_node', code=code) as robot:
-        end = monotonic() + LIMIT
-        while robot.process.poll() is None and monotonic() < end:
+        def work():
             robot.send(EMPTY)
             robot.spin(0.2)
+        wait_for(lambda: robot.process.poll() is not None, work)
         assert robot.process.returncode == 1
         assert 'ZeroDivisionError' in robot.log()
 

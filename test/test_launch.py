@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import cv2
 import numpy as np
@@ -22,6 +21,8 @@ from emotion_perception.nodes.messages import image_from_bgr  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
+
+from processes import wait_for  # noqa: E402
 
 LIMIT = 120.0  # seconds after which a test gives up; nothing is judged by its duration
 
@@ -65,15 +66,17 @@ def launched(log, file, *arguments):
         launch.wait(LIMIT)
 
 
-def publish_until(node, topics, condition, launch):
+def publish_until(node, topics, condition, launch, log):
     """Publish grey images on the topics until the condition holds."""
     publishers = [node.create_publisher(Image, topic, qos_profile_sensor_data) for topic in topics]
-    end = time.monotonic() + LIMIT
-    while not condition() and launch.poll() is None and time.monotonic() < end:
+
+    def work():
         for publisher in publishers:
             publisher.publish(image_from_bgr(np.full((120, 160, 3), 90, np.uint8), Header(
                 stamp=node.get_clock().now().to_msg(), frame_id='eye')))
         rclpy.spin_once(node, timeout_sec=0.1)
+    wait_for(lambda: condition() or launch.poll() is not None, work, told=log.read_text,
+             limit=LIMIT)
     return condition()
 
 
@@ -106,7 +109,7 @@ def test_everything_is_on_and_follows_the_arguments(listener, tmp_path):
             nodes = {(space, name) for name, space in listener.get_node_names_and_namespaces()}
             return (seen and results and nodes >= expected
                     and log.read_text().count('_msgs is not installed: apt') == missing)
-        assert publish_until(listener, ['/eye'], complete, launch), log.read_text()
+        assert publish_until(listener, ['/eye'], complete, launch, log), log.read_text()
     assert results[-1].camera == 'front'
     assert 'Traceback' not in log.read_text()
 
@@ -118,7 +121,8 @@ def test_outputs_can_be_switched_and_have_enclaves(listener, tmp_path):
         def nodes():
             return {name: enclave for name, _, enclave
                     in listener.get_node_names_and_namespaces_with_enclaves()}
-        assert publish_until(listener, [], lambda: 'behaviour_node' in nodes(), launch)
+        assert publish_until(
+            listener, [], lambda: 'behaviour_node' in nodes(), launch, log)
         assert 'annotated_image' not in nodes()
         assert nodes()['behaviour_node'] == '/emotion_perception/behaviour_node'
 
@@ -130,10 +134,12 @@ def test_cameras_of_one_file(listener, tmp_path):
     results, seen = [], []
     listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 10)
     listener.create_subscription(Image, '/annotated_image/right', seen.append, 1)
-    with launched(tmp_path / 'log', 'cameras.launch.py', f'params_file:={file}') as launch:
+    log = tmp_path / 'log'
+    with launched(log, 'cameras.launch.py', f'params_file:={file}') as launch:
         def complete():
             return seen and {result.camera for result in results} == {'left', 'right'}
-        assert publish_until(listener, ['/left/eye', '/right/eye'], complete, launch)
+        assert publish_until(
+            listener, ['/left/eye', '/right/eye'], complete, launch, log)
 
 
 def test_a_webcam_that_does_not_open_ends_its_launch():
@@ -173,16 +179,14 @@ def test_demo_loops_a_video_through_the_node(ros, video, monkeypatch):
         node = rclpy.create_node('listener')
         node.create_subscription(
             EmotionArray, '/robot/emotion_node/emotions', results.append, 10)
-        end = time.monotonic() + LIMIT
         # More than the video has, so it was played again.
-        while len(results) < 5 and launch.poll() is None and time.monotonic() < end:
-            rclpy.spin_once(node, timeout_sec=0.1)
+        wait_for(lambda: len(results) >= 5, lambda: rclpy.spin_once(node, timeout_sec=0.1), launch,
+                 limit=LIMIT)
         node.destroy_node()
     finally:
         # As Ctrl-C does in a terminal: to launch and to the nodes.
         os.killpg(launch.pid, signal.SIGINT)
         launch.wait(LIMIT)
-    assert len(results) >= 5
     assert {result.camera for result in results} == {'front'}
     assert (results[0].image_width, results[0].image_height) == (640, 480)
 
@@ -192,7 +196,7 @@ def test_replay_ends_with_the_bag(listener, tmp_path, portrait, bag_messages, wr
     results, log = [], tmp_path / 'log'
     listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 100)
     with launched(log, 'replay.launch.py', f'bag:={bag}', 'image_topic:=/eye') as launch:
-        publish_until(listener, [], lambda: launch.poll() is not None, launch)
+        publish_until(listener, [], lambda: launch.poll() is not None, launch, log)
         assert launch.poll() == 0, log.read_text()
     assert results and results[-1].faces
     assert all(result.header.stamp.sec in (1_700_000_000, 1_700_000_001) for result in results)

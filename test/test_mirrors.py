@@ -3,10 +3,8 @@ from contextlib import contextmanager
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-from time import monotonic
 from types import SimpleNamespace
 
 import cv2
@@ -31,7 +29,8 @@ from rclpy.qos import (  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+from processes import LIMIT, running  # noqa: E402
+from robot import Opposite  # noqa: E402
 
 GREY = np.full((120, 160, 3), 90, np.uint8)
 
@@ -44,35 +43,14 @@ def face(track_id=1, label='happiness', roi=Roi(40, 30, 60, 50), intensity=0.8, 
                        (0.02, 0.02, 0.02, 0.9, 0.02, 0.02), 20, 0.7)
 
 
-class Viewer:
+class Viewer(Opposite):
     """In place of camera and emotion node: publishes what a mirror reads, and looks at it."""
 
     def __init__(self, name, process, log):
-        self.process, self._log, self._stamp = process, log, 0
-        self.node = rclpy.create_node(f'viewer_of_{name}')
+        super().__init__(name, process, log)
         self._emotions = self.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10)
         self._cameras = {}
         self._views = []
-
-    def log(self):
-        return self._log.read_text()
-
-    def spin(self, seconds):
-        end = monotonic() + seconds
-        while monotonic() < end:
-            rclpy.spin_once(self.node, timeout_sec=0.02)
-
-    def wait_for(self, condition, repeat=lambda: None):
-        """Wait until the condition holds; do repeat every now and then."""
-        end = monotonic() + LIMIT
-        while not (result := condition()):
-            if self.process.poll() is not None:
-                pytest.fail(f'node ended with {self.process.returncode}:\n{self.log()}')
-            if monotonic() > end:
-                pytest.fail(f'waited for nothing; the node says:\n{self.log()}')
-            repeat()
-            self.spin(0.1)
-        return result
 
     def look_at(self, message_type, topic, qos=1):
         """Subscribe; return the list in which the messages gather."""
@@ -126,16 +104,12 @@ def command(node, *arguments):
 @contextmanager
 def mirror(folder, node, *arguments):
     log = folder / f'{node}.log'
-    with log.open('w') as stream:
-        process = subprocess.Popen(command(node, *arguments), cwd=folder, stdout=stream,
-                                   stderr=subprocess.STDOUT)
-    viewer = Viewer(node, process, log)
-    try:
-        yield viewer
-    finally:
-        viewer.node.destroy_node()
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT)
+    with running(command(node, *arguments), log) as process:
+        viewer = Viewer(node, process, log)
+        try:
+            yield viewer
+        finally:
+            viewer.node.destroy_node()
     assert process.returncode == 0, log.read_text()
     assert 'Traceback' not in log.read_text()
 

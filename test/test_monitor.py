@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-from time import monotonic
 
 import pytest
 
@@ -25,7 +24,7 @@ from emotion_perception.nodes import messages  # noqa: E402
 from emotion_perception.msg import EmotionArray  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+from processes import LIMIT, wait_for  # noqa: E402
 
 COMMAND = [sys.executable, '-m', 'emotion_perception.monitor']
 
@@ -102,9 +101,8 @@ class Terminal:
 
     def end(self, number):
         self.process.send_signal(number)
-        end = monotonic() + LIMIT
-        while self.process.poll() is None and monotonic() < end:
-            self.read()     # who writes into a full terminal does not end
+        # Who writes into a full terminal does not end.
+        wait_for(lambda: self.process.poll() is not None, self.read)
         os.close(self._end)
         return self.process.returncode
 
@@ -120,12 +118,12 @@ def terminal(folder, number=signal.SIGINT, **environment):
         terminal.process.kill()
 
 
-def wait_for(terminal, robot, condition):
-    end = monotonic() + LIMIT
-    while not condition():
-        assert monotonic() < end and terminal.process.poll() is None, terminal.text()
+def wait_until(condition, terminal, robot):
+    """Let the robot publish until the terminal shows it."""
+    def work():
         robot.publish()
         terminal.read()
+    wait_for(condition, work, terminal.process, terminal.text)
 
 
 def shows(terminal, *patterns):
@@ -134,12 +132,12 @@ def shows(terminal, *patterns):
 
 def test_a_terminal_shows_faces_rates_and_diagnostics(robot, tmp_path):
     with terminal(tmp_path) as screen:
-        wait_for(screen, robot, shows(
+        wait_until(shows(
             screen, r'/emotion_node/emotions  \d\d:\d\d:\d\d',
             r'front  \d+ results/s  latency \d+\.\d ms  dropped 3', r'rear .*\n *no face',
             r' 7 confirmed happiness █{11}··· 0\.80 +90% .*██ .* 3\.2 s',
             r'12 coasting +neutral +█·{13} 0\.10',
-            r'WARN +camera front  3 of 30 images dropped', r'OK +processing +5\.0 ms/image'))
+            r'WARN +camera front  3 of 30 images dropped', r'OK +processing +5\.0 ms/image'), screen, robot)
         assert 'of no interest' not in screen.text()
         blue, green, red = COLOURS['happiness']
         assert {cell.fg for cell in screen.cells() if cell.data == '█'} >= {
@@ -148,14 +146,15 @@ def test_a_terminal_shows_faces_rates_and_diagnostics(robot, tmp_path):
 
 def test_without_colour_and_utf_8_it_shows_the_same(robot, tmp_path):
     with terminal(tmp_path, signal.SIGTERM, NO_COLOR='1', PYTHONIOENCODING='ascii') as screen:
-        wait_for(screen, robot, shows(
-            screen, r' 7 confirmed happiness #{11}\.\.\. 0\.80 +90% .*## ', r'WARN +camera front'))
+        wait_until(shows(
+            screen, r' 7 confirmed happiness #{11}\.\.\. 0\.80 +90% .*## ', r'WARN +camera front'),
+            screen, robot)
         assert {cell.fg for cell in screen.cells()} == {'default'}
 
 
 def test_a_dumb_terminal_gets_plain_lines(robot, tmp_path):
     with terminal(tmp_path, TERM='dumb') as screen:
-        wait_for(screen, robot, lambda: b'7 happiness 0.80 90%' in screen.written)
+        wait_until(lambda: b'7 happiness 0.80 90%' in screen.written, screen, robot)
         assert b'\x1b' not in screen.written
 
 
@@ -164,7 +163,7 @@ def test_more_faces_than_rows_stay_on_the_screen(robot, tmp_path):
     robot.faces = [face(number, 'disgust', 1.0) for number in range(1001, 1041)]
     try:
         with terminal(tmp_path) as screen:
-            wait_for(screen, robot, shows(screen, r'1001 confirmed disgust +█{14} 1\.00 +90%'))
+            wait_until(shows(screen, r'1001 confirmed disgust +█{14} 1\.00 +90%'), screen, robot)
             assert screen.text().startswith('/emotion_node/emotions')
     finally:
         robot.faces = faces

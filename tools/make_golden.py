@@ -45,15 +45,15 @@ def make(folder):
     return folder / 'results' / 'starter'
 
 
-def main():
-    GOLDEN.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder:
-        results = make(Path(folder))
-        shutil.copy(results / 'emotions.csv', GOLDEN / 'starter.csv')
-        digest = hashlib.sha256((results / 'starter_0.mcap').read_bytes()).hexdigest()
-    (GOLDEN / 'starter.json').write_text(
+def keep(results: Path, golden: Path) -> None:
+    """Write what tests compare into a folder: the table, and how the bag was made."""
+    golden.mkdir(exist_ok=True)
+    shutil.copy(results / 'emotions.csv', golden / 'starter.csv')
+    digest = hashlib.sha256((results / 'starter_0.mcap').read_bytes()).hexdigest()
+    (golden / 'starter.json').write_text(
         json.dumps({'made_with': made_with(), 'mcap_sha256': digest}, indent=2) + '\n')
 
 
 if __name__ == '__main__':
-    main()
+    with TemporaryDirectory() as folder:
+        keep(make(Path(folder)), GOLDEN)
