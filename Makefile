@@ -29,13 +29,14 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 export DEMO_VIDEO := $(value VIDEO)
 unexport VIDEO
 
-.PHONY: help demo docs lint test test-latest test-oldest build bench clean
+.PHONY: help demo docs lint test test-core test-latest test-oldest build bench clean
 
 help:
 	@echo 'make demo             emotions in the default video, over ROS 2 topics, into demo/'
 	@echo 'make demo VIDEO=PATH  ... in a video file'
 	@echo 'make demo CAMERA=0    ... before a webcam'
 	@echo 'make test             the tests, with real nodes'
+	@echo 'make test-core        those that need neither TensorFlow nor ROS, in half a minute'
 	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
 	@echo 'make test-oldest      ... with the oldest that requirements/ allows'
 	@echo 'make lint             style, by ruff, and types, by mypy'
@@ -62,8 +63,14 @@ demo: build
 	$(BIN)/python -m emotion_perception.demo \
 	    $(if $(value VIDEO),--video "$$DEMO_VIDEO") $(if $(CAMERA),--camera $(CAMERA))
 
+# Two files at a time; a file's tests share what they start.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+
 test: build $(TEST_ENVIRONMENT)
-	$(BIN)/pytest $(TESTS)
+	$(if $(TESTS),$(BIN)/pytest $(TESTS),$(PYTEST))
+
+test-core: build $(TEST_ENVIRONMENT)
+	$(PYTEST) --core
 
 # What is committed, with libraries of its own: a new environment gets the newest, and where a file
 # of constraints says so, the lower bounds of requirements/.

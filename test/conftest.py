@@ -1,6 +1,7 @@
 """What several test files need."""
 import os
 from pathlib import Path
+import runpy
 
 import cv2
 import numpy as np
@@ -12,6 +13,27 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each process of tests, and what it starts, hears nothing of others that run at the same time.
 os.environ['ROS_DOMAIN_ID'] = take_ros_domain()
+
+
+def pytest_addoption(parser):
+    parser.addoption('--core', action='store_true', help=(
+        'run what needs neither TensorFlow nor ROS, and is not marked as slow'))
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'slow: takes seconds, and is left out of --core')
+    if config.getoption('core'):
+        # Neither these tests nor what they start can import them: who needs them is skipped.
+        blocked = Path(__file__).parent / 'without_ros_and_tensorflow'
+        os.environ['PYTHONPATH'] = str(blocked)
+        runpy.run_path(str(blocked / 'sitecustomize.py'))
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption('core'):
+        slow = [item for item in items if item.get_closest_marker('slow')]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope='session')

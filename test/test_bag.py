@@ -310,6 +310,7 @@ def intact_times(path):
 
 
 @pytest.mark.parametrize('number', range(6))
+@pytest.mark.slow
 def test_killed_at_a_random_moment(number, bag, results, tmp_path):
     """Kill it as it writes; it goes on to the same bytes."""
     moment = random.Random(number).random()
@@ -357,6 +358,7 @@ process(recording, Settings(Path({str(tmp_path)!r})), progress)
     assert run(bag, tmp_path).images == 70
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(bag, results, tmp_path):
     """A file that may not grow stands for the disk."""
     def limit():
@@ -391,6 +393,7 @@ def many(bag, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_one_bad_bag_does_not_stop_the_rest(many, tmp_path):
     ended = command(many, '-o', tmp_path, '-j', 2)
     assert ended.returncode == 1
@@ -404,6 +407,7 @@ def test_one_bad_bag_does_not_stop_the_rest(many, tmp_path):
         '6 recordings: 0 processed, 4 done before, 2 with errors: ')
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_takes_only_its_own_bag_along(many, tmp_path):
     import multiprocessing
     recordings = find_recordings([many / f'{number}' for number in range(3)])
@@ -422,6 +426,7 @@ def test_a_process_that_is_killed_takes_only_its_own_bag_along(many, tmp_path):
                 for number in range(3)}) == 1
 
 
+@pytest.mark.slow
 def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
     distributed = pytest.importorskip('distributed', reason='needs the extra [cluster]')
     with distributed.LocalCluster(

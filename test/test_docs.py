@@ -2,11 +2,13 @@
 import os
 from pathlib import Path
 import re
+import runpy
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 
 import cv2
 import emotion_perception
@@ -224,7 +226,7 @@ def is_understood_by_ros(command):
 
 
 @pytest.mark.parametrize('command', commands())
-def test_every_command_is_understood(command, tmp_path, monkeypatch):
+def test_every_command_is_understood(command, tmp_path, monkeypatch, capsys):
     """Give each command, with its example paths, to what it is for: it may miss no more than these."""
     monkeypatch.syspath_prepend(ROOT / 'tools')
     if extra := re.fullmatch(r'pip install \.\[(\w+)\]', command):
@@ -258,16 +260,32 @@ def test_every_command_is_understood(command, tmp_path, monkeypatch):
     missing = tmp_path / 'missing'
     given = [re.sub(r'\$DATA|FOLDER|PATH|FILE', str(missing), word)
              .replace('mine.json', 'models/emotion.json') for word in given]
-    for needed in ('tensorflow',) * (module[1].endswith(('train', 'compare'))):
-        pytest.importorskip(needed)
     for name in ('config', 'models'):  # not in the repository itself, where docs are written
         (tmp_path / name).symlink_to(ROOT / name)
-    environment = os.environ | {'DATA': str(missing), 'RUNS': str(tmp_path / 'runs')}
-    ended = subprocess.run([sys.executable, '-m', module[1], *given], cwd=tmp_path,
-                           env=environment, capture_output=True, text=True, timeout=LIMIT)
-    told = ended.stderr.splitlines()[-1] if ended.stderr else ''
-    assert ended.returncode != 0 and str(missing) in told, ended.stderr
+    environment = {'DATA': str(missing), 'RUNS': str(tmp_path / 'runs')}
+    if module[1].endswith(('train', 'compare')):
+        pytest.importorskip('tensorflow')
+        code, errors = run_here(module[1], given, tmp_path, environment, capsys)
+    else:
+        ended = subprocess.run([sys.executable, '-m', module[1], *given], cwd=tmp_path, text=True,
+                               env=os.environ | environment, capture_output=True, timeout=LIMIT)
+        code, errors = ended.returncode, ended.stderr
+    told = errors.splitlines()[-1] if errors else ''
+    assert code != 0 and str(missing) in told, errors
     assert 'unrecognized' not in told and 'invalid choice' not in told
+
+
+def run_here(module, arguments, folder, environment, capsys):
+    """Run python -m in this process: TensorFlow takes seconds to import, and is here already."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(folder)
+        patch.setattr(sys, 'argv', [module, *arguments])
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        warnings.filterwarnings('ignore', category=RuntimeWarning)    # it was imported before
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name='__main__')
+    return ended.value.code, capsys.readouterr().err
 
 
 def test_the_setting_of_fast_dds_is_that_of_the_code():
@@ -289,6 +307,7 @@ def people(tmp_path_factory, portrait):
     return folder
 
 
+@pytest.mark.slow
 def test_pip_installs_what_works_without_ros(people, tmp_path):
     source = tmp_path / 'source'  # the build leaves files beside its sources
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
@@ -341,6 +360,7 @@ def test_the_listener_prints_and_ends_without_a_traceback(ros):
     assert process.returncode == 0 and errors == ''
 
 
+@pytest.mark.slow
 def test_the_listener_in_cpp_compiles(tmp_path):
     """Build it against the messages, and against rclcpp or, where that is not there, a stand-in."""
     prefix = next((parent for parent in Path(emotion_perception.__file__).parents

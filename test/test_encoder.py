@@ -310,9 +310,8 @@ def test_damaged_weights_are_refused(tiny, tmp_path):
 
 # --- the recipe -----------------------------------------------------------------------------
 
-def test_averaged_weights_lie_between_and_know_their_own_statistics(config, some_stills):
-    models = [networks.build_stills_model(networks.build_encoder('residual')) for _ in range(2)]
-    config = {**config, 'backbone': 'residual'}
+def test_averaged_weights_lie_between_and_know_their_own_statistics(tiny, config, some_stills):
+    models = [networks.build_stills_model(networks.build_encoder(tiny)) for _ in range(2)]
     mean = trainer.average_weights(models, some_stills, some_stills, config)
     assert mean.input_shape == (None, 64, 64, 3)
     for one, two, both in zip(*(model.weights for model in (*models, mean))):
@@ -329,6 +328,7 @@ def test_averaged_weights_lie_between_and_know_their_own_statistics(config, some
 def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(config, some_stills, tmp_path,
                                                            monkeypatch):
     begun = []
+    monkeypatch.setattr(trainer, 'STATISTICS', 2)
 
     def train(config, web, valid, run_dir, start=None):
         begun.append((config['seed'], run_dir.name, start and start.get_weights()[0].max()))

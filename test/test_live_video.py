@@ -84,6 +84,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_watches_clips_and_draws_their_timelines(folder, tmp_path, capsys):
     pytest.importorskip('matplotlib', reason='draws the timelines')
     evaluate.main(['video', str(folder / 'clips'), '--json', str(tmp_path / 'figures.json'),

@@ -81,6 +81,7 @@ def checked_by_mypy(script):
                           capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_a_users_script_finds_the_types(root, tmp_path):
     text = (root / 'examples' / 'without_ros.py').read_text()
     right, wrong = tmp_path / 'right.py', tmp_path / 'wrong.py'

@@ -284,6 +284,7 @@ def test_the_int8_export_is_small_and_near(exported, crops):
     assert float32.description['encoder']['weights'] == 'float32'
 
 
+@pytest.mark.slow
 def test_the_shipped_int8_model_reads_stills_like_the_float32_one(model, data_dir):
     from emotion_perception.datasets import load
     path = shipped_model().with_name('emotion_float32.json')

@@ -9,6 +9,7 @@ import sys
 
 import cv2
 import numpy as np
+import pytest
 
 from emotion_perception import report_versions
 from emotion_perception.recognition import load_model
@@ -23,6 +24,7 @@ def printed(*options, **environment):
         line.partition(':') for line in lines.splitlines())}
 
 
+@pytest.mark.slow       # it asks ROS, where that is installed
 def test_it_prints_what_is_installed():
     found = printed(ROS_DISTRO='kilted')
     assert list(found) == list(report_versions.versions())

@@ -33,22 +33,24 @@ def portrait():
     return cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
 
 
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
+@pytest.fixture(scope='module', autouse=True)
+def tiny():
     """Add a backbone that is made in no time."""
     def network(x, dropout):
         x = layers.Conv2D(8, 3, strides=2, activation='relu')(x)
         x = layers.GlobalAveragePooling2D()(x)
         return layers.Dense(networks.FEATURES)(layers.Dropout(dropout)(x))
-    monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+        yield
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Return the path of a model with random weights."""
+@pytest.fixture(scope='module')
+def start(tmp_path_factory):
+    """Return the path of a model with random weights, which no test changes."""
     keras.utils.set_random_seed(0)
     head = HeadNetwork()
-    path = tmp_path / 'start' / 'start.json'
+    path = tmp_path_factory.mktemp('start') / 'start.json'
     write_all(path, networks.build_stills_model(networks.build_encoder('tiny')),
               head.weights_for_numpy(),
               {'name': 'start', 'trained_on': {'fer2013': ['train'], 'clips': ['eva']}})
@@ -179,7 +181,7 @@ def test_a_model_that_became_worse_is_warned_of(
         start, clips, tmp_path, monkeypatch, capsys, after, warned):
     figures = iter([.5, after])
     monkeypatch.setattr(own_clips, '_accuracy', lambda *_: next(figures))
-    monkeypatch.setattr(own_clips, 'EPOCHS', 1)
+    monkeypatch.setattr(own_clips, '_train_head', lambda *_: None)
     adapt_to_clips(start, clips, tmp_path / 'mine')
     assert ('start.json was better on the clips kept aside' in capsys.readouterr().err) is warned
 

@@ -204,6 +204,7 @@ def test_what_cannot_be_written_says_why(tmp_path, name, reason):
 
 
 @pytest.mark.parametrize('name, codec', [('a.avi', 'mjpeg'), ('a.mp4', 'libx264')])
+@pytest.mark.slow
 def test_a_disk_that_runs_full_is_said(tmp_path, name, codec):
     code = ('import resource, sys; import numpy as np; '
             'from emotion_perception.videos import VideoError, VideoWriter\n'
