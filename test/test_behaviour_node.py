@@ -475,7 +475,13 @@ def show_smile(audience, data_dir):
             rclpy.spin_once(audience.node, timeout_sec=0.05)
         return len(audience.results) > seen
 
-    audience.wait_for(lambda: answered(neutral))    # until all are connected
+    def connected():
+        """Tell whether an image went through both nodes and came back."""
+        if answered(neutral):
+            audience.spin(0.1)
+            return audience.main[-1].header.stamp == audience.results[-1].header.stamp
+
+    audience.wait_for(connected)
     for _, image in fade(neutral, smile):
         answered(image)
 

@@ -35,7 +35,8 @@ def told(transition):
         try:
             return transition(self, state)
         except Exception as error:
-            self.get_logger().error(traceback.format_exc())
+            if self.context.ok():       # else a signal ended ROS meanwhile: nothing went wrong
+                self.get_logger().error(traceback.format_exc())
             self._refusal = error
             return ERROR
     return guarded
