@@ -72,7 +72,11 @@ def play(robot, folder, bag, *arguments):
     (folder / 'player.log').unlink(missing_ok=True)
     robot.results.clear()
     robot.times.clear()
-    with player(folder, bag, '-p', 'wait_for_subscriber:=true', *arguments) as process:
+    with player(folder, bag, '-p', 'wait_for_subscriber:=true', '-p', 'paused:=true',
+                *arguments) as process:
+        # The first time on /clock shows that the robot hears it; images may be connected earlier.
+        robot.wait_for(lambda: robot.times or process.poll() is not None)
+        set_parameter(robot, 'paused', 'false')
         # To its own end; how long the middleware takes to go is not what is tested.
         log = folder / 'player.log'
         robot.wait_for(lambda: f'Played {COUNT} images' in log.read_text()
