@@ -28,16 +28,18 @@ class Rival:
     #: for training or a GPU, and are replaced by the same library's build for CPUs.
     install: tuple
     options: tuple = ()
+    reader: str = ''    #: script that tells the emotions in single images, see readers.py
 
 
 _HUMAN = (['@vladmandic/human@3.3.6', '@tensorflow/tfjs-core@4.22.0',
            '@tensorflow/tfjs-converter@4.22.0', '@tensorflow/tfjs-backend-wasm@4.22.0'],)
 RIVALS = (
-    Rival('@vladmandic/human', 'human_system.mjs', 'human', _HUMAN, ('0',)),
+    Rival('@vladmandic/human', 'human_system.mjs', 'human', _HUMAN, ('0',), 'human_reader.mjs'),
     Rival('@vladmandic/human, reusing results', 'human_system.mjs', 'human', _HUMAN, ('0.7',)),
     Rival('fer', 'fer_system.py', 'fer',
           (['--no-deps', 'fer==25.10.3'],
-           [*_TENSORFLOW, 'pandas', 'pillow', 'requests', 'setuptools<81', 'tqdm'])),
+           [*_TENSORFLOW, 'pandas', 'pillow', 'requests', 'setuptools<81', 'tqdm']),
+          reader='fer_reader.py'),
     Rival('facex', 'facex_system.py', 'facex',
           (['--no-deps', 'facex==1.1.0'], [*_TENSORFLOW, 'scikit-image'])),
     Rival('PyEmotion', 'pyemotion_system.py', 'pytorch', (['PyEmotion==1.0.0'],)),
@@ -48,15 +50,20 @@ RIVALS = (
 )
 
 
-def command(rival):
+def cache():
+    """Return the folder outside of the repository that keeps what took long."""
+    return Path(os.environ.get('EMOTION_PERCEPTION_BENCH_CACHE',
+                               Path.home() / '.cache' / 'emotion_perception_bench'))
+
+
+def command(rival, script=None):
     """Install a rival where it is not yet; return (command, further arguments) that run it.
 
+    script: one of its scripts; the one that is timed where it is not given.
     RuntimeError: it cannot be installed here; says why.
     """
-    cache = Path(os.environ.get('EMOTION_PERCEPTION_BENCH_CACHE',
-                                Path.home() / '.cache' / 'emotion_perception_bench'))
-    folder = cache / rival.environment
-    script = str(SYSTEMS / rival.script)
+    folder = cache() / rival.environment
+    script = str(SYSTEMS / (script or rival.script))
     if script.endswith('.mjs'):
         _install(rival, folder, _npm)
         return ['node', script], [str(folder / 'node_modules'), *rival.options]

@@ -31,18 +31,21 @@ def tables(results):
             'node': results['node'], 'start': [results['start']],
             'offline': results['offline'], 'growth_faces': growth['faces'],
             'growth_length': growth['sequence_length'], 'growth_memory': [growth['memory']]}
-    return {name: _table(columns, rows[name]) for name, columns in COLUMNS.items()} | {
+    return {name: table(columns, rows[name]) for name, columns in COLUMNS.items()} | {
         'machine': _machine(results),
         'not_measured': '\n'.join(f'- {name}: {reason}' for name, reason
                                   in results['not_measured'].items()) or 'None.'}
 
 
-def write_document(path, results):
-    """Replace what stands between `<!-- NAME -->` and `<!-- end -->` by the table of that name."""
+def write_tables(path, written):
+    """Replace what stands between `<!-- NAME -->` and `<!-- end -->` by the table of that name.
+
+    written: {name: Markdown table}.
+    """
     text = path.read_text()
-    for name, table in tables(results).items():
+    for name, rows in written.items():
         text, count = re.subn(f'(<!-- {name} -->\n).*?(<!-- end -->)',
-                              lambda found: f'{found[1]}{table}\n{found[2]}', text, flags=re.S)
+                              lambda found: f'{found[1]}{rows}\n{found[2]}', text, flags=re.S)
         if count != 1:
             raise ValueError(f'{path} holds {count} places for {name}, expected one')
     path.write_text(text)
@@ -121,7 +124,8 @@ def _save(figure, path):
     plt.close(figure)
 
 
-def _table(columns, rows):
+def table(columns, rows):
+    """Return rows, dicts, as a Markdown table."""
     lines = [columns, ['---'] * len(columns)]
     lines += [['–' if row[column] is None else row[column] for column in columns] for row in rows]
     return '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)

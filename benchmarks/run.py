@@ -18,7 +18,7 @@ import cv2
 from node_latency import node_rows, start_row
 from offline_speed import offline_rows
 from pipeline_speed import light_rows, pipeline_rows, tracking_rows
-from report import plot, tables, write_document
+from report import plot, tables, write_tables
 from scenes import load_actors
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +63,7 @@ def main():
     else:
         (HERE / 'results.json').write_text(json.dumps(results, indent=1) + '\n')
         plot(DOCS / 'images', results)
-        write_document(DOCS / 'benchmarks.md', results)
+        write_tables(DOCS / 'benchmarks.md', tables(results))
         print(f'\nWrote {HERE / "results.json"}, {DOCS / "benchmarks.md"} and its images')
 
 

@@ -10,7 +10,7 @@ def benchmarks(root):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(root / 'benchmarks')
         yield
-    for name in ('matching', 'scenes', 'report'):
+    for name in ('matching', 'scenes', 'report', 'environments', 'readers', 'live_video'):
         sys.modules.pop(name, None)
 
 
@@ -118,7 +118,7 @@ def test_the_light_of_a_scene(light, face, beside):
 
 def test_tables_go_where_the_document_wants_them(tmp_path, root):
     pytest.importorskip('matplotlib', reason='needs requirements/bench.txt')
-    from report import COLUMNS, tables, write_document
+    from report import COLUMNS, tables, write_tables
     pipeline = {'system': 'emotion_perception', 'version': 'abc', 'faces': 3, 'width': 640,
                 'height': 480, 'threads': 2, 'ms_median': 1.25, 'ms_p95': 2, 'cpu_s': 0.1,
                 'recall': 1, 'false_boxes': 0, 'id_switches': None, 'frames': 7}
@@ -134,7 +134,62 @@ def test_tables_go_where_the_document_wants_them(tmp_path, root):
     document = tmp_path / 'benchmarks.md'
     document.write_text((root / 'docs' / 'benchmarks.md').read_text())
     for _ in range(2):      # also where a table stands already
-        write_document(document, results)
+        write_tables(document, tables(results))
     text = document.read_text()
     assert '| emotion_perception | 3 | 640 | 480 | 2 | 1.25 | 2 | 0.1 | 1 | 0 | – | 7 |' in text
     assert all(table in text for table in tables(results).values())
+
+
+ANGRY, NEUTRAL, MISSING = [1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, .6], [np.nan] * 7
+
+
+@pytest.mark.parametrize('seconds, labels', [(0, [6, 6, -1, 0, 6]), (1, [6, 6, -1, 6, 6]),
+                                             (.25, [6, 6, -1, 0, 0])])
+def test_single_images_are_averaged_over_frames_with_a_face(seconds, labels):
+    pytest.importorskip('matplotlib', reason='needs requirements/bench.txt')
+    from live_video import labels_of
+    shares = np.array([NEUTRAL, NEUTRAL, MISSING, ANGRY, NEUTRAL])
+    assert labels_of(np.arange(5) * 10**8, shares, seconds).tolist() == labels
+    assert labels_of(np.arange(2), np.full((2, 7), np.nan), 1).tolist() == [-1, -1]
+
+
+#: Says of each image that all of it is one face, as angry as its first pixel is blue.
+RIVAL = """
+import json, sys
+print(json.dumps('1.2.3'), flush=True)
+while line := sys.stdin.buffer.readline():
+    width, height = map(int, line.split())
+    blue = sys.stdin.buffer.read(width * height * 3)[0]
+    if blue == 255:
+        sys.exit(3)
+    print(json.dumps([{'box': [0, 0, width, height], 'scores': {'angry': blue}}]), flush=True)
+"""
+
+
+def test_a_rival_is_asked_once_about_each_recording(tmp_path, monkeypatch):
+    monkeypatch.setenv('EMOTION_PERCEPTION_BENCH_CACHE', str(tmp_path / 'cache'))
+    import readers
+    from environments import Rival
+    script, recording = tmp_path / 'rival.py', tmp_path / 'recording'
+    script.write_text(RIVAL)
+    monkeypatch.setattr(readers, 'SYSTEMS', tmp_path)
+    monkeypatch.setattr(readers, 'command', lambda rival, name: (
+        [sys.executable, str(tmp_path / name)], []))
+    frames = [(n * 10**9, np.full((2, 3 + n, 3), n, np.uint8)) for n in range(3)]
+    expected = ['1.2.3', [[n * 10**9, [{'box': [0, 0, 3 + n, 2], 'scores': {'angry': n}}]]
+                          for n in range(3)]]
+    rival = Rival('rival', '', 'rival', (['rival==1.2.3'],), reader='rival.py')
+    recording.write_bytes(b'one')
+    with readers.Reader(rival) as reader:
+        assert reader.answers(recording, 10, frames) == expected
+        assert reader.answers(recording, 10, []) == expected, 'from the cache'
+        assert reader.answers(recording, 5, []) == ['1.2.3', []], 'another rate'
+        recording.write_bytes(b'another')
+        assert reader.answers(recording, 10, frames[:1]) == ['1.2.3', expected[1][:1]]
+        with pytest.raises(RuntimeError, match='rival.py ended with 3'):
+            reader.answers(recording, 1, [(0, np.full((1, 1, 3), 255, np.uint8))])
+    with readers.Reader(rival) as reader:
+        assert reader.answers(recording, 10, []) == ['1.2.3', expected[1][:1]], 'of an earlier run'
+    rival = Rival('rival', '', 'rival', (['rival==1.2.4'],), reader='rival.py')
+    with readers.Reader(rival) as reader:
+        assert reader.answers(recording, 10, []) == ['1.2.3', []], 'another version is asked anew'

@@ -71,6 +71,7 @@ NOT_RUN = {
     'dask ': 'needs several machines; test_bag.py has a cluster in this one',
     'python -m emotion_perception.bag recordings -o results --cluster': 'the same',
     'make bench': 'takes hours; test_benchmarks.py runs its parts',
+    'python3 benchmarks/live_video.py': 'the same, where the other systems are not installed',
 }
 
 #: A line of a block of text is a command if it begins like this.

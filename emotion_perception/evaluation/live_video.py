@@ -47,7 +47,7 @@ def watch(recording: Recording, pipeline: EmotionPipeline, rate: float,
     """
     pipeline.reset()
     rows, crops = [], []
-    for stamp_ns, image in _at_rate(frames_of(recording, LAYOUT), rate):
+    for stamp_ns, image in at_rate(frames_of(recording, LAYOUT), rate):
         faces = pipeline.process(image, stamp_ns)
         face = max(faces, key=lambda f: f.roi.width, default=None)
         rows.append((stamp_ns, NO_FACE, np.zeros(6), 0.0, NO_FACE) if face is None else (
@@ -133,7 +133,7 @@ def report(result: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def _at_rate(images: Iterable[tuple[int, npt.NDArray[np.uint8]]],
+def at_rate(images: Iterable[tuple[int, npt.NDArray[np.uint8]]],
              rate: float) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Leave out frames of a faster video, as a slower camera would."""
     first = last = None
