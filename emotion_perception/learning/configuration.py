@@ -1,26 +1,33 @@
 """What the configurations of training and of the comparison hold, checked as they are read."""
+from collections.abc import Callable, Collection
 import math
 import os
+from pathlib import Path
 from string import Template
+from typing import Any
 
 import yaml
 
 from emotion_perception.learning.encoder.networks import BACKBONES
 
 
-def _whole(low):
+#: What a value should be, and whether one is that.
+Kind = tuple[str, Callable[[Any], bool]]
+
+
+def _whole(low: int) -> Kind:
     return f'a whole number from {low} on', lambda v: type(v) is int and v >= low
 
 
-def _number(which, fits):
+def _number(which: str, fits: Callable[[Any], bool]) -> Kind:
     return f'a number {which}', lambda v: type(v) in (int, float) and math.isfinite(v) and fits(v)
 
 
-def _one_of(names):
+def _one_of(names: Collection[str]) -> Kind:
     return f'one of {", ".join(names)}', lambda v: isinstance(v, str) and v in names
 
 
-def _optional(table):
+def _optional(table: dict[str, Any]) -> dict[str, Any]:
     return {f'{key}?': kind for key, kind in table.items()}
 
 
@@ -71,7 +78,7 @@ COMPARISON = {
 # fmt: on
 
 
-def read_config(path, expected):
+def read_config(path: Path, expected: dict[Any, Any]) -> dict[str, Any]:
     """Return a configuration as a dict, its $NAMES replaced from the environment.
 
     :param expected: ``TRAINING`` or ``COMPARISON``.
@@ -79,7 +86,7 @@ def read_config(path, expected):
         what is expected.
     """
     try:
-        read = yaml.safe_load(Template(path.read_text()).substitute(os.environ))
+        read: dict[str, Any] = yaml.safe_load(Template(path.read_text()).substitute(os.environ))
     except KeyError as error:
         raise ValueError(f'${error.args[0]} is not set in the environment') from error
     except yaml.YAMLError as error:
@@ -88,7 +95,7 @@ def read_config(path, expected):
     return read
 
 
-def _check(value, expected, where):
+def _check(value: Any, expected: Any, where: str) -> None:
     name = where or 'the configuration'
     if isinstance(expected, list):
         if not isinstance(value, list) or not value:
@@ -96,7 +103,8 @@ def _check(value, expected, where):
         for number, item in enumerate(value):
             _check(item, expected[0], f'{where}[{number}]')
     elif isinstance(expected, dict):
-        known = {key if key is ... else key.rstrip('?'): kind for key, kind in expected.items()}
+        known: dict[Any, Any] = {
+            key if key is ... else key.rstrip('?'): kind for key, kind in expected.items()}
         keys = 'names' if ... in known else ', '.join(known)
         if not isinstance(value, dict) or not value and ... in known:
             raise ValueError(f'{name} should be a table of {keys}, not {value!r}')
@@ -112,7 +120,7 @@ def _check(value, expected, where):
         raise ValueError(f'{name} should be {expected[0]}, not {value!r}{_plain(value)}')
 
 
-def _plain(value):
+def _plain(value: Any) -> str:
     """Say how a number is written that YAML takes for text, such as 1e-3."""
     try:
         number = float(value) if isinstance(value, str) else math.nan
@@ -120,5 +128,5 @@ def _plain(value):
         number = math.nan
     if not math.isfinite(number):
         return ''
-    number = int(number) if number.is_integer() else number
-    return f', which YAML reads as text: write {yaml.safe_dump(number).split()[0]}'
+    written = yaml.safe_dump(int(number) if number.is_integer() else number)
+    return f', which YAML reads as text: write {written.split()[0]}'

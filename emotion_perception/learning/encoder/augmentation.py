@@ -5,9 +5,11 @@ too loose or too tight, faces far away (blur), a light from one side, something 
 """
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 
-def augment(crop, size, rng, gamma=0.25):
+def augment(crop: npt.NDArray[np.uint8], size: int, rng: np.random.Generator,
+            gamma: float = 0.25) -> npt.NDArray[np.float32]:
     """Warp, shade and partly cover one grey crop.
 
     :param crop: uint8 [h,h], grey.
@@ -17,7 +19,7 @@ def augment(crop, size, rng, gamma=0.25):
     :return: float32 [size,size] in 0..255.
     """
     if rng.random() < 0.25:
-        crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 1.6))
+        crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 1.6)), np.uint8)
     pixels = _warp(crop, size, flip=rng.random() < 0.5, angle=rng.normal(0, 8),
                    zoom=np.exp(rng.normal(0, 0.09)), stretch=np.exp(rng.normal(0, 0.04)),
                    shift=rng.normal(0, 0.045, 2))
@@ -31,15 +33,17 @@ def augment(crop, size, rng, gamma=0.25):
         height, width = rng.integers(size // 8, size // 3, 2)
         top, left = rng.integers(0, size - height), rng.integers(0, size - width)
         pixels[top:top + height, left:left + width] = rng.uniform(0, 255)
-    return pixels.clip(0, 255).astype(np.float32)
+    return np.asarray(pixels.clip(0, 255), np.float32)
 
 
-def resize(crop, size):
+def resize(crop: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.float32]:
     """Sample a grey crop, uint8 [h,h], as :func:`augment` does, with nothing changed."""
     return _warp(crop, size).astype(np.float32)
 
 
-def _warp(crop, size, flip=False, angle=0.0, zoom=1.0, stretch=1.0, shift=(0.0, 0.0)):
+def _warp(crop: npt.NDArray[np.uint8], size: int, flip: bool = False, angle: float = 0.0,
+          zoom: float = 1.0, stretch: float = 1.0,
+          shift: npt.ArrayLike = (0.0, 0.0)) -> npt.NDArray[np.uint8]:
     # One warp from crop to result, so that nothing is blurred by a second interpolation. Pixel
     # centres count: (i + .5) / h of the crop falls on (j + .5) / size of the result.
     scale = size / crop.shape[0] * zoom
@@ -48,5 +52,6 @@ def _warp(crop, size, flip=False, angle=0.0, zoom=1.0, stretch=1.0, shift=(0.0, 
                        [sin * stretch * (-1 if flip else 1), cos]])
     offset = (size - 1) / 2 + np.multiply(shift, size) - linear @ np.full(
         2, (crop.shape[0] - 1) / 2)
-    return cv2.warpAffine(crop, np.column_stack([linear, offset]), (size, size),
-                          flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(crop, np.column_stack([linear, offset]), (size, size),
+                            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)

@@ -1,10 +1,12 @@
 """What the heads for stills are trained toward, from the samples of any set."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from emotion_perception.datasets.sample import VOTE_NAMES
+from emotion_perception.datasets.sample import Sample, VOTE_NAMES
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 
 #: Classes of the heads for stills, in the order of their outputs.
@@ -24,20 +26,21 @@ SMOOTHING = 0.06
 class Stills:
     """Single frames with soft targets; a weight of 0 says that a set has no such label."""
 
-    images: np.ndarray   #: uint8 [n,64,64], grey
-    targets: dict        #: head name -> float32 [n,classes], rows sum to 1
-    weights: dict        #: head name -> float32 [n]
+    images: npt.NDArray[np.uint8]             #: [n,64,64], grey
+    targets: dict[str, npt.NDArray[np.float32]]  #: head name -> [n,classes], rows sum to 1
+    weights: dict[str, npt.NDArray[np.float32]]  #: head name -> [n]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices):
+    def take(self, indices: npt.ArrayLike) -> 'Stills':
+        indices = np.asarray(indices)
         return Stills(self.images[indices],
                       {head: target[indices] for head, target in self.targets.items()},
                       {head: weight[indices] for head, weight in self.weights.items()})
 
 
-def stills_from(samples):
+def stills_from(samples: Sequence[Sample]) -> Stills:
     """Turn the last frame of each sample into a still with targets.
 
     The six-class target joins the FER+ votes with the FER2013 label, so that an image which
@@ -63,9 +66,11 @@ def stills_from(samples):
         if sample.votes is not None:
             # What one tagger of ten saw, and the label does not name, is hardly to be learnt.
             six_weight[i] = min(1.0, six[i].sum() / FER2013_VOTES)
-    targets, weights = {}, {'six': six_weight}
+    targets: dict[str, npt.NDArray[np.float32]] = {}
+    weights: dict[str, npt.NDArray[np.float32]] = {}
     for head, target in (('six', six), ('eight', eight), ('seven', seven)):
         total = target.sum(1)
         targets[head] = (target / np.maximum(total, 1e-9)[:, None]).astype(np.float32)
-        weights[head] = (weights.get(head, 1.0) * (total > 0)).astype(np.float32)
+        weight = six_weight if head == 'six' else np.ones(count)
+        weights[head] = (weight * (total > 0)).astype(np.float32)
     return Stills(images, targets, weights)

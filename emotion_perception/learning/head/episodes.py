@@ -6,12 +6,16 @@ is a sequence of one frame, or of many when somebody holds an expression from th
 Clips of people who talk are shown as they are, in parts and at several frame rates: neutral ones,
 in which no class is to be seen, and those of an emotion, perhaps before or after a neutral one.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from emotion_perception.datasets.sample import VOTE_NAMES
+from emotion_perception.datasets.sample import Sample, VOTE_NAMES
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 from emotion_perception.evaluation.metrics import apex_similarity
 from emotion_perception.learning.encoder.augmentation import augment, resize
@@ -25,36 +29,37 @@ _COLUMNS = len(EMOTIONS)
 class Episode:
     """Encoded frames with what the head should say at each of them."""
 
-    kept: np.ndarray         #: float32 [t,K], or as the networks compared with it read frames
-    labels: np.ndarray       #: float32 [t,6], rows sum to 1
-    label_weight: np.ndarray  #: float32 [t], 0 where no expression is shown
-    intensity: np.ndarray    #: float32 [t,6], E2's target
+    kept: npt.NDArray[np.float32]       #: [t,K], or as the networks compared with it read frames
+    labels: npt.NDArray[np.float32]     #: [t,6], rows sum to 1
+    label_weight: npt.NDArray[np.float32]   #: [t], 0 where no expression is shown
+    intensity: npt.NDArray[np.float32]  #: [t,6], E2's target
 
-    def take(self, frames):
+    def take(self, frames: slice | npt.NDArray[np.int64]) -> 'Episode':
         return Episode(self.kept[frames], self.labels[frames], self.label_weight[frames],
                        self.intensity[frames])
 
-    def then(self, other):
+    def then(self, other: 'Episode') -> 'Episode':
         return Episode(*(np.concatenate(pair) for pair in zip(
             (self.kept, self.labels, self.label_weight, self.intensity),
             (other.kept, other.labels, other.label_weight, other.intensity))))
 
 
-def grey_variants(frames, size, variants, seed):
+def grey_variants(frames: npt.NDArray[np.uint8], size: int, variants: int,
+                  seed: int) -> npt.NDArray[np.float32]:
     """Return float32 [variants,t,size,size] in 0..255: the plain frames, then augmented ones.
 
     Each variant changes all frames of a sequence alike, as one camera and one face would.
 
     :param frames: uint8 [t,64,64,3].
     """
-    grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
+    grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8) for frame in frames]
     played = [[resize(frame, size) for frame in grey]]
     played += [[augment(frame, size, np.random.default_rng((seed, variant))) for frame in grey]
                for variant in range(1, variants)]
     return np.array(played, np.float32)
 
 
-def onset_episode(kept, features, label):
+def onset_episode(kept: npt.NDArray[np.float32], features: npt.NDArray[Any], label: str) -> Episode:
     """Make an episode of a sequence from neutral to apex, with E2's target as its intensity.
 
     :param kept: float32 [t,K]; ``features``: float32 [t,512]; ``label``: one of EMOTIONS.
@@ -65,14 +70,17 @@ def onset_episode(kept, features, label):
                    strength[:, None] * one_hot)
 
 
-def held_episode(kept, six, six_weight, intensity, length, noise, rng):
+def held_episode(kept: npt.NDArray[np.float32], six: npt.NDArray[np.float32], six_weight: float,
+                 intensity: npt.NDArray[np.float32], length: int, noise: float,
+                 rng: np.random.Generator) -> Episode:
     """Make an episode of one still that is held: float32 [K] and its targets, with jitter."""
     frames = _jittered(np.tile(kept, (length, 1)), noise, rng)
     return Episode(frames, np.tile(six, (length, 1)), np.full(length, six_weight, np.float32),
                    np.tile(intensity, (length, 1)))
 
 
-def clip_episode(frames, label, neutral, rng):
+def clip_episode(frames: npt.NDArray[np.float32], label: str, neutral: npt.NDArray[np.float32] | None,
+                 rng: np.random.Generator) -> Episode:
     """Make an episode of a part of a clip that shows its label throughout.
 
     :param frames: float32 [t,36], with the step as the last number of each.
@@ -89,17 +97,16 @@ def clip_episode(frames, label, neutral, rng):
             pieces = [(part[:50], label), (other, NEUTRAL)]
     else:
         pieces = [(part, label)]
-    episode = None
+    made = []
     for piece, name in pieces:
         one_hot = np.tile(np.equal(EMOTIONS, name).astype(np.float32), (len(piece), 1))
         shows = np.full(len(piece), name != NEUTRAL, np.float32)
-        made = Episode(piece, np.where(shows[:, np.newaxis], one_hot, 1 / _COLUMNS).astype(
-            np.float32), shows, one_hot)
-        episode = made if episode is None else episode.then(made)
-    return episode.take(slice(LONGEST))
+        made.append(Episode(piece, np.where(shows[:, np.newaxis], one_hot, 1 / _COLUMNS).astype(
+            np.float32), shows, one_hot))
+    return reduce(Episode.then, made).take(slice(LONGEST))
 
 
-def _part(frames, rng):
+def _part(frames: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Return a part of a clip's frames, float32 [t,36], sometimes as a slower camera sees it."""
     every = int(rng.choice([1, 1, 1, 2, 5]))
     start = int(rng.integers(max(1, len(frames) - 20)))
@@ -108,14 +115,15 @@ def _part(frames, rng):
     return part[:LONGEST]
 
 
-def _jittered(frames, noise, rng):
+def _jittered(frames: npt.NDArray[np.float32], noise: float,
+              rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Add noise to what is kept of each frame, but not to its step, the last number."""
     jitter = noise * rng.standard_normal(frames.shape).astype(np.float32)
     jitter[:, -1] = 0
-    return frames + jitter
+    return np.asarray(frames + jitter)
 
 
-def vote_intensity(samples):
+def vote_intensity(samples: Sequence[Sample]) -> npt.NDArray[np.float32]:
     """Return E2's target of stills, float32 [n,6]: how much of each expression people see.
 
     FER+ images: the share of votes. Images with one label: 1 at that class; 0 when neutral.
@@ -126,19 +134,19 @@ def vote_intensity(samples):
         if sample.votes is not None:
             result[i] = sample.votes[columns] / max(int(sample.votes.sum()), 1)
         elif sample.label in EMOTIONS:
-            result[i, EMOTIONS.index(sample.label)] = 1
+            result[i, EMOTIONS.index(str(sample.label))] = 1
         elif sample.label not in (NEUTRAL, 'contempt'):
             raise ValueError(f'{sample.name} has neither votes nor a label')
     return result
 
 
-def live_episode(onsets, noise, rng):
+def live_episode(onsets: Sequence[Episode], noise: float, rng: np.random.Generator) -> Episode:
     """Play one or two onsets as a camera would see them, in random order and speed.
 
     Perhaps a rest, the onset, then perhaps a hold at the apex, then perhaps back to neutral, then
     perhaps another one, cut to at most LONGEST frames.
     """
-    episode = None
+    parts = []
     for onset in (onsets[i] for i in rng.permutation(len(onsets))[:rng.integers(1, 3)]):
         last = len(onset.kept) - 1
         speed = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
@@ -149,8 +157,7 @@ def live_episode(onsets, noise, rng):
             frames = np.concatenate([frames, np.full(rng.integers(1, 50), last)])
             if rng.random() < 0.5:
                 frames = np.concatenate([frames, np.linspace(last, 0, rng.integers(4, 20))])
-        part = onset.take(np.rint(frames).astype(int))
-        episode = part if episode is None else episode.then(part)
-    episode = episode.take(slice(LONGEST))
+        parts.append(onset.take(np.rint(frames).astype(int)))
+    episode = reduce(Episode.then, parts).take(slice(LONGEST))
     return Episode(_jittered(episode.kept, noise, rng), episode.labels, episode.label_weight,
                    episode.intensity)

@@ -3,10 +3,12 @@
 Baddar and Ro, Learning Spatio-temporal Features with Partial Expression Sequences for
 on-the-Fly Prediction, AAAI 2018. Shapes: n sequences, t frames, six classes.
 """
+from typing import Any
+
 import tensorflow as tf
 
 
-def e1(values, sharpness, labels, weights):
+def e1(values: Any, sharpness: Any, labels: Any, weights: Any) -> Any:
     """E1, classification: cross-entropy of softmax(k h) at every frame.
 
     An LSTM's values h lie in -1..1 and are no probabilities; a learned sharpness k makes them
@@ -21,7 +23,7 @@ def e1(values, sharpness, labels, weights):
     return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
 
 
-def e2(values, targets, weights):
+def e2(values: Any, targets: Any, weights: Any) -> Any:
     """E2, intensity: half the squared distance of the LSTM's values to L_{c,t}.
 
     :param targets: float32 [n,t,6], s_t (:func:`~emotion_perception.evaluation.metrics.
@@ -31,7 +33,7 @@ def e2(values, targets, weights):
     return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
 
 
-def e3(values, labels, weights, apex_values):
+def e3(values: Any, labels: Any, weights: Any, apex_values: Any) -> Any:
     """Pull every frame's state to its class's mean state at the apex: the paper's third term.
 
     :param apex_values: float32 [6,6], one row a class.

@@ -1,9 +1,12 @@
 """Faces of known people, in laboratories and in live video: folds of people, stills, onsets."""
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+import os
 
 import numpy as np
+import numpy.typing as npt
 
-from emotion_perception.datasets import load
+from emotion_perception.datasets import load, Sample
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 
 
@@ -17,7 +20,8 @@ class LabFaces:
         :func:`clips_of`, or there are fewer people than folds.
     """
 
-    def __init__(self, paths, folds, live=()):
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], folds: int,
+                 live: Sequence[str | os.PathLike[str]] = ()) -> None:
         #: The sets of stills and onsets, and those of clips.
         self.sets = [load(path) for path in paths]
         self.live = [load(path, 'sequences') for path in live]
@@ -33,31 +37,31 @@ class LabFaces:
         # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
         watched = {sample.subject for samples in self.sets for sample in samples
                    if sample.neutral_to_apex and sample.label in EMOTIONS}
-        people = []
+        people: list[str | None] = []
         for some in watched, *({sample.subject for sample in set_}
                                 for set_ in (*self.sets, *self.live)):
-            people += sorted(some.difference(people))
+            people += sorted(some.difference(people), key=str)
         if len(people) < folds:
             raise ValueError(f'the {len(people)} people of {", ".join(map(str, [*paths, *live]))} do '
                              f'not fill {folds} folds')
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 
-    def people(self):
+    def people(self) -> dict[str, list[str | None]]:
         """Return {set name: sorted list of people}; sets of one layout have one name."""
-        people = {}
+        people: dict[str, set[str | None]] = {}
         for samples in (*self.sets, *self.live):
             people.setdefault(samples.set_name, set()).update(s.subject for s in samples)
-        return {name: sorted(some) for name, some in people.items()}
+        return {name: sorted(some, key=str) for name, some in people.items()}
 
 
-def clips_of(samples):
+def clips_of(samples: Sequence[Sample]) -> list[Sample]:
     """Return the clips that show one of the six classes or neutral from first frame to last."""
     return [s for s in samples if len(s.frames) > 1 and not s.neutral_to_apex
             and s.label in (*EMOTIONS, NEUTRAL)]
 
 
-def lab_stills(lab):
+def lab_stills(lab: Sequence[Sample]) -> list[Sample]:
     """Return the stills among samples, but those of contempt, and both ends of each onset."""
     onsets = [s for s in lab if s.neutral_to_apex]
     ends = [replace(s, frames=s.frames[:1], label=NEUTRAL, neutral_to_apex=False) for s in onsets]
@@ -66,9 +70,10 @@ def lab_stills(lab):
             if len(s.frames) == 1 and s.label in (*EMOTIONS, NEUTRAL)]
 
 
-def all_onsets(lab, rng):
+def all_onsets(lab: Sequence[Sample], rng: np.random.Generator,
+               ) -> Iterator[tuple[str | None, str, npt.NDArray[np.uint8]]]:
     """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
-    neutral = {}
+    neutral: dict[str | None, list[npt.NDArray[np.uint8]]] = {}
     for sample in lab:
         if sample.neutral_to_apex or sample.label == NEUTRAL:
             neutral.setdefault(sample.subject, []).append(sample.frames[0])
@@ -81,7 +86,8 @@ def all_onsets(lab, rng):
                 choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))
 
 
-def onset_frames(neutral, apex, length):
+def onset_frames(neutral: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8],
+                 length: int) -> npt.NDArray[np.uint8]:
     """Cross-fade two crops of a person, uint8 [64,64,3], into an onset, uint8 [t,64,64,3]."""
     mix = (np.linspace(0, 1, length, dtype=np.float32) ** 1.5)[:, None, None, None]
-    return np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8)
+    return np.asarray(np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8))
