@@ -8,7 +8,7 @@ import pytest
 from emotion_perception import evaluate
 from emotion_perception.emotions import LABELS
 from emotion_perception.evaluation import held
-from emotion_perception.evaluation.live_video import _at_rate, evaluate_video, report
+from emotion_perception.evaluation.live_video import at_rate, evaluate_video, report
 from emotion_perception.evaluation.watched import clips_figures, NO_FACE, Watched
 from emotion_perception.pipeline import EmotionPipeline
 
@@ -61,7 +61,7 @@ def test_another_face_is_a_change_of_id():
                                              (24, 15, 15), (5, 30, 5), (60, 5, 5)])
 def test_a_video_is_watched_no_faster_than_it_is(own, rate, left):
     images = [(round(i * 1e9 / own), np.empty((1, 1, 3), np.uint8)) for i in range(round(own))]
-    stamps = [stamp for stamp, _ in _at_rate(images, rate)]
+    stamps = [stamp for stamp, _ in at_rate(images, rate)]
     assert len(stamps) == left and stamps[0] == 0
 
 
