@@ -1,4 +1,4 @@
-"""Emotions in live video, ours beside others' in the same frames of the same clips.
+"""Emotions in live video, ours beside others' on the same clips.
 
 Prints tables; writes benchmarks/live_video.json and the tables in docs/benchmarks.md, which says
 what is measured and how.
