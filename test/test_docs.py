@@ -119,7 +119,7 @@ def test_blocks_have_a_language_that_is_tested():
     for name, page in PAGES.items():
         fences = re.findall(r'^\s*```(\S*)$', page, re.MULTILINE)
         assert set(fences[::2]) <= {*EXAMPLES, 'bash', 'text', 'yaml', '{toctree}'}, name
-        outside = re.sub(r'^```.*?^```', '', page, flags=re.MULTILINE | re.DOTALL)
+        outside = re.sub(r'^```.*?^```|<!--.*?-->', '', page, flags=re.MULTILINE | re.DOTALL)
         assert not re.findall(r'^ {5,}\S.*$|^\s+```', outside, re.MULTILINE), (
             f'{name}: a block within a list is not found here; let it begin at the margin')
 
