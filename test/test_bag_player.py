@@ -8,16 +8,18 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 pytest.importorskip('rosbags', reason='needs the extra [bags]')
 
+from builtin_interfaces.msg import Time  # noqa: E402
 from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
 from emotion_perception.offline.messages import EMOTION_ARRAY, decode  # noqa: E402
 from emotion_perception.offline.processing import Settings, process  # noqa: E402
 from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
 from emotion_perception.offline.result_bag import RESULTS_TOPIC  # noqa: E402
-from rclpy.qos import qos_profile_sensor_data, ReliabilityPolicy  # noqa: E402
+from rclpy.qos import (  # noqa: E402
+    qos_profile_sensor_data, QoSProfile, ReliabilityPolicy)
 from rosbags.interfaces import (  # noqa: E402
     Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from processes import LIMIT, running, wait_for  # noqa: E402
 from robot import emotion_node  # noqa: E402
@@ -161,6 +163,46 @@ def test_loop_pause_and_start_offset(robot, bags, tmp_path):
         assert robot.times and len(set(robot.times)) == 1   # its clock stands still
         set_parameter(robot, 'paused', 'false')
         robot.wait_for(lambda: len(robot.results) > 5)
+
+
+@pytest.mark.parametrize('rate', [0.5, 4.0])
+def test_what_ros2_bag_play_sends(robot, rate, bags):
+    """Twice the bag, paused in its middle, and its /clock: best effort, depth 1, at 40 Hz.
+
+    The clock is an hour ahead here, to tell it from that of the tests before.
+    """
+    kind = Image if robot.kind == 'raw' else CompressedImage
+    topic = TOPIC if robot.kind == 'raw' else TOPIC + '/compressed'
+    images = robot.node.create_publisher(kind, topic, 5)
+    clock = robot.node.create_publisher(
+        Clock, '/clock', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    robot.wait_for(lambda: images.get_subscription_count() and clock.get_subscription_count())
+    with Bag(find_recordings([bags('sqlite3', robot.kind)])[0].paths) as bag:
+        messages = list(bag.messages({topic}))
+    robot.results.clear()
+    robot.reports.clear()
+
+    def tick(now):
+        sec, nanosec = divmod(now + 3600 * 10**9, 10**9)
+        clock.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
+        robot.spin(0.025)
+    for _ in range(2):
+        waiting, now = list(messages), messages[0].log_time
+        while waiting:
+            while waiting and waiting[0].log_time <= now:
+                images.publish(waiting.pop(0).data)
+            tick(now)
+            now += round(rate * 25_000_000)
+            if len(waiting) == COUNT // 2:
+                for _ in range(20):
+                    tick(now)
+    hour = messages[0].log_time // 10**9 + 3600
+    robot.wait_for(lambda: [report for report in robot.reports
+                            if report.header.stamp.sec in (hour, hour + 1)] or tick(now))
+    stamps = [nanoseconds(result.header.stamp) for result in robot.results]
+    assert stamps and np.sum(np.diff(stamps) < 0) == 1
+    for publisher in (images, clock):
+        robot.node.destroy_publisher(publisher)
 
 
 def set_parameter(robot, name, value):
