@@ -68,6 +68,7 @@ NOT_RUN = {
     'ros2 topic ': 'test_emotion_node.py and test_behaviour_node.py subscribe to the same',
     'build/tree/comforter': 'test_behaviour_trees.py builds and runs it',
     'python -m emotion_perception.monitor': 'test_monitor.py runs it',
+    'python -m emotion_perception.report_versions': 'test_report_versions.py runs it',
     'dask ': 'needs several machines; test_bag.py has a cluster in this one',
     'python -m emotion_perception.bag recordings -o results --cluster': 'the same',
     'make bench': 'takes hours; test_benchmarks.py runs its parts',
