@@ -15,7 +15,8 @@ missing = []  # (what is missing, the Debian or Ubuntu package with it)
 if not (3, 10) <= sys.version_info < (3, 14):
     sys.exit(
         'This is Python {}: ROS 2 from pip exists for CPython 3.10 to 3.13.\n'
-        'Name one of these (make PYTHON=python3.12 ...), or use an installed ROS 2: see docs/install.md.'
+        'Name one of these (make PYTHON=python3.12 ...), or use an installed ROS 2:\n'
+        'see docs/install.md.'
         .format(platform.python_version()))
 if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
     sys.exit(
