@@ -50,6 +50,7 @@ help:
 
 lint: $(LINT_ENVIRONMENT)
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
 # A warning is an error: a link, an anchor or a picture that is not there, a page that no list has.

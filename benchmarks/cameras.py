@@ -6,13 +6,12 @@ The images are prepared beforehand, so that publishing costs little of what the 
 cameras take turns evenly within a period, as cameras without a common trigger do. On SIGINT the
 stamps of all published images are written as JSON: a list of ns for each camera.
 """
+
 import json
 import signal
 import sys
 from time import perf_counter, sleep
 
-from emotion_perception.nodes.messages import image_from_bgr
-from emotion_perception.nodes.running import initialised
 import numpy as np
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
@@ -20,6 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 from scenes import RATE, to_and_fro
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+
+from emotion_perception.nodes.messages import image_from_bgr
+from emotion_perception.nodes.running import initialised
 
 
 def main():
@@ -32,8 +34,10 @@ def main():
     signal.signal(signal.SIGINT, lambda *_: stopped.append(True))
     with initialised(signal_handler_options=SignalHandlerOptions.NO):
         node = rclpy.create_node('cameras')
-        publishers = [node.create_publisher(Image, f'/camera_{camera}', qos_profile_sensor_data)
-                      for camera in range(cameras)]
+        publishers = [
+            node.create_publisher(Image, f'/camera_{camera}', qos_profile_sensor_data)
+            for camera in range(cameras)
+        ]
         start, turn = perf_counter(), 0
         while not stopped:
             sleep(max(start + turn / (RATE * cameras) - perf_counter(), 0))

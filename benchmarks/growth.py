@@ -4,6 +4,7 @@
 
 A process of its own, so that nothing else is in its memory. Frames are fed as fast as they go.
 """
+
 import json
 import os
 from pathlib import Path
@@ -12,15 +13,25 @@ import sys
 from time import perf_counter
 
 import cv2
-from emotion_perception.pipeline import EmotionPipeline
 import numpy as np
-from scenes import RATE, compose, empty_room, load_actors, to_and_fro
+from scenes import compose, empty_room, load_actors, RATE, to_and_fro
+
+from emotion_perception.pipeline import EmotionPipeline
 
 WIDTH, HEIGHT = 640, 480
 FACES = (1, 2, 3, 4, 6, 8, 10, 12, 14, 16)
 #: Lengths of the sequence, in frames, between which times are compared.
-LENGTHS = ((1, 10), (11, 30), (31, 60), (61, 90), (91, 110), (111, 150), (151, 200), (201, 250),
-           (251, 300))
+LENGTHS = (
+    (1, 10),
+    (11, 30),
+    (31, 60),
+    (61, 90),
+    (91, 110),
+    (111, 150),
+    (151, 200),
+    (201, 250),
+    (251, 300),
+)
 
 
 def main():
@@ -28,11 +39,15 @@ def main():
     actors = load_actors(Path(sys.argv[5]) if len(sys.argv) > 5 else None)
     cv2.setNumThreads(1)
     with open(results, 'w') as file:
-        json.dump({
-            # First: what the others leave free could hide growth.
-            'memory': memory(actors, model, float(minutes)),
-            'faces': faces_rows(actors, model, int(repeats)),
-            'sequence_length': length_rows(actors, model, int(repeats))}, file)
+        json.dump(
+            {
+                # First: what the others leave free could hide growth.
+                'memory': memory(actors, model, float(minutes)),
+                'faces': faces_rows(actors, model, int(repeats)),
+                'sequence_length': length_rows(actors, model, int(repeats)),
+            },
+            file,
+        )
 
 
 def faces_rows(actors, model, repeats):
@@ -47,9 +62,14 @@ def faces_rows(actors, model, repeats):
             if number >= RATE:
                 ms.append(seconds * 1e3)
                 shown.append(len(found))
-        rows.append({'faces': faces, 'ms_median': round(median(ms), 3),
-                     'ms_p95': round(quantiles(ms, n=20)[-1], 3),
-                     'faces_found': round(sum(shown) / len(shown), 3)})
+        rows.append(
+            {
+                'faces': faces,
+                'ms_median': round(median(ms), 3),
+                'ms_p95': round(quantiles(ms, n=20)[-1], 3),
+                'faces_found': round(sum(shown) / len(shown), 3),
+            }
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -58,7 +78,7 @@ def length_rows(actors, model, repeats):
     """Time frames of three faces, by how many frames they have been watched."""
     scene = compose(actors, 3, WIDTH, HEIGHT, 60)
     pipeline = EmotionPipeline(model or None)
-    times = []          # a run each, [frames] ms
+    times = []  # a run each, [frames] ms
     heads = []
     for _ in range(repeats):
         pipeline.reset()
@@ -72,9 +92,14 @@ def length_rows(actors, model, repeats):
     rows = []
     for first, last in LENGTHS:
         # The first frame of all is searched as a whole, which has nothing to do with the length.
-        rows.append({'length': first, 'to': last,
-                     'ms_median': round(float(np.median(times[:, first:last + 1])), 3),
-                     'head_ms_a_face': round(float(np.median(heads[:, first:last + 1])) / 3, 4)})
+        rows.append(
+            {
+                'length': first,
+                'to': last,
+                'ms_median': round(float(np.median(times[:, first : last + 1])), 3),
+                'head_ms_a_face': round(float(np.median(heads[:, first : last + 1])) / 3, 4),
+            }
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -84,7 +109,7 @@ def memory(actors, model, minutes):
     scene = compose(actors, 3, WIDTH, HEIGHT, 300)
     empty = empty_room(actors, WIDTH, HEIGHT)
     pipeline = EmotionPipeline(model or None)
-    samples = []        # (minute of the video, resident MB)
+    samples = []  # (minute of the video, resident MB)
     frames = round(minutes * 60 * RATE)
     for number in range(frames + 1):
         if number % (5 * RATE) == 0:
@@ -96,10 +121,13 @@ def memory(actors, model, minutes):
     minute, resident = np.array(samples).T
     later = minute >= min(1.0, minutes / 2)
     slope = np.polyfit(minute[later], resident[later], 1)[0]
-    row = {'minutes': minutes, 'mb_an_hour': round(float(slope) * 60, 3),
-           'rss_mb_after_first_minute': round(float(resident[later][0]), 2),
-           'rss_mb_at_end': round(float(resident[-1]), 2),
-           'samples': [[round(m, 3), round(mb, 2)] for m, mb in samples]}
+    row = {
+        'minutes': minutes,
+        'mb_an_hour': round(float(slope) * 60, 3),
+        'rss_mb_after_first_minute': round(float(resident[later][0]), 2),
+        'rss_mb_at_end': round(float(resident[-1]), 2),
+        'samples': [[round(m, 3), round(mb, 2)] for m, mb in samples],
+    }
     print({name: value for name, value in row.items() if name != 'samples'}, flush=True)
     return row
 

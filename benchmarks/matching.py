@@ -1,4 +1,5 @@
 """How well the faces that a system found agree with the truth."""
+
 from dataclasses import dataclass
 
 #: A found box is a face when it overlaps the true one by at least this, as intersection over union.
@@ -9,9 +10,9 @@ OVERLAP = 0.5
 class Agreement:
     """Counts over a video."""
 
-    recall: float               #: share of the true boxes that were found
-    false_boxes: int            #: found boxes without a true one, second boxes of a face included
-    id_switches: int | None     #: times that a face's id became another; None: there are no ids
+    recall: float  #: share of the true boxes that were found
+    false_boxes: int  #: found boxes without a true one, second boxes of a face included
+    id_switches: int | None  #: times that a face's id became another; None: there are no ids
 
 
 def intersection_over_union(a, b):
@@ -24,8 +25,14 @@ def intersection_over_union(a, b):
 
 def match(found, truth):
     """Pair boxes one to one, those that overlap most first: {index in truth: index in found}."""
-    overlaps = sorted(((intersection_over_union(f, t), j, i)
-                       for i, f in enumerate(found) for j, t in enumerate(truth)), reverse=True)
+    overlaps = sorted(
+        (
+            (intersection_over_union(f, t), j, i)
+            for i, f in enumerate(found)
+            for j, t in enumerate(truth)
+        ),
+        reverse=True,
+    )
     pairs = {}
     for overlap, j, i in overlaps:
         if overlap >= OVERLAP and j not in pairs and i not in pairs.values():
@@ -54,6 +61,8 @@ def agreement(found, truth):
 
 def mean_overlap(found, truth):
     """Return the mean over the frames of the best overlap with the one true box; none is 0."""
-    best = [max((intersection_over_union(face[1:], box) for face in faces), default=0.0)
-            for faces, (box,) in zip(found, truth, strict=True)]
+    best = [
+        max((intersection_over_union(face[1:], box) for face in faces), default=0.0)
+        for faces, (box,) in zip(found, truth, strict=True)
+    ]
     return sum(best) / len(best)

@@ -3,6 +3,7 @@
 The latency runs from an image's stamp, taken as it is published, to the arrival of its result in
 the listener (this process).
 """
+
 from contextlib import contextmanager
 import json
 import os
@@ -14,15 +15,16 @@ import sys
 import tempfile
 from time import monotonic, sleep, time_ns
 
+from scenes import compose, RATE
+
 import emotion_perception
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
-from scenes import RATE, compose
 
 CAMERAS = (1, 4)
 FACES = (1, 3, 8)
 WIDTH, HEIGHT = 640, 480
-SETTLING = 4.0      # [s] after the first result
-PATIENCE = 60.0     # [s] that a first result is waited for
+SETTLING = 4.0  # [s] after the first result
+PATIENCE = 60.0  # [s] that a first result is waited for
 
 
 def node_rows(actors, seconds, model):
@@ -47,15 +49,19 @@ def start_row(actors, starts, model):
             start = monotonic()
             with _node(listener.names, model, 'info', stderr=subprocess.PIPE, text=True) as node:
                 for line in node.stderr:
-                    if 'waits for' in line:     # it has subscribed
+                    if 'waits for' in line:  # it has subscribed
                         break
                 ready.append(monotonic() - start)
                 listener.first()
                 first.append(monotonic() - start)
-    row = {'starts': starts, 'ready_s_median': round(median(ready), 2),
-           'ready_s_max': round(max(ready), 2), 'first_message_s_min': round(min(first), 2),
-           'first_message_s_median': round(median(first), 2),
-           'first_message_s_max': round(max(first), 2)}
+    row = {
+        'starts': starts,
+        'ready_s_median': round(median(ready), 2),
+        'ready_s_max': round(max(ready), 2),
+        'first_message_s_min': round(min(first), 2),
+        'first_message_s_median': round(median(first), 2),
+        'first_message_s_max': round(max(first), 2),
+    }
     print(row, flush=True)
     return row
 
@@ -63,7 +69,8 @@ def start_row(actors, starts, model):
 def _init():
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ.update(FAST_DDS_SETTINGS)
-    import rclpy    # reads the environment
+    import rclpy  # reads the environment
+
     if not rclpy.ok():
         rclpy.init()
 
@@ -82,14 +89,25 @@ class _Listener:
 
     def __init__(self, frames, cameras):
         self.names = [f'camera_{i}' for i in range(cameras)]
-        self.arrivals = []      # (camera, stamp, arrival, faces) [ns]
+        self.arrivals = []  # (camera, stamp, arrival, faces) [ns]
         self._stamps = frames.with_suffix('.stamps')
-        self._cameras = _process([sys.executable, Path(__file__).parent / 'cameras.py', frames,
-                                  WIDTH, HEIGHT, cameras, self._stamps])
+        self._cameras = _process(
+            [
+                sys.executable,
+                Path(__file__).parent / 'cameras.py',
+                frames,
+                WIDTH,
+                HEIGHT,
+                cameras,
+                self._stamps,
+            ]
+        )
 
     def __enter__(self):
         import rclpy
+
         from emotion_perception.msg import EmotionArray
+
         self._node = rclpy.create_node('listener')
         self._node.create_subscription(EmotionArray, '/emotion_node/emotions', self._on_result, 100)
         self._cameras.__enter__()
@@ -107,6 +125,7 @@ class _Listener:
 
     def listen(self, duration, until=lambda: False):
         import rclpy
+
         end = monotonic() + duration
         while monotonic() < end and not until():
             rclpy.spin_once(self._node, timeout_sec=0.05)
@@ -123,8 +142,9 @@ class _Listener:
 
     def _on_result(self, message):
         stamp = message.header.stamp
-        self.arrivals.append((message.camera, stamp.sec * 10**9 + stamp.nanosec, time_ns(),
-                              len(message.faces)))
+        self.arrivals.append(
+            (message.camera, stamp.sec * 10**9 + stamp.nanosec, time_ns(), len(message.faces))
+        )
 
 
 def _measure(frames, cameras, faces, seconds, model):
@@ -134,30 +154,45 @@ def _measure(frames, cameras, faces, seconds, model):
         begin, cpu = time_ns(), _cpu_seconds(node.pid)
         listener.listen(seconds)
         end, cpu = time_ns(), _cpu_seconds(node.pid) - cpu
-        listener.listen(1.0)    # for the results that are on their way
+        listener.listen(1.0)  # for the results that are on their way
         resident = _resident_bytes(node.pid)
-    published = {name: {stamp for stamp in stamps if begin <= stamp <= end}
-                 for name, stamps in listener.stamps().items()}
+    published = {
+        name: {stamp for stamp in stamps if begin <= stamp <= end}
+        for name, stamps in listener.stamps().items()
+    }
     arrivals = [one for one in listener.arrivals if one[1] in published[one[0]]]
     received = [(arrival - stamp) * 1e-6 for _, stamp, arrival, _ in arrivals]
     count = sum(map(len, published.values()))
     percentiles = quantiles(received, n=100)
     return {
-        'cameras': cameras, 'faces': faces,
+        'cameras': cameras,
+        'faces': faces,
         'latency_ms_median': round(median(received), 2),
-        'latency_ms_p95': round(percentiles[94], 2), 'latency_ms_p99': round(percentiles[98], 2),
+        'latency_ms_p95': round(percentiles[94], 2),
+        'latency_ms_p99': round(percentiles[98], 2),
         'lost': round(1 - len(received) / count, 5),
         'rss_mb': round(resident / 1e6, 1),
         'cpu_share': round(cpu / (end - begin) * 1e9, 3),
         'images_a_second': round(count / cameras / (end - begin) * 1e9, 2),
-        'faces_found': round(sum(found for *_, found in arrivals) / len(arrivals), 3)}
+        'faces_found': round(sum(found for *_, found in arrivals) / len(arrivals), 3),
+    }
 
 
 def _node(names, model, level, **process):
-    return _process([_executable(), '--ros-args', '--log-level', level,
-                     '-p', f'image_topics:=[{", ".join("/" + name for name in names)}]',
-                     '-p', f'camera_names:=[{", ".join(names)}]',
-                     *(['-p', f'model:={model}'] if model else [])], **process)
+    return _process(
+        [
+            _executable(),
+            '--ros-args',
+            '--log-level',
+            level,
+            '-p',
+            f'image_topics:=[{", ".join("/" + name for name in names)}]',
+            '-p',
+            f'camera_names:=[{", ".join(names)}]',
+            *(['-p', f'model:={model}'] if model else []),
+        ],
+        **process,
+    )
 
 
 @contextmanager
@@ -180,8 +215,10 @@ def _executable():
         path = prefix / 'lib' / 'emotion_perception' / 'emotion_node'
         if path.is_file():
             return path
-    raise FileNotFoundError('emotion_node is not installed: run `make build`, or source the '
-                            'workspace in which the package is built')
+    raise FileNotFoundError(
+        'emotion_node is not installed: run `make build`, or source the '
+        'workspace in which the package is built'
+    )
 
 
 def _resident_bytes(pid):

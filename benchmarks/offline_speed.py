@@ -4,6 +4,7 @@
 
 is what is measured, a process of its own, which prints its figures as JSON.
 """
+
 import json
 import os
 from pathlib import Path
@@ -12,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 
-from emotion_perception.offline.messages import IMAGE, definition, encode, header_of, typestore
-from emotion_perception.offline.processing import Settings, process
-from emotion_perception.offline.recordings import find_recordings
 from mcap.writer import CompressionType, Writer
-from scenes import RATE, compose
+from scenes import compose, RATE
+
+from emotion_perception.offline.messages import definition, encode, header_of, IMAGE, typestore
+from emotion_perception.offline.processing import process, Settings
+from emotion_perception.offline.recordings import find_recordings
 
 WIDTH, HEIGHT, FACES, CORES = 640, 480, 3, 2
 
@@ -34,21 +36,30 @@ def offline_rows(actors, model, seconds, pipeline):
             bag = Path(folder) / 'scene.mcap'
             _write(bag, scene.images, repeats)
             done = subprocess.run(
-                [sys.executable, __file__, str(model or ''), bag], check=True,
-                capture_output=True, text=True, preexec_fn=_on_two_cores)
+                [sys.executable, __file__, str(model or ''), bag],
+                check=True,
+                capture_output=True,
+                text=True,
+                preexec_fn=_on_two_cores,
+            )
         rows.append(_row('emotion_perception', json.loads(done.stdout)))
         print(rows[-1], flush=True)
     return rows + [
         _row('fer', {'images': row['frames'], 'seconds': row['frames'] * row['ms_mean'] * 1e-3})
         for row in pipeline
-        if (row['system'], row['faces'], row['width'], row['threads']) == ('fer', 3, 640, 2)]
+        if (row['system'], row['faces'], row['width'], row['threads']) == ('fer', 3, 640, 2)
+    ]
 
 
 def _row(system, measured):
     rate = measured['images'] / measured['seconds']
-    return {'system': system, 'seconds_of_video': round(measured['images'] / RATE, 1),
-            'images_a_second': round(rate, 1), 'times_real_time': round(rate / RATE, 2),
-            'rss_mb_max': measured.get('rss_mb_max')}
+    return {
+        'system': system,
+        'seconds_of_video': round(measured['images'] / RATE, 1),
+        'images_a_second': round(rate, 1),
+        'times_real_time': round(rate / RATE, 2),
+        'rss_mb_max': measured.get('rss_mb_max'),
+    }
 
 
 def _on_two_cores():
@@ -71,23 +82,38 @@ def _write(path, images, repeats):
             message = types[IMAGE](
                 header=types['std_msgs/msg/Header'](
                     stamp=types['builtin_interfaces/msg/Time'](
-                        sec=header.stamp.sec, nanosec=header.stamp.nanosec), frame_id='camera'),
-                height=HEIGHT, width=WIDTH, encoding='bgr8', is_bigendian=0, step=WIDTH * 3,
-                data=image.reshape(-1))
+                        sec=header.stamp.sec, nanosec=header.stamp.nanosec
+                    ),
+                    frame_id='camera',
+                ),
+                height=HEIGHT,
+                width=WIDTH,
+                encoding='bgr8',
+                is_bigendian=0,
+                step=WIDTH * 3,
+                data=image.reshape(-1),
+            )
             writer.add_message(channel, stamp, encode(message, IMAGE), stamp)
         writer.finish()
 
 
 def main():
     model, bag = sys.argv[1:]
-    recording, = find_recordings([Path(bag)])
+    (recording,) = find_recordings([Path(bag)])
     with tempfile.TemporaryDirectory() as folder:
         outcome = process(recording, Settings(Path(folder), model=model or None))
     assert not outcome.error, outcome.error
     # Not ru_maxrss, which begins with what the parent had.
-    most, = re.findall(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text())
-    print(json.dumps({'images': outcome.images, 'seconds': outcome.seconds,
-                      'rss_mb_max': round(int(most) / 1e3)}))
+    (most,) = re.findall(r'VmHWM:\s+(\d+) kB', Path('/proc/self/status').read_text())
+    print(
+        json.dumps(
+            {
+                'images': outcome.images,
+                'seconds': outcome.seconds,
+                'rss_mb_max': round(int(most) / 1e3),
+            }
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 Every system is a process of its own, bound to as many cores as it is allowed threads, and gets
 the same frames at 30 a second (a slower one as fast as it takes them).
 """
+
 from functools import partial
 import json
 import os
@@ -12,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 
-from environments import RIVALS, SYSTEMS, clean_environment, command
+from environments import clean_environment, command, RIVALS, SYSTEMS
 from matching import agreement, mean_overlap
 from scenes import backlit, compose, darkened, load_girl, noisy
 
 FACES = (1, 3, 8)
 SIZES = ((640, 480), (1280, 720))
 THREADS = (1, 2)
-TILT = 30               # [degrees]
+TILT = 30  # [degrees]
 OURS = 'emotion_perception'
 
 
@@ -69,9 +70,23 @@ def light_rows(actors, frames, model):
             lit.images.tofile(path)
             result = _measure(_ours(model), path, width, height, 1)
         row = _row(OURS, lit, 1, result)
-        rows.append({'light': name,
-                     **{name: row[name] for name in ('system', 'faces', 'frames', 'recall',
-                                                     'false_boxes', 'id_switches', 'ms_median')}})
+        rows.append(
+            {
+                'light': name,
+                **{
+                    name: row[name]
+                    for name in (
+                        'system',
+                        'faces',
+                        'frames',
+                        'recall',
+                        'false_boxes',
+                        'id_switches',
+                        'ms_median',
+                    )
+                },
+            }
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -85,17 +100,27 @@ def tracking_rows(data, model):
         scene.images.tofile(path)
         # Her face is 25 to 40 pixels wide.
         result = _measure(_ours(model, 'min_face_size=24'), path, width, height, 1)
-    truth = scene.truth[result['first']:]
+    truth = scene.truth[result['first'] :]
     found = agreement(result['faces'], truth)
-    return [{'system': OURS, 'sequence': 'otb_girl', 'frames': len(truth),
-             'mean_overlap': round(mean_overlap(result['faces'], truth), 3),
-             'recall': round(found.recall, 3), 'false_boxes': found.false_boxes,
-             'id_switches': found.id_switches, 'ms_median': round(median(result['ms']), 2)}]
+    return [
+        {
+            'system': OURS,
+            'sequence': 'otb_girl',
+            'frames': len(truth),
+            'mean_overlap': round(mean_overlap(result['faces'], truth), 3),
+            'recall': round(found.recall, 3),
+            'false_boxes': found.false_boxes,
+            'id_switches': found.id_switches,
+            'ms_median': round(median(result['ms']), 2),
+        }
+    ]
 
 
 def _ours(model, *options):
-    return ([sys.executable, str(SYSTEMS / 'emotion_perception_system.py')],
-            [str(model or ''), *options])
+    return (
+        [sys.executable, str(SYSTEMS / 'emotion_perception_system.py')],
+        [str(model or ''), *options],
+    )
 
 
 def _measure(run, path, width, height, threads):
@@ -107,8 +132,11 @@ def _measure(run, path, width, height, threads):
     ours = start[0] == sys.executable
     done = subprocess.run(
         [*start, str(path), str(width), str(height), str(threads), str(results), *further],
-        env=None if ours else clean_environment(), capture_output=True, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores))
+        env=None if ours else clean_environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
     if done.returncode:
         raise RuntimeError('ended with an error: ' + done.stderr.strip()[-500:])
     return json.loads(results.read_text())
@@ -116,12 +144,21 @@ def _measure(run, path, width, height, threads):
 
 def _row(name, scene, threads, result):
     ms, faces = result['ms'], result['faces']
-    truth = scene.truth[result['first']:result['first'] + len(faces)]
+    truth = scene.truth[result['first'] : result['first'] + len(faces)]
     found = agreement(faces, truth)
     return {
-        'system': name, 'version': result['version'], 'faces': scene.truth.shape[1],
-        'width': scene.images.shape[2], 'height': scene.images.shape[1], 'threads': threads,
-        'ms_median': round(median(ms), 2), 'ms_p95': round(quantiles(ms, n=20)[-1], 2),
-        'ms_mean': round(fmean(ms), 2), 'cpu_s': round(result['cpu_s'], 5),
-        'recall': round(found.recall, 4), 'false_boxes': found.false_boxes,
-        'id_switches': found.id_switches, 'frames': len(faces)}
+        'system': name,
+        'version': result['version'],
+        'faces': scene.truth.shape[1],
+        'width': scene.images.shape[2],
+        'height': scene.images.shape[1],
+        'threads': threads,
+        'ms_median': round(median(ms), 2),
+        'ms_p95': round(quantiles(ms, n=20)[-1], 2),
+        'ms_mean': round(fmean(ms), 2),
+        'cpu_s': round(result['cpu_s'], 5),
+        'recall': round(found.recall, 4),
+        'false_boxes': found.false_boxes,
+        'id_switches': found.id_switches,
+        'frames': len(faces),
+    }

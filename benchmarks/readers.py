@@ -1,9 +1,10 @@
 """Rivals that tell the emotions in single images, each in a process of its own."""
+
 import hashlib
 import json
 import subprocess
 
-from environments import SYSTEMS, cache, clean_environment, command
+from environments import cache, clean_environment, command, SYSTEMS
 
 
 class Reader:
@@ -51,8 +52,12 @@ class Reader:
     def _start(self):
         start, further = command(self._rival, self._rival.reader)
         self._process = subprocess.Popen(
-            [*start, *further], env=clean_environment(), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            [*start, *further],
+            env=clean_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         self._version = self._answer()
 
     def _read(self, image):

@@ -5,21 +5,23 @@ clip gave, smoothed a little. It is laid into the scene with soft edges and move
 own, up and down, to and fro, nearer and farther. Where it is laid is the truth. Camera noise goes
 over everything.
 """
+
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import cv2
-from emotion_perception.detection import load_cascade
 import numpy as np
 
-RATE = 30               # frames a second, of scenes
-SOURCE = 256            # [pixels] side of a face's picture
-MARGIN = 1.5            # side of the picture over the side of the face box in its middle
-SOURCE_FRAMES = 180     # frames that are taken of a clip
-GAP = 10                # [frames] without a hit, over which a face's place is interpolated
-SMOOTHING = 5           # [frames]
-TILTING = 2.0           # [rad/s] of heads that tilt to and fro
-NOISE = 2.0             # standard deviation of the camera's noise, of 255
+from emotion_perception.detection import load_cascade
+
+RATE = 30  # frames a second, of scenes
+SOURCE = 256  # [pixels] side of a face's picture
+MARGIN = 1.5  # side of the picture over the side of the face box in its middle
+SOURCE_FRAMES = 180  # frames that are taken of a clip
+GAP = 10  # [frames] without a hit, over which a face's place is interpolated
+SMOOTHING = 5  # [frames]
+TILTING = 2.0  # [rad/s] of heads that tilt to and fro
+NOISE = 2.0  # standard deviation of the camera's noise, of 255
 
 #: Clips that show one face all the time, and people whose photographs move for want of more clips.
 CLIPS = ('d10', 'd11', 'd12', 'd18', 'd19', 'd20', 'd3', 'd9', 'test', 'woman2')
@@ -33,15 +35,15 @@ class Scene:
     """A video and its truth."""
 
     images: np.ndarray  #: uint8 [n,H,W,3], BGR
-    truth: np.ndarray   #: float [n,faces,4]: x, y, width, height [pixels]
+    truth: np.ndarray  #: float [n,faces,4]: x, y, width, height [pixels]
 
 
 @dataclass(frozen=True)
 class Actors:
     """What scenes are made of."""
 
-    faces: list             #: of uint8 [n,SOURCE,SOURCE,3], BGR: one person each
-    room: np.ndarray        #: uint8 [H,W,3], BGR
+    faces: list  #: of uint8 [n,SOURCE,SOURCE,3], BGR: one person each
+    room: np.ndarray  #: uint8 [H,W,3], BGR
     description: str
 
 
@@ -52,17 +54,26 @@ def load_actors(data):
     """
     if data is None:
         from skimage.data import astronaut, coffee
+
         face = _cut_out([astronaut()[:, :, ::-1]])
-        return Actors([face, face[:, :, ::-1]] * 8, coffee()[:, :, ::-1],
-                      'one photograph (scikit-image: astronaut), which moves, and its mirror image')
+        return Actors(
+            [face, face[:, :, ::-1]] * 8,
+            coffee()[:, :, ::-1],
+            'one photograph (scikit-image: astronaut), which moves, and its mirror image',
+        )
     clips = [name for name in CLIPS if (data / 'clips' / f'{name}.mp4').is_file()]
     faces = [_cut_out(_read(data / 'clips' / f'{name}.mp4', SOURCE_FRAMES)) for name in clips]
-    people = {path.name.split('.')[0]: path
-              for path in sorted((data / 'jaffe').glob('*.png'), reverse=True)}
+    people = {
+        path.name.split('.')[0]: path
+        for path in sorted((data / 'jaffe').glob('*.png'), reverse=True)
+    }
     faces += [_cut_out([cv2.imread(str(people[person]))]) for person in STILLS if person in people]
-    return Actors(faces, _room(data / 'tracking' / 'dlib_faces'),
-                  f'{len(clips)} clips ({", ".join(clips)}), then photographs of JAFFE, in the '
-                  f'room of {ROOM}')
+    return Actors(
+        faces,
+        _room(data / 'tracking' / 'dlib_faces'),
+        f'{len(clips)} clips ({", ".join(clips)}), then photographs of JAFFE, in the '
+        f'room of {ROOM}',
+    )
 
 
 def compose(actors, faces, width, height, frames, seed=1, lanes=None, tilt=0.0):
@@ -78,11 +89,20 @@ def compose(actors, faces, width, height, frames, seed=1, lanes=None, tilt=0.0):
     lane_width, lane_height = width / columns, height / rows
     largest = min(lane_width / 1.3, lane_height / 1.7, 0.27 * height)
     smallest = max(0.55 * largest, 54 * height / 480)
-    movers = [_Mover(random, actors.faces[i % len(actors.faces)],
-                     (i % columns + 0.5) * lane_width, (i // columns + 0.5) * lane_height,
-                     lane_width, lane_height, min(smallest, largest), largest,
-                     tilt * (-1) ** i)
-              for i in range(faces)]
+    movers = [
+        _Mover(
+            random,
+            actors.faces[i % len(actors.faces)],
+            (i % columns + 0.5) * lane_width,
+            (i // columns + 0.5) * lane_height,
+            lane_width,
+            lane_height,
+            min(smallest, largest),
+            largest,
+            tilt * (-1) ** i,
+        )
+        for i in range(faces)
+    ]
     empty = empty_room(actors, width, height)
     noise = [random.normal(0, NOISE, empty.shape).astype(np.int16) for _ in range(7)]
     images = np.empty((frames, height, width, 3), np.uint8)
@@ -103,13 +123,23 @@ def darkened(scene, share=0.15):
 
 def backlit(scene, share=0.2):
     """Return the scene with a bright window behind the people, to whom the camera turns dark."""
+
     def light(image, faces):
         people = np.zeros(image.shape[:2], np.float32)
         for x, y, width, height in faces:
-            cv2.ellipse(people, (round(x + width / 2), round(y + height / 2)),
-                        (round(0.58 * width), round(0.72 * height)), 0, 0, 360, 1.0, -1)
+            cv2.ellipse(
+                people,
+                (round(x + width / 2), round(y + height / 2)),
+                (round(0.58 * width), round(0.72 * height)),
+                0,
+                0,
+                360,
+                1.0,
+                -1,
+            )
         people = cv2.GaussianBlur(people, (0, 0), 2)[..., None]
         return image * np.float32(share) * people + 235 * (1 - people)
+
     return _relit(scene, light, 1.0)
 
 
@@ -120,8 +150,9 @@ def noisy(scene, deviation=20.0):
 
 def _relit(scene, light, deviation):
     random = np.random.default_rng(2)
-    noise = [random.normal(0, deviation, scene.images.shape[1:]).astype(np.float32)
-             for _ in range(7)]
+    noise = [
+        random.normal(0, deviation, scene.images.shape[1:]).astype(np.float32) for _ in range(7)
+    ]
     images = np.empty_like(scene.images)
     for number, (image, faces) in enumerate(zip(scene.images, scene.truth)):
         images[number] = (light(image, faces) + noise[number % 7]).clip(0, 255)
@@ -131,8 +162,12 @@ def _relit(scene, light, deviation):
 def empty_room(actors, width, height):
     """Return the room without faces, filling uint8 [height,width,3]."""
     scale = max(width / actors.room.shape[1], height / actors.room.shape[0])
-    matrix = np.array([[scale, 0, (width - scale * actors.room.shape[1]) / 2],
-                       [0, scale, (height - scale * actors.room.shape[0]) / 2]])
+    matrix = np.array(
+        [
+            [scale, 0, (width - scale * actors.room.shape[1]) / 2],
+            [0, scale, (height - scale * actors.room.shape[0]) / 2],
+        ]
+    )
     return cv2.warpAffine(actors.room, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -159,7 +194,7 @@ class _Mover:
         self._reach_x = (lane_width - 1.25 * (middle + swing)) / 2
         self._reach_y = min((lane_height - 1.5 * (middle + swing)) / 2, 1.2 * middle)
         self._phases = random.uniform(0, 2 * np.pi, 3)
-        self._speeds = random.uniform((0.9, 0.8, 0.6), (2.1, 2.0, 1.6))     # [rad/s]
+        self._speeds = random.uniform((0.9, 0.8, 0.6), (2.1, 2.0, 1.6))  # [rad/s]
         self._start = int(random.integers(len(pictures)))
 
     def draw(self, image, frame):
@@ -180,7 +215,7 @@ class _Mover:
         matrix = cv2.getRotationMatrix2D((SOURCE / 2, SOURCE / 2), angle, scale)
         matrix[:, 2] += x - left - SOURCE / 2, y - top - SOURCE / 2
         picture = self._pictures[to_and_fro(self._start + frame, len(self._pictures))]
-        if scale < 0.7:     # against aliasing
+        if scale < 0.7:  # against aliasing
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / scale)
         shape = right - left, bottom - top
         picture = cv2.warpAffine(picture, matrix, shape, borderMode=cv2.BORDER_REPLICATE)
@@ -222,10 +257,13 @@ def _room(folder):
     for listed in ElementTree.parse(folder / 'training.xml').iter('image'):
         if listed.get('file') == ROOM:
             for box in listed.iter('box'):
-                x, y, width, height = (int(box.get(name))
-                                       for name in ('left', 'top', 'width', 'height'))
-                faces[max(y - height // 4, 0):y + height * 9 // 8,
-                      max(x - width // 8, 0):x + width * 9 // 8] = 255
+                x, y, width, height = (
+                    int(box.get(name)) for name in ('left', 'top', 'width', 'height')
+                )
+                faces[
+                    max(y - height // 4, 0) : y + height * 9 // 8,
+                    max(x - width // 8, 0) : x + width * 9 // 8,
+                ] = 255
     return cv2.inpaint(image, faces, 5, cv2.INPAINT_TELEA)
 
 
@@ -234,10 +272,17 @@ def _cut_out(images):
     pictures = []
     for number, (x, y, size) in _boxes(images).items():
         scale = SOURCE / (size * MARGIN)
-        matrix = np.array([[scale, 0, SOURCE / 2 - (x + size / 2) * scale],
-                           [0, scale, SOURCE / 2 - (y + size / 2) * scale]])
-        pictures.append(cv2.warpAffine(images[number], matrix, (SOURCE, SOURCE),
-                                       borderMode=cv2.BORDER_REPLICATE))
+        matrix = np.array(
+            [
+                [scale, 0, SOURCE / 2 - (x + size / 2) * scale],
+                [0, scale, SOURCE / 2 - (y + size / 2) * scale],
+            ]
+        )
+        pictures.append(
+            cv2.warpAffine(
+                images[number], matrix, (SOURCE, SOURCE), borderMode=cv2.BORDER_REPLICATE
+            )
+        )
     return np.stack(pictures)
 
 
@@ -266,6 +311,13 @@ def _boxes(images):
     columns = [np.interp(frames, part, values) for values in zip(*(hits[i] for i in part))]
     # The median takes out single wrong hits, the mean the rest of the jitter.
     for average in (np.median, np.mean):
-        columns = [average(np.lib.stride_tricks.sliding_window_view(
-            np.pad(column, SMOOTHING // 2, mode='edge'), SMOOTHING), axis=1) for column in columns]
+        columns = [
+            average(
+                np.lib.stride_tricks.sliding_window_view(
+                    np.pad(column, SMOOTHING // 2, mode='edge'), SMOOTHING
+                ),
+                axis=1,
+            )
+            for column in columns
+        ]
     return dict(zip(frames.tolist(), zip(*columns)))

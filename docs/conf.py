@@ -1,4 +1,5 @@
 """The site: `make docs`. rosdoc2 reads this file as well, and brings a theme of its own."""
+
 project = 'emotion_perception'
 author = 'emotion_perception maintainers'
 copyright = f'{author}. Code: Apache-2.0; trained weights: research only'
@@ -6,7 +7,7 @@ copyright = f'{author}. Code: Apache-2.0; trained weights: research only'
 extensions = ['myst_parser']
 source_suffix = {'.md': 'markdown', '.rst': 'restructuredtext'}
 myst_heading_anchors = 4
-smartquotes = False     # --clock is no dash
+smartquotes = False  # --clock is no dash
 exclude_patterns = ['conf.py']
 
 html_theme = 'furo'

@@ -1,14 +1,15 @@
 """Results as Foxglove's ImageAnnotations, which draw on an image; whoever makes the messages."""
+
 from collections.abc import Iterable
 from typing import Any
 
-from emotion_perception.drawing import COLOURS, caption
+from emotion_perception.drawing import caption, COLOURS
 from emotion_perception.emotions import TrackState
 
 #: Height of the captions in pixels of the image.
 FONT_SIZE = 16.0
 
-_LINE_LOOP = 2      # PointsAnnotation.LINE_LOOP
+_LINE_LOOP = 2  # PointsAnnotation.LINE_LOOP
 
 
 def image_annotations(types: Any, stamp: object, faces: Iterable[Any]) -> Any:
@@ -25,17 +26,31 @@ def image_annotations(types: Any, stamp: object, faces: Iterable[Any]) -> Any:
         colour = _colour(types, COLOURS[face.label])
         left, top = float(face.roi.x_offset), float(face.roi.y_offset)
         right, bottom = left + face.roi.width, top + face.roi.height
-        points.append(types.PointsAnnotation(
-            timestamp=stamp, type=_LINE_LOOP,
-            points=[types.Point2(x=x, y=y) for x, y in (
-                (left, top), (right, top), (right, bottom), (left, bottom))],
-            outline_color=colour, outline_colors=[],
-            fill_color=_colour(types, (0, 0, 0), opacity=0.0),
-            # A coasting track's box is only predicted: thin, as in the annotated image.
-            thickness=1.0 if face.state == TrackState.COASTING else 2.0))
-        texts.append(types.TextAnnotation(
-            timestamp=stamp, position=types.Point2(x=left, y=top), text=caption(face),
-            font_size=FONT_SIZE, text_color=_colour(types, (0, 0, 0)), background_color=colour))
+        points.append(
+            types.PointsAnnotation(
+                timestamp=stamp,
+                type=_LINE_LOOP,
+                points=[
+                    types.Point2(x=x, y=y)
+                    for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))
+                ],
+                outline_color=colour,
+                outline_colors=[],
+                fill_color=_colour(types, (0, 0, 0), opacity=0.0),
+                # A coasting track's box is only predicted: thin, as in the annotated image.
+                thickness=1.0 if face.state == TrackState.COASTING else 2.0,
+            )
+        )
+        texts.append(
+            types.TextAnnotation(
+                timestamp=stamp,
+                position=types.Point2(x=left, y=top),
+                text=caption(face),
+                font_size=FONT_SIZE,
+                text_color=_colour(types, (0, 0, 0)),
+                background_color=colour,
+            )
+        )
     annotations = types.ImageAnnotations(circles=[], points=points, texts=texts)
     # Newer releases have it for the whole message, so that one without a face has a time as well.
     if hasattr(annotations, 'timestamp'):

@@ -1,4 +1,5 @@
 """Emotions out of bags and videos, without ROS: `python -m emotion_perception.bag --help`."""
+
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 import os
@@ -15,59 +16,119 @@ from emotion_perception.rotation import TURNS
 try:
     from tqdm import tqdm
 
-    from emotion_perception.offline.comparison import (
-        compare, in_words, TOLERANCE, write_comparison)
+    from emotion_perception.offline.comparison import compare, in_words, TOLERANCE, write_comparison
     from emotion_perception.offline.images import topic_table
     from emotion_perception.offline.many import process_here, process_on_cluster
-    from emotion_perception.offline.processing import Outcome, Settings, process
-    from emotion_perception.offline.recordings import Bag, Recording, find_recordings
+    from emotion_perception.offline.processing import Outcome, process, Settings
+    from emotion_perception.offline.recordings import Bag, find_recordings, Recording
     from emotion_perception.offline.storage import BagError
 except ModuleNotFoundError as error:
-    sys.exit(f'{error.name} is missing: pip install emotion_perception[bags], or '
-             'pip install -r requirements/bags.txt')
+    sys.exit(
+        f'{error.name} is missing: pip install emotion_perception[bags], or '
+        'pip install -r requirements/bags.txt'
+    )
 
 
-def parse_arguments(argv: Sequence[str] | None = None,
-                    ) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+def parse_arguments(
+    argv: Sequence[str] | None = None,
+) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.bag',
         description='Process every image of bags (MCAP, sqlite3) and videos, and write the '
-                    'results of each into a bag and a table of its own. The same command goes '
-                    'on where it was stopped.')
+        'results of each into a bag and a table of its own. The same command goes '
+        'on where it was stopped.',
+    )
     add = parser.add_argument
-    add('recordings', nargs='*', type=Path, metavar='IN',
-        help='a bag (its folder or file), a video, or a folder with any number of them')
-    add('-o', '--output', type=Path, metavar='OUT',
-        help='folder of the results (emotions), or of the comparison (comparison)')
+    add(
+        'recordings',
+        nargs='*',
+        type=Path,
+        metavar='IN',
+        help='a bag (its folder or file), a video, or a folder with any number of them',
+    )
+    add(
+        '-o',
+        '--output',
+        type=Path,
+        metavar='OUT',
+        help='folder of the results (emotions), or of the comparison (comparison)',
+    )
     add('--list', action='store_true', help='only list what topics there are')
-    add('--topic', nargs='+', action='extend', default=[], metavar='[CAMERA:=]TOPIC',
-        help='image topic to read, where there are several, and how its camera is called')
-    add('--compare', nargs=2, type=Path, metavar=('A', 'B'),
+    add(
+        '--topic',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='[CAMERA:=]TOPIC',
+        help='image topic to read, where there are several, and how its camera is called',
+    )
+    add(
+        '--compare',
+        nargs=2,
+        type=Path,
+        metavar=('A', 'B'),
         help='compare two bags of results over one recording, image by image: writes '
-             'comparison.html and comparison.json; exit code 1 where they differ. IN: the '
-             'recording, for pictures')
-    add('--tolerance', type=float, default=TOLERANCE, metavar='X',
-        help='of --compare: intensities that differ by no more are the same (%(default)s)')
-    add('--copy', nargs='*', metavar='TOPIC',
-        help='also copy these topics into the results; none named: all')
-    add('--rotation', type=int, choices=TURNS, default=0, metavar='DEGREES',
-        help='turn the images clockwise by 90, 180 or 270, so that heads point up')
-    add('--annotations', action='store_true',
-        help='also write foxglove_msgs/ImageAnnotations, which draw on the images in Foxglove')
-    add('--table', choices=('csv', 'parquet'), default='csv',
-        help='kind of the table (%(default)s); parquet needs pyarrow')
-    add('--rerun', action='store_true', help='also write an .rrd for the Rerun viewer; needs '
-        'rerun-sdk')
+        'comparison.html and comparison.json; exit code 1 where they differ. IN: the '
+        'recording, for pictures',
+    )
+    add(
+        '--tolerance',
+        type=float,
+        default=TOLERANCE,
+        metavar='X',
+        help='of --compare: intensities that differ by no more are the same (%(default)s)',
+    )
+    add(
+        '--copy',
+        nargs='*',
+        metavar='TOPIC',
+        help='also copy these topics into the results; none named: all',
+    )
+    add(
+        '--rotation',
+        type=int,
+        choices=TURNS,
+        default=0,
+        metavar='DEGREES',
+        help='turn the images clockwise by 90, 180 or 270, so that heads point up',
+    )
+    add(
+        '--annotations',
+        action='store_true',
+        help='also write foxglove_msgs/ImageAnnotations, which draw on the images in Foxglove',
+    )
+    add(
+        '--table',
+        choices=('csv', 'parquet'),
+        default='csv',
+        help='kind of the table (%(default)s); parquet needs pyarrow',
+    )
+    add(
+        '--rerun',
+        action='store_true',
+        help='also write an .rrd for the Rerun viewer; needs rerun-sdk',
+    )
     add('--report', action='store_true', help='also write report.html, a page to look at')
     add('--humble', action='store_true', help='write a metadata.yaml that Humble reads, too')
     add('--model', help='model description (default: the one of the package)')
-    add('-p', '--param', action='append', default=[], metavar='NAME:=VALUE',
+    add(
+        '-p',
+        '--param',
+        action='append',
+        default=[],
+        metavar='NAME:=VALUE',
         help='parameter of the pipeline, as the node has it; one of '
-             + ', '.join(option.name for option in OPTIONS))
+        + ', '.join(option.name for option in OPTIONS),
+    )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument('-j', '--jobs', type=int, metavar='N',
-                       help='recordings at once (default: one for each core)')
+    where.add_argument(
+        '-j',
+        '--jobs',
+        type=int,
+        metavar='N',
+        help='recordings at once (default: one for each core)',
+    )
     where.add_argument('--cluster', metavar='ADDRESS', help='scheduler of a Dask cluster')
     return parser, parser.parse_args(argv)
 
@@ -107,8 +168,14 @@ def compare_runs(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         if len(recordings) > 1:
             raise BagError(f'these are {len(recordings)} recordings; --compare is about one')
         comparison = compare(a, b, arguments.tolerance)
-        write_comparison(a, b, comparison, arguments.output,
-                         recordings[0] if recordings else None, _topics(arguments))
+        write_comparison(
+            a,
+            b,
+            comparison,
+            arguments.output,
+            recordings[0] if recordings else None,
+            _topics(arguments),
+        )
     except (BagError, OSError) as error:
         parser.error(str(error))
     print('\n'.join(in_words(comparison)))
@@ -129,13 +196,18 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     copied = arguments.copy if arguments.copy is None else tuple(arguments.copy) or None
     return Settings(
         # Workers elsewhere have another working folder.
-        output=arguments.output.resolve(), topics=_topics(arguments),
-        copied=() if arguments.copy is None else copied, rotation=arguments.rotation,
+        output=arguments.output.resolve(),
+        topics=_topics(arguments),
+        copied=() if arguments.copy is None else copied,
+        rotation=arguments.rotation,
         annotations=arguments.annotations,
-        table=arguments.table, rerun=arguments.rerun, report=arguments.report,
+        table=arguments.table,
+        rerun=arguments.rerun,
+        report=arguments.report,
         humble=arguments.humble,
         model=arguments.model and str(Path(arguments.model).resolve()),
-        options=dict(map(parameter, arguments.param)))
+        options=dict(map(parameter, arguments.param)),
+    )
 
 
 def parameter(text: str) -> tuple[str, Any]:
@@ -181,6 +253,7 @@ def run(recordings: list[Recording], settings: Settings, arguments: argparse.Nam
     outcomes = []
     # Without a terminal there is one line for each recording, and no bar.
     with tqdm(unit=' images', total=0, smoothing=0.05, disable=None) as bar:
+
         def progress(more: int, total: int) -> None:
             with lock:
                 bar.total = (bar.total or 0) + (total or 0)
@@ -193,14 +266,20 @@ def run(recordings: list[Recording], settings: Settings, arguments: argparse.Nam
     failed = [outcome.name for outcome in outcomes if outcome.error]
     if len(recordings) > 1:
         before = sum(outcome.done_before for outcome in outcomes)
-        print(f'{len(outcomes)} recordings: {len(outcomes) - before - len(failed)} processed, '
-              f'{before} done before, {len(failed)} with errors'
-              + (f': {", ".join(failed)}' if failed else ''))
+        print(
+            f'{len(outcomes)} recordings: {len(outcomes) - before - len(failed)} processed, '
+            f'{before} done before, {len(failed)} with errors'
+            + (f': {", ".join(failed)}' if failed else '')
+        )
     return len(failed)
 
 
-def _outcomes(recordings: list[Recording], settings: Settings, arguments: argparse.Namespace,
-              progress: Callable[[int, int], None]) -> Iterable[Outcome]:
+def _outcomes(
+    recordings: list[Recording],
+    settings: Settings,
+    arguments: argparse.Namespace,
+    progress: Callable[[int, int], None],
+) -> Iterable[Outcome]:
     if arguments.cluster:
         return process_on_cluster(recordings, settings, arguments.cluster)
     if len(recordings) > 1:
@@ -214,9 +293,11 @@ def line(outcome: Outcome, settings: Settings) -> str:
     if outcome.done_before:
         what = 'done before'
     elif outcome.images:
-        what = (f'{outcome.images} images in {outcome.seconds:.1f} s '
-                f'({outcome.images / outcome.seconds:.0f} a second) -> '
-                f'{settings.output / outcome.name}')
+        what = (
+            f'{outcome.images} images in {outcome.seconds:.1f} s '
+            f'({outcome.images / outcome.seconds:.0f} a second) -> '
+            f'{settings.output / outcome.name}'
+        )
     else:
         what = 'nothing'
     notes = [f'  warning: {warning}' for warning in outcome.warnings]

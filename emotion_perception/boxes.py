@@ -1,4 +1,5 @@
 """What detection hands to tracking: boxes, with a small picture of what is in them."""
+
 from typing import NamedTuple
 
 import cv2
@@ -7,7 +8,6 @@ import numpy.typing as npt
 
 from emotion_perception.emotions import Roi
 
-
 #: Left edge, top edge, width and height; a Box and a Roi are such.
 Rectangle = tuple[float, float, float, float]
 
@@ -15,8 +15,8 @@ Rectangle = tuple[float, float, float, float]
 class Box(NamedTuple):
     """A rectangle in pixels of the image, not yet rounded or clipped."""
 
-    x: float       #: left edge
-    y: float       #: top edge
+    x: float  #: left edge
+    y: float  #: top edge
     width: float
     height: float
 
@@ -27,8 +27,12 @@ class Box(NamedTuple):
     def scaled(self, factor: float) -> 'Box':
         """Return the box of so many times its size, about the same centre."""
         x, y = self.center
-        return Box(x - factor * self.width / 2, y - factor * self.height / 2,
-                   factor * self.width, factor * self.height)
+        return Box(
+            x - factor * self.width / 2,
+            y - factor * self.height / 2,
+            factor * self.width,
+            factor * self.height,
+        )
 
     def roi(self, image_width: int, image_height: int) -> Roi:
         """Return the part inside the image as a Roi, at least one pixel large."""
@@ -43,11 +47,13 @@ class Detection(NamedTuple):
     """A face found in one frame."""
 
     box: Box
-    patch: npt.NDArray[np.uint8] | None = None  #: uint8 [n,n] small picture of it, to tell faces apart
+    patch: npt.NDArray[np.uint8] | None = (
+        None  #: uint8 [n,n] small picture of it, to tell faces apart
+    )
     #: Found with as many neighbours as a new face needs, or not; the track's own share of such
     #: detections where its picture was found without them.
     sure: float = True
-    tilt: int = 0       #: degrees clockwise by which it is tilted; the small picture is upright
+    tilt: int = 0  #: degrees clockwise by which it is tilted; the small picture is upright
 
 
 def overlap(a: Rectangle, b: Rectangle) -> float:
@@ -60,12 +66,17 @@ def overlap(a: Rectangle, b: Rectangle) -> float:
 def is_chin(box: Rectangle, face: Rectangle) -> bool:
     """Say whether a box is where a larger face has its chin and neck, which look like a face."""
     (x, _), (u, v) = Box(*box).center, Box(*face).center
-    return (box[2] < 0.75 * face[2] and abs(x - u) < 0.35 * face[2] and box[1] > v
-            and overlap(box, face) > 0.05)
+    return (
+        box[2] < 0.75 * face[2]
+        and abs(x - u) < 0.35 * face[2]
+        and box[1] > v
+        and overlap(box, face) > 0.05
+    )
 
 
-def similarity(a: npt.NDArray[np.uint8] | None, b: npt.NDArray[np.uint8] | None,
-               turn: float = 0) -> float:
+def similarity(
+    a: npt.NDArray[np.uint8] | None, b: npt.NDArray[np.uint8] | None, turn: float = 0
+) -> float:
     """Return how alike two patches are: normalised cross-correlation, best over small shifts.
 
     turn: degrees anticlockwise by which the first one is turned before.
@@ -75,7 +86,8 @@ def similarity(a: npt.NDArray[np.uint8] | None, b: npt.NDArray[np.uint8] | None,
     if turn:
         middle = (len(a) - 1) / 2
         matrix = cv2.getRotationMatrix2D((middle, middle), turn, 1)
-        a = np.asarray(cv2.warpAffine(a, matrix, (len(a), len(a)),
-                                      borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        a = np.asarray(
+            cv2.warpAffine(a, matrix, (len(a), len(a)), borderMode=cv2.BORDER_REPLICATE), np.uint8
+        )
     rim = len(b) // 8
     return float(cv2.matchTemplate(a, b[rim:-rim, rim:-rim], cv2.TM_CCOEFF_NORMED).max())

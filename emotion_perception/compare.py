@@ -1,4 +1,5 @@
 """Train and measure networks side by side: `python -m emotion_perception.compare --help`."""
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,13 +69,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.compare',
         description='Train and measure networks on the same folds of people, going on where an '
-                    'earlier run stopped; write the table and the plot.')
-    parser.add_argument('config', type=Path, metavar='CONFIG.yaml',
-                        help='e.g. config/training/comparison.yaml')
-    parser.add_argument('--rows', nargs='*', metavar='NAME',
-                        help='run these rows alone; none: only write the document')
-    parser.add_argument('--output', type=Path, default=Path('docs/comparison.md'), metavar='FILE',
-                        help='the document (default: %(default)s), its plot in images beside it')
+        'earlier run stopped; write the table and the plot.',
+    )
+    parser.add_argument(
+        'config', type=Path, metavar='CONFIG.yaml', help='e.g. config/training/comparison.yaml'
+    )
+    parser.add_argument(
+        '--rows',
+        nargs='*',
+        metavar='NAME',
+        help='run these rows alone; none: only write the document',
+    )
+    parser.add_argument(
+        '--output',
+        type=Path,
+        default=Path('docs/comparison.md'),
+        metavar='FILE',
+        help='the document (default: %(default)s), its plot in images beside it',
+    )
     arguments = parser.parse_args(argv)
     try:
         config = read_config(arguments.config, COMPARISON)
@@ -82,8 +94,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         names = list(comparison.rows) if arguments.rows is None else arguments.rows
         unknown = [name for name in names if name not in comparison.rows]
         if unknown:
-            raise ValueError(f'there is no row {", ".join(unknown)}; there are: '
-                             f'{"; ".join(comparison.rows)}')
+            raise ValueError(
+                f'there is no row {", ".join(unknown)}; there are: {"; ".join(comparison.rows)}'
+            )
         results = {name: comparison.result(name) for name in comparison.rows}
         write(arguments.output, config, results)
         for name in names:
@@ -101,16 +114,22 @@ def write(path: Path, config: dict[str, Any], results: dict[str, dict[str, Any] 
     """
     done = {name: row for name, row in results.items() if row}
     counts = sorted({row['n'] for row in done.values()})
-    text = TEXT.format(folds=config['folds'], stills_seconds=config['stills_seconds'],
-                       fold_seconds=config['fold_seconds'], seeds=len(config['seeds']),
-                       n=', '.join(map(str, counts)) or 'held-out')
+    text = TEXT.format(
+        folds=config['folds'],
+        stills_seconds=config['stills_seconds'],
+        fold_seconds=config['fold_seconds'],
+        seeds=len(config['seeds']),
+        n=', '.join(map(str, counts)) or 'held-out',
+    )
     if done:
         image = path.parent / IMAGE
         image.parent.mkdir(parents=True, exist_ok=True)
         plot(done).savefig(image, dpi=120)
-        text += (f'\n## Accuracy [%] on people never trained on\n\n{accuracy_table(results)}\n'
-                 f'\n![mean accuracy and time a frame of each row]({IMAGE})\n'
-                 f'\n## Cost and budget\n\n{cost_table(done)}\n')
+        text += (
+            f'\n## Accuracy [%] on people never trained on\n\n{accuracy_table(results)}\n'
+            f'\n![mean accuracy and time a frame of each row]({IMAGE})\n'
+            f'\n## Cost and budget\n\n{cost_table(done)}\n'
+        )
     missing = [name for name, row in results.items() if not row]
     if missing:
         text += '\n## Not run\n\n' + ''.join(f'- {name}\n' for name in missing)
@@ -122,36 +141,69 @@ def accuracy_table(results: dict[str, dict[str, Any] | None]) -> str:
     """Return the accuracies and intensities of the rows that have been run, as Markdown."""
     rows = {name: row for name, row in results.items() if row}
     sets = sorted({name for row in rows.values() for name in row['stills']})
-    head = ['row', *(f'{percent} %' for percent in PERCENTS), 'mean of five',
-            'intensity: correlation', 'error', *(f'{name} stills' for name in sets)]
+    head = [
+        'row',
+        *(f'{percent} %' for percent in PERCENTS),
+        'mean of five',
+        'intensity: correlation',
+        'error',
+        *(f'{name} stills' for name in sets),
+    ]
     lines = []
     for name, row in rows.items():
         low, high = (100 * end for end in row['mean_interval'])
-        lines.append([
-            name, *(f'{100 * share:.0f}' for share in row['accuracy_at'].values()),
-            f'{_with_spread(row["mean"], row["mean_of_seeds"])} ({low:.0f} .. {high:.0f})',
-            *(f'{row[figure]:.3f}' if figure in row else '-'
-              for figure in ('intensity_correlation', 'intensity_mae')),
-            *(_with_spread(row['stills'][name]['accuracy_6'], row['stills'][name]['of_seeds'])
-              if name in row['stills'] else '-' for name in sets)])
+        lines.append(
+            [
+                name,
+                *(f'{100 * share:.0f}' for share in row['accuracy_at'].values()),
+                f'{_with_spread(row["mean"], row["mean_of_seeds"])} ({low:.0f} .. {high:.0f})',
+                *(
+                    f'{row[figure]:.3f}' if figure in row else '-'
+                    for figure in ('intensity_correlation', 'intensity_mae')
+                ),
+                *(
+                    _with_spread(row['stills'][name]['accuracy_6'], row['stills'][name]['of_seeds'])
+                    if name in row['stills']
+                    else '-'
+                    for name in sets
+                ),
+            ]
+        )
     return _table(head, lines)
 
 
 def cost_table(rows: dict[str, dict[str, Any]]) -> str:
     """Return what the rows cost and which budgets they had, as Markdown."""
-    head = ['row', 'parameters', 'multiply-adds [M]', 'ms', 'stills: budget [s]', 'epochs',
-            'fold: budget [s]', 'steps a seed', 'trained [s]']
+    head = [
+        'row',
+        'parameters',
+        'multiply-adds [M]',
+        'ms',
+        'stills: budget [s]',
+        'epochs',
+        'fold: budget [s]',
+        'steps a seed',
+        'trained [s]',
+    ]
     lines = []
     for name, row in rows.items():
         settings, stills = row['settings'], row['settings'].get('encoder')
-        lines.append([
-            name, f'{row["parameters"]:,}', f'{row["multiply_adds"] / 1e6:.1f}',
-            f'{row["ms"]:.2f}', *(
-                [f'{stills["seconds"]}', _reached(row['stills_epochs'], stills['epochs'], 1)]
-                if stills else ['-', '-']),
-            f'{settings["fold_seconds"] if settings["steps"] else 0}',
-            _reached(row['steps'], settings['steps'], 0),
-            f'{row["stills_seconds"]:.0f} + {row["folds_seconds"]:.0f}'])
+        lines.append(
+            [
+                name,
+                f'{row["parameters"]:,}',
+                f'{row["multiply_adds"] / 1e6:.1f}',
+                f'{row["ms"]:.2f}',
+                *(
+                    [f'{stills["seconds"]}', _reached(row['stills_epochs'], stills['epochs'], 1)]
+                    if stills
+                    else ['-', '-']
+                ),
+                f'{settings["fold_seconds"] if settings["steps"] else 0}',
+                _reached(row['steps'], settings['steps'], 0),
+                f'{row["stills_seconds"]:.0f} + {row["folds_seconds"]:.0f}',
+            ]
+        )
     return _table(head, lines)
 
 
@@ -164,14 +216,19 @@ def plot(rows: dict[str, dict[str, Any]]) -> Figure:
         low, high = row['mean_interval']
         color = 'tab:orange' if name.endswith('(default)') else 'tab:blue'
         left.plot([100 * low, 100 * high], [place, place], color='0.6')
-        left.plot([100 * share for share in row['mean_of_seeds']],
-                  [place] * len(row['mean_of_seeds']), '|', color=color)
+        left.plot(
+            [100 * share for share in row['mean_of_seeds']],
+            [place] * len(row['mean_of_seeds']),
+            '|',
+            color=color,
+        )
         left.plot(100 * row['mean'], place, 'o', color=color)
         right.barh(place, row['ms'], color=color)
     left.set_yticks(range(len(rows)), rows)
     left.invert_yaxis()
-    left.set_xlabel('mean accuracy at 20 to 100 % of the frames [%]\n'
-                    '(line: 95 % interval, ticks: seeds)')
+    left.set_xlabel(
+        'mean accuracy at 20 to 100 % of the frames [%]\n(line: 95 % interval, ticks: seeds)'
+    )
     left.grid(axis='x', alpha=0.3)
     left.legend(fontsize=8)
     right.set_xlabel('ms a face and frame\n(one thread)')

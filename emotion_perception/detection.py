@@ -18,36 +18,37 @@ close one by what the middle of the face needs.
 
 ``follow`` finds a face by what it looked like a moment ago, at a fraction of a search's cost.
 """
-import math
+
 from collections.abc import Iterable, Sequence
+import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.boxes import Box, Detection, Rectangle, overlap
+from emotion_perception.boxes import Box, Detection, overlap, Rectangle
 from emotion_perception.emotions import Roi
 from emotion_perception.options import DEFAULTS
 
 CASCADE = 'haarcascade_frontalface_default.xml'
 SECOND_CASCADE = 'haarcascade_frontalface_alt.xml'
-ROOM = 4 / 3            # [windows] size that a face is scaled to for a close search
-FACE = 32               # [pixels] ... and to be followed by its picture
-SECOND_FACE = 48        # [pixels] ... and for the second cascade
-SECOND_HITS = 5         # that it needs; a face has 40, 1 % have less than 12
-ALONE_HITS = 8          # ... where the first cascade finds nothing
-SECOND_SIZE = 1.02      # its boxes are so much larger than the first one's
-CONTRAST = 14           # standard deviation [grey levels] of a face below which ...
-FULL_CONTRAST = 40      # ... it is raised to this,
-MAX_GAIN = 12           # ... but at most so many times: what is even has only noise
-TILE = 40               # [pixels of a level] over which its contrast is made equal
-CLIP = 8                # limit of that, see cv2.createCLAHE
-PATCH = 24              # [pixels] the middle of such a face, kept to recognise it
-LARGEST = 1e5           # [pixels] no face is wider, whatever a box says
-LEAST = 0.8             # of the smallest size asked for: sizes are only found to about so much
-DRAWING_HITS = 24       # that a cascade for faces has on the drawing; those for eyes have up to 15
-RAW = 0                 # neighbours: every window that the cascade accepts
+ROOM = 4 / 3  # [windows] size that a face is scaled to for a close search
+FACE = 32  # [pixels] ... and to be followed by its picture
+SECOND_FACE = 48  # [pixels] ... and for the second cascade
+SECOND_HITS = 5  # that it needs; a face has 40, 1 % have less than 12
+ALONE_HITS = 8  # ... where the first cascade finds nothing
+SECOND_SIZE = 1.02  # its boxes are so much larger than the first one's
+CONTRAST = 14  # standard deviation [grey levels] of a face below which ...
+FULL_CONTRAST = 40  # ... it is raised to this,
+MAX_GAIN = 12  # ... but at most so many times: what is even has only noise
+TILE = 40  # [pixels of a level] over which its contrast is made equal
+CLIP = 8  # limit of that, see cv2.createCLAHE
+PATCH = 24  # [pixels] the middle of such a face, kept to recognise it
+LARGEST = 1e5  # [pixels] no face is wider, whatever a box says
+LEAST = 0.8  # of the smallest size asked for: sizes are only found to about so much
+DRAWING_HITS = 24  # that a cascade for faces has on the drawing; those for eyes have up to 15
+RAW = 0  # neighbours: every window that the cascade accepts
 
 # Left, top, width and height of what a cascade has found [pixels].
 _Hit = tuple[int, int, int, int]
@@ -58,9 +59,14 @@ def find_cascade(path: str = '', name: str = CASCADE) -> str:
 
     FileNotFoundError: there is none; the message lists where it was looked for.
     """
-    folders = [Path(folder) for folder in (
-        '/usr/share/opencv4/haarcascades', '/usr/share/opencv/haarcascades',
-        '/usr/local/share/opencv4/haarcascades')]
+    folders = [
+        Path(folder)
+        for folder in (
+            '/usr/share/opencv4/haarcascades',
+            '/usr/share/opencv/haarcascades',
+            '/usr/local/share/opencv4/haarcascades',
+        )
+    ]
     if hasattr(cv2, 'data'):  # Debian's and Ubuntu's OpenCV come without this module
         folders.insert(0, Path(cv2.data.haarcascades))
     candidates = [Path(path)] if path else [folder / name for folder in folders]
@@ -68,8 +74,10 @@ def find_cascade(path: str = '', name: str = CASCADE) -> str:
         if candidate.is_file():
             return str(candidate)
     tried = ', '.join(map(str, candidates))
-    raise FileNotFoundError(f'no face cascade at {tried}; install opencv-python 4 or '
-                            f'the package opencv-data, or name the file of a cascade')
+    raise FileNotFoundError(
+        f'no face cascade at {tried}; install opencv-python 4 or '
+        f'the package opencv-data, or name the file of a cascade'
+    )
 
 
 def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier':
@@ -79,8 +87,10 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
     for something else than faces.
     """
     if not hasattr(cv2, 'CascadeClassifier'):
-        raise OSError(f'OpenCV {cv2.__version__} has no CascadeClassifier; '
-                           f'install opencv-python below version 5')
+        raise OSError(
+            f'OpenCV {cv2.__version__} has no CascadeClassifier; '
+            f'install opencv-python below version 5'
+        )
     path, own = find_cascade(path, name), bool(path)
     try:
         cascade = cv2.CascadeClassifier(path)
@@ -89,10 +99,15 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
     if cascade.empty():
         raise ValueError(f'{path} is empty or not a Haar cascade that OpenCV reads')
     width, height = cascade.getOriginalWindowSize()
-    if own and (width != height or len(cascade.detectMultiScale(
-            _drawing(), 1.05, RAW, 0, (130, 130), (300, 300))) < DRAWING_HITS):
-        raise ValueError(f'{path} (window {width} x {height}) does not take a drawn face for one; '
-                         'a Haar or LBP cascade for faces is needed')
+    if own and (
+        width != height
+        or len(cascade.detectMultiScale(_drawing(), 1.05, RAW, 0, (130, 130), (300, 300)))
+        < DRAWING_HITS
+    ):
+        raise ValueError(
+            f'{path} (window {width} x {height}) does not take a drawn face for one; '
+            'a Haar or LBP cascade for faces is needed'
+        )
     return cascade
 
 
@@ -123,13 +138,14 @@ def shrink(image: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
     if whole > 1:
         # A strip may be narrower than the pixels that are to become one.
         height, width = (max(length // whole, 1) for length in image.shape)
-        image = _resized(image[:height * whole, :width * whole], width, height, cv2.INTER_AREA)
+        image = _resized(image[: height * whole, : width * whole], width, height, cv2.INTER_AREA)
     width, height = (max(round(length * scale * whole), 1) for length in image.shape[::-1])
     return _resized(image, width, height)
 
 
-def _resized(image: npt.NDArray[np.uint8], width: int, height: int,
-             interpolation: int = cv2.INTER_LINEAR) -> npt.NDArray[np.uint8]:
+def _resized(
+    image: npt.NDArray[np.uint8], width: int, height: int, interpolation: int = cv2.INTER_LINEAR
+) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
 
 
@@ -139,23 +155,30 @@ class _View:
     tilt: degrees clockwise by which what is in the box is tilted; the view shows it upright.
     """
 
-    def __init__(self, gray: npt.NDArray[np.uint8], box: Box, reach: float, face: int = FACE,
-                 tilt: int = 0) -> None:
+    def __init__(
+        self, gray: npt.NDArray[np.uint8], box: Box, reach: float, face: int = FACE, tilt: int = 0
+    ) -> None:
         if not 1 <= box.width <= LARGEST:
             self.pixels = gray[:0]
             return
         scale = face / box.width
         x, y = box.center
         half = box.width * (0.5 + reach)
-        if tilt:    # the corners of a turned square reach farther
+        if tilt:  # the corners of a turned square reach farther
             half *= math.cos(math.radians(tilt)) + abs(math.sin(math.radians(tilt)))
         self._left, self._top = max(round(x - half), 0), max(round(y - half), 0)
-        region = gray[self._top:max(round(y + half), 0), self._left:max(round(x + half), 0)]
+        region = gray[self._top : max(round(y + half), 0), self._left : max(round(x + half), 0)]
         if min(region.shape) == 0:
             self.pixels = region
             return
-        self.pixels = shrink(region, scale) if scale < 1 else np.asarray(
-            cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), np.uint8)
+        self.pixels = (
+            shrink(region, scale)
+            if scale < 1
+            else np.asarray(
+                cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR),
+                np.uint8,
+            )
+        )
         self._scale_x = self.pixels.shape[1] / region.shape[1]
         self._scale_y = self.pixels.shape[0] / region.shape[0]
         #: Where the middle of the box lies in it.
@@ -165,8 +188,10 @@ class _View:
             side = round(face * (1 + 2 * reach))
             turn = cv2.getRotationMatrix2D(self.middle, tilt, 1)
             turn[:, 2] += np.subtract(side / 2, self.middle)
-            self.pixels = np.asarray(cv2.warpAffine(self.pixels, turn, (side, side),
-                                                    borderMode=cv2.BORDER_REPLICATE), np.uint8)
+            self.pixels = np.asarray(
+                cv2.warpAffine(self.pixels, turn, (side, side), borderMode=cv2.BORDER_REPLICATE),
+                np.uint8,
+            )
             self.middle = side / 2, side / 2
             self._untilt = np.asarray(cv2.invertAffineTransform(turn))
 
@@ -174,8 +199,12 @@ class _View:
         if self._untilt is not None:
             u, v = self._untilt @ (x + width / 2, y + height / 2, 1)
             x, y = float(u) - width / 2, float(v) - height / 2
-        return Box(self._left + x / self._scale_x, self._top + y / self._scale_y,
-                   width / self._scale_x, height / self._scale_y)
+        return Box(
+            self._left + x / self._scale_x,
+            self._top + y / self._scale_y,
+            width / self._scale_x,
+            height / self._scale_y,
+        )
 
 
 class FaceDetector:
@@ -187,20 +216,26 @@ class FaceDetector:
     detection_interval: frames over which one search of the whole image is spread.
     """
 
-    def __init__(self, *, cascade: str = DEFAULTS['cascade'],
-                 scale_factor: float = DEFAULTS['scale_factor'],
-                 min_neighbors: int = DEFAULTS['min_neighbors'],
-                 min_face_size: int = DEFAULTS['min_face_size'],
-                 detection_interval: int = DEFAULTS['detection_interval']) -> None:
+    def __init__(
+        self,
+        *,
+        cascade: str = DEFAULTS['cascade'],
+        scale_factor: float = DEFAULTS['scale_factor'],
+        min_neighbors: int = DEFAULTS['min_neighbors'],
+        min_face_size: int = DEFAULTS['min_face_size'],
+        detection_interval: int = DEFAULTS['detection_interval'],
+    ) -> None:
         self._cascade = load_cascade(cascade)
         self._window = self._cascade.getOriginalWindowSize()[0]
         # Beside a cascade of one's own, which may be for other faces, there is no second one.
         self._second = None if cascade else load_cascade(name=SECOND_CASCADE)
         self._equalizer = cv2.createCLAHE(CLIP)
         if not (scale_factor > 1 and min_face_size >= self._window and detection_interval >= 1):
-            raise ValueError(f'need scale_factor > 1, min_face_size >= {self._window} (the window '
-                             f'of the cascade) and detection_interval >= 1, got {scale_factor}, '
-                             f'{min_face_size}, {detection_interval}')
+            raise ValueError(
+                f'need scale_factor > 1, min_face_size >= {self._window} (the window '
+                f'of the cascade) and detection_interval >= 1, got {scale_factor}, '
+                f'{min_face_size}, {detection_interval}'
+            )
         self.scale_factor = scale_factor
         self.min_neighbors = min_neighbors
         self.min_face_size = min_face_size
@@ -224,8 +259,14 @@ class FaceDetector:
                 return found
         return []
 
-    def propose(self, gray: npt.NDArray[np.uint8], share: int = 0, shares: int = 1,
-                known: Sequence[Rectangle] = (), equalized: bool = False) -> list[Box]:
+    def propose(
+        self,
+        gray: npt.NDArray[np.uint8],
+        share: int = 0,
+        shares: int = 1,
+        known: Sequence[Rectangle] = (),
+        equalized: bool = False,
+    ) -> list[Box]:
         """Return raw hits (Box) in one of several equal shares of all windows, best first.
 
         Level by level the image is made smaller, and the cascade's window of 24 pixels runs
@@ -246,19 +287,28 @@ class FaceDetector:
             # Another band in each level: faces stand side by side, and cost more than walls.
             band = (share + number) % shares
             begin, end = (rows * edge // shares // 2 * 2 for edge in (band, band + 1))
-            part = level[begin:(end if band + 1 < shares else rows) + window]
+            part = level[begin : (end if band + 1 < shares else rows) + window]
             if equalized:
                 part = self._equalized(part)
             # A face costs the cascade more than a wall: hide what is known.
             for x, y, width, height in known:
-                top, bottom, left, right = (max(round(edge), 0) for edge in (
-                    (y + 0.1 * height) / fy - begin, (y + 0.9 * height) / fy - begin,
-                    (x + 0.1 * width) / fx, (x + 0.9 * width) / fx))
+                top, bottom, left, right = (
+                    max(round(edge), 0)
+                    for edge in (
+                        (y + 0.1 * height) / fy - begin,
+                        (y + 0.9 * height) / fy - begin,
+                        (x + 0.1 * width) / fx,
+                        (x + 0.9 * width) / fx,
+                    )
+                )
                 part[top:bottom, left:right] = 128
             hits = self._cascade.detectMultiScale(
-                part, 1.1, RAW, 0, (window, window), (window, window))
-            boxes += [(round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy))
-                      for x, y, w, h in hits]
+                part, 1.1, RAW, 0, (window, window), (window, window)
+            )
+            boxes += [
+                (round(x * fx), round((y + begin) * fy), round(w * fx), round(h * fy))
+                for x, y, w, h in hits
+            ]
             scale /= self.scale_factor
             number += 1
         groups, counts = self._group(boxes, 1)
@@ -272,8 +322,7 @@ class FaceDetector:
         return np.asarray(self._equalizer.apply(image), np.uint8)
 
     @staticmethod
-    def _group(hits: Iterable[Sequence[int]],
-               min_neighbors: int) -> tuple[list[_Hit], list[int]]:
+    def _group(hits: Iterable[Sequence[int]], min_neighbors: int) -> tuple[list[_Hit], list[int]]:
         """Merge hits that overlap; return the merged ones and how many hits each stands for."""
         # Sorted, as OpenCV's threads give them in any order. Each twice, as OpenCV drops
         # a group whose count is not above the threshold.
@@ -282,10 +331,12 @@ class FaceDetector:
         if not len(groups):
             return [], []
         return [tuple(group) for group in np.asarray(groups).tolist()], [
-            count // 2 for count in np.ravel(counts).tolist()]
+            count // 2 for count in np.ravel(counts).tolist()
+        ]
 
-    def verify(self, gray: npt.NDArray[np.uint8], boxes: Sequence[Box],
-               twice: bool = True) -> list[Detection]:
+    def verify(
+        self, gray: npt.NDArray[np.uint8], boxes: Sequence[Box], twice: bool = True
+    ) -> list[Detection]:
         """Return Detections, each once, for those of the boxes that hold a face.
 
         twice: what the first cascade refuses the second may still find.
@@ -300,20 +351,34 @@ class FaceDetector:
                     found.append(detection)
         return found
 
-    def search(self, gray: npt.NDArray[np.uint8], box: Box, min_neighbors: int, growth: float = 1.12,
-               reach: float = 0.35, tilt: int = 0) -> Detection | None:
+    def search(
+        self,
+        gray: npt.NDArray[np.uint8],
+        box: Box,
+        min_neighbors: int,
+        growth: float = 1.12,
+        reach: float = 0.35,
+        tilt: int = 0,
+    ) -> Detection | None:
         """Return the Detection of one face near a box, or None.
 
         Of several faces it is the one with the most hits, weighed down by its distance.
         growth: factor by which its size may differ from the box's. reach: how far it may be
         off, in sizes. tilt: degrees clockwise by which the face is tilted.
         """
-        return self._look(gray, box, self._cascade, round(ROOM * self._window), min_neighbors,
-                          growth, reach, tilt)
+        return self._look(
+            gray, box, self._cascade, round(ROOM * self._window), min_neighbors, growth, reach, tilt
+        )
 
-    def confirm(self, gray: npt.NDArray[np.uint8], box: Box, detection: Detection | None = None,
-                hits: int = ALONE_HITS, growth: float = 1.35,
-                reach: float = 0.35) -> Detection | None:
+    def confirm(
+        self,
+        gray: npt.NDArray[np.uint8],
+        box: Box,
+        detection: Detection | None = None,
+        hits: int = ALONE_HITS,
+        growth: float = 1.35,
+        reach: float = 0.35,
+    ) -> Detection | None:
         """Return what the second cascade says of a box: a Detection, or None.
 
         detection: that of the first cascade, which is returned where the second one agrees, or
@@ -321,28 +386,45 @@ class FaceDetector:
         """
         if not self._second:
             return detection
-        found = self._look(gray, detection.box if detection else box, self._second, SECOND_FACE,
-                           SECOND_HITS if detection else hits, growth, reach)
+        found = self._look(
+            gray,
+            detection.box if detection else box,
+            self._second,
+            SECOND_FACE,
+            SECOND_HITS if detection else hits,
+            growth,
+            reach,
+        )
         if not found or not detection:
             return found
         return detection if overlap(found.box, detection.box) > 0.5 else None
 
-    def _look(self, gray: npt.NDArray[np.uint8], box: Box, cascade: 'cv2.CascadeClassifier', face: int,
-              min_neighbors: int, growth: float, reach: float, tilt: int = 0) -> Detection | None:
+    def _look(
+        self,
+        gray: npt.NDArray[np.uint8],
+        box: Box,
+        cascade: 'cv2.CascadeClassifier',
+        face: int,
+        min_neighbors: int,
+        growth: float,
+        reach: float,
+        tilt: int = 0,
+    ) -> Detection | None:
         view = _View(gray, box, reach, face, tilt)
         window = cascade.getOriginalWindowSize()[0]
         if min(view.pixels.shape) <= window:
             return None
         pixels = self._raised(view, face)
         smallest, largest = int(face / growth), round(face * growth)
-        hits, counts = self._group(cascade.detectMultiScale(
-            pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)), min_neighbors)
+        hits, counts = self._group(
+            cascade.detectMultiScale(pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)),
+            min_neighbors,
+        )
         if not hits:
             return None
         u, v = view.middle
 
-        def likely(hit: _Hit,
-                   count: int) -> tuple[float, _Hit, int]:
+        def likely(hit: _Hit, count: int) -> tuple[float, _Hit, int]:
             off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / face
             return count / (1 + (off / 0.2) ** 2), hit, count
 
@@ -359,20 +441,28 @@ class FaceDetector:
     def _raised(view: _View, face: int) -> npt.NDArray[np.uint8]:
         """Return a view's pixels, with more contrast where the middle of its face has little."""
         (x, y), half = view.middle, face * PATCH / FACE / 2
-        inner = view.pixels[max(round(y - half), 0):max(round(y + half), 1),
-                            max(round(x - half), 0):max(round(x + half), 1)]
-        if not inner.size:      # the face has walked out of the image
+        inner = view.pixels[
+            max(round(y - half), 0) : max(round(y + half), 1),
+            max(round(x - half), 0) : max(round(x + half), 1),
+        ]
+        if not inner.size:  # the face has walked out of the image
             return view.pixels
         mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(inner))
         if deviation >= CONTRAST:
             return view.pixels
         gain = min(FULL_CONTRAST / max(deviation, 1e-3), MAX_GAIN)
         return np.asarray(
-            cv2.addWeighted(view.pixels, gain, view.pixels, 0, 128 - gain * mean), np.uint8)
+            cv2.addWeighted(view.pixels, gain, view.pixels, 0, 128 - gain * mean), np.uint8
+        )
 
     @staticmethod
-    def follow(gray: npt.NDArray[np.uint8], box: Box, patch: npt.NDArray[np.uint8] | None,
-               reach: float, tilt: int = 0) -> tuple[Box | None, float]:
+    def follow(
+        gray: npt.NDArray[np.uint8],
+        box: Box,
+        patch: npt.NDArray[np.uint8] | None,
+        reach: float,
+        tilt: int = 0,
+    ) -> tuple[Box | None, float]:
         """Return the place near a box that looks most like a face's patch, and how much.
 
         tilt: degrees clockwise by which the face is tilted.
@@ -392,6 +482,8 @@ class FaceDetector:
         """Cut out the middle of a face, at the scale of the close search."""
         x, y, width, height = hit
         rim = (1 - PATCH / FACE) / 2
-        inner = small[round(y + rim * height):round(y + (1 - rim) * height),
-                      round(x + rim * width):round(x + (1 - rim) * width)]
+        inner = small[
+            round(y + rim * height) : round(y + (1 - rim) * height),
+            round(x + rim * width) : round(x + (1 - rim) * width),
+        ]
         return _resized(inner, PATCH, PATCH)

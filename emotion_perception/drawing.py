@@ -1,4 +1,5 @@
 """Draws results onto the image that they belong to."""
+
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,13 +10,25 @@ import numpy.typing as npt
 from emotion_perception.emotions import EMOTIONS, NEUTRAL, TrackState
 
 # BGR, well apart also for the colour-blind (Okabe and Ito).
-COLOURS = dict(zip((*EMOTIONS, NEUTRAL), (
-    (0, 94, 213), (115, 158, 0), (167, 121, 204), (66, 228, 240), (178, 114, 0), (0, 159, 230),
-    (200, 200, 200))))
+COLOURS = dict(
+    zip(
+        (*EMOTIONS, NEUTRAL),
+        (
+            (0, 94, 213),
+            (115, 158, 0),
+            (167, 121, 204),
+            (66, 228, 240),
+            (178, 114, 0),
+            (0, 159, 230),
+            (200, 200, 200),
+        ),
+    )
+)
 
 #: The same as pages and plots have them, #RRGGBB.
-HEX_COLOURS = {label: f'#{red:02x}{green:02x}{blue:02x}'
-               for label, (blue, green, red) in COLOURS.items()}
+HEX_COLOURS = {
+    label: f'#{red:02x}{green:02x}{blue:02x}' for label, (blue, green, red) in COLOURS.items()
+}
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -42,19 +55,27 @@ def caption(face: Any) -> str:
     return f'{face.track_id}  {face.label} {face.confidence:.0%}'
 
 
-def _draw_bar(image: npt.NDArray[np.uint8], left: int, right: int, top: int, share: float,
-              colour: tuple[int, int, int]) -> None:
+def _draw_bar(
+    image: npt.NDArray[np.uint8],
+    left: int,
+    right: int,
+    top: int,
+    share: float,
+    colour: tuple[int, int, int],
+) -> None:
     end = left + round((right - left) * share)
     cv2.rectangle(image, (left, top), (right, top + 6), (40, 40, 40), cv2.FILLED)
     cv2.rectangle(image, (left, top), (end, top + 6), colour, cv2.FILLED)
 
 
-def _draw_text(image: npt.NDArray[np.uint8], text: str, left: int, bottom: int,
-               colour: tuple[int, int, int]) -> None:
+def _draw_text(
+    image: npt.NDArray[np.uint8], text: str, left: int, bottom: int, colour: tuple[int, int, int]
+) -> None:
     (width, height), _ = cv2.getTextSize(text, _FONT, 0.5, 1)
     # Inside of the image, also for a face at its edge.
     left = max(0, min(left, image.shape[1] - width - 6))
     bottom = max(bottom, height + 8)
-    cv2.rectangle(image, (left, bottom - height - 8), (left + width + 6, bottom), colour,
-                  cv2.FILLED)
+    cv2.rectangle(
+        image, (left, bottom - height - 8), (left + width + 6, bottom), colour, cv2.FILLED
+    )
     cv2.putText(image, text, (left + 3, bottom - 4), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)

@@ -3,9 +3,10 @@
 This file is the one source of the class order and of the track states. The message
 definitions and the model description are checked against it.
 """
+
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
-from dataclasses import dataclass
 
 #: The six expressions, in the order of every score vector, message and model.
 EMOTIONS = ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
@@ -17,14 +18,15 @@ NEUTRAL = 'neutral'
 LABELS = EMOTIONS + (NEUTRAL,)
 
 #: What REP-155 (``hri_msgs/Expression``) calls each label.
-EXPRESSIONS = dict(zip(
-    LABELS, ('angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised', 'neutral')))
+EXPRESSIONS = dict(
+    zip(LABELS, ('angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised', 'neutral'))
+)
 
 
 class TrackState(IntEnum):
     """What a track knows of its face in the newest frame."""
 
-    NEW = 0        #: seen, but not often enough yet to be believed
+    NEW = 0  #: seen, but not often enough yet to be believed
     CONFIRMED = 1  #: believed, and seen in this frame
     #: Believed, but not detected in this frame; its region follows its picture or its motion.
     COASTING = 2
@@ -35,21 +37,21 @@ class Roi(NamedTuple):
 
     x_offset: int  #: leftmost column
     y_offset: int  #: topmost row
-    width: int     #: columns
-    height: int    #: rows
+    width: int  #: columns
+    height: int  #: rows
 
 
 @dataclass(frozen=True, slots=True)
 class FaceEmotion:
     """One face in one frame; field by field what ``msg/FaceEmotion.msg`` holds."""
 
-    track_id: int             #: from 1 on, the same face keeps its id
+    track_id: int  #: from 1 on, the same face keeps its id
     state: TrackState
     roi: Roi
-    label: str                #: one of LABELS
-    label_id: int             #: LABELS.index(label)
-    intensity: float          #: strength of the strongest expression, 0 (neutral) .. 1 (apex)
-    confidence: float         #: of an emotion its score, of neutral 1 - intensity; 0 .. 1
+    label: str  #: one of LABELS
+    label_id: int  #: LABELS.index(label)
+    intensity: float  #: strength of the strongest expression, 0 (neutral) .. 1 (apex)
+    confidence: float  #: of an emotion its score, of neutral 1 - intensity; 0 .. 1
     scores: tuple[float, ...]  #: probability of each of EMOTIONS if it shows one, sums to 1
-    sequence_length: int      #: frames in the sequence, 1 .. 100
+    sequence_length: int  #: frames in the sequence, 1 .. 100
     sequence_duration: float  #: seconds from the sequence's first frame to its newest

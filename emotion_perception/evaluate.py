@@ -1,19 +1,22 @@
 """Measure a model on a labelled data set: `python -m emotion_perception.evaluate --help`."""
+
 import argparse
 from collections.abc import Collection, Iterable, Sequence
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
+import warnings
 
 from emotion_perception.datasets import DatasetError, load, Sample, SAMPLE_LABELS
 from emotion_perception.evaluation.events import clips_in, evaluate_events
 from emotion_perception.evaluation.faces import evaluate_faces, faces_report
-from emotion_perception.evaluation.held import evaluate_held
-from emotion_perception.evaluation.held import report as held_report
-from emotion_perception.evaluation.live_video import evaluate_video, videos_in
-from emotion_perception.evaluation.live_video import report as video_report
+from emotion_perception.evaluation.held import evaluate_held, report as held_report
+from emotion_perception.evaluation.live_video import (
+    evaluate_video,
+    report as video_report,
+    videos_in,
+)
 from emotion_perception.evaluation.sequences import evaluate_sequences, PERCENTS
 from emotion_perception.evaluation.stills import evaluate_stills, HELD
 from emotion_perception.pipeline import EmotionPipeline
@@ -24,17 +27,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the figures as tables, and write them as JSON where asked to."""
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.evaluate',
-        description='Measure a model as it stands on a labelled data set. Nothing is trained.')
+        description='Measure a model as it stands on a labelled data set. Nothing is trained.',
+    )
     parser.add_argument('kind', choices=('stills', 'sequences', 'video', 'events', 'held', 'faces'))
     parser.add_argument('path', type=_path, help='the data set; its layout is recognised')
     parser.add_argument('--model', type=_path, help='model description (default: the shipped one)')
     parser.add_argument('--json', type=_path, metavar='FILE', help='write the figures there, too')
-    parser.add_argument('--labels', choices=('ferplus', 'fer2013'),
-                        help='which labels of FER images count, of stills (default: ferplus)')
-    parser.add_argument('--part', choices=('train', 'valid', 'test'),
-                        help='part of a set that is divided (default: all of it)')
-    parser.add_argument('--plots', type=_path, metavar='FOLDER',
-                        help='write a timeline of each video there')
+    parser.add_argument(
+        '--labels',
+        choices=('ferplus', 'fer2013'),
+        help='which labels of FER images count, of stills (default: ferplus)',
+    )
+    parser.add_argument(
+        '--part',
+        choices=('train', 'valid', 'test'),
+        help='part of a set that is divided (default: all of it)',
+    )
+    parser.add_argument(
+        '--plots', type=_path, metavar='FOLDER', help='write a timeline of each video there'
+    )
     arguments = parser.parse_args(argv)
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
 
@@ -70,20 +81,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts = {sample.part for sample in samples if sample.part}
         samples = [sample for sample in samples if sample.part == arguments.part]
         if not samples:
-            parser.error(f'{arguments.path} has no part {arguments.part}; it has '
-                         f'{", ".join(sorted(parts)) or "no parts"}')
+            parser.error(
+                f'{arguments.path} has no part {arguments.part}; it has '
+                f'{", ".join(sorted(parts)) or "no parts"}'
+            )
     known = trained_on(model.trained_on.get(set_name, ()), samples)
     if known:
-        warnings.warn(f'the model was trained on {known} of {set_name}: these figures say '
-                      'nothing about faces it has not seen')
+        warnings.warn(
+            f'the model was trained on {known} of {set_name}: these figures say '
+            'nothing about faces it has not seen'
+        )
     labels = arguments.labels or 'ferplus'
     if labels == 'ferplus' and all(
-            s.votes is None and s.label and s.label == s.fer2013_label for s in samples):
-        warnings.warn('no FER+ votes were found (fer2013new.csv beside fer2013.csv): these '
-                      'figures are of the FER2013 labels')
+        s.votes is None and s.label and s.label == s.fer2013_label for s in samples
+    ):
+        warnings.warn(
+            'no FER+ votes were found (fer2013new.csv beside fer2013.csv): these '
+            'figures are of the FER2013 labels'
+        )
     try:
-        result = (evaluate_stills(model, samples, labels)
-                  if arguments.kind == 'stills' else evaluate_sequences(model, samples))
+        result = (
+            evaluate_stills(model, samples, labels)
+            if arguments.kind == 'stills'
+            else evaluate_sequences(model, samples)
+        )
     except ValueError as error:
         parser.error(f'{arguments.path}: {error}')
     result['without_face'] = without_face
@@ -114,8 +135,10 @@ def _whole_videos(parser: argparse.ArgumentParser, arguments: argparse.Namespace
             text = video_report(result)
             set_name, videos = 'clips', videos_in(arguments.path)
         if known := trained_on(pipeline.trained_on.get(set_name, ()), videos):
-            warnings.warn(f'the model was trained on {known}: these figures say nothing about '
-                          'people it has not seen')
+            warnings.warn(
+                f'the model was trained on {known}: these figures say nothing about '
+                'people it has not seen'
+            )
     except (DatasetError, OSError) as error:
         parser.error(str(error))
     _tell(result, text, arguments.json)
@@ -159,27 +182,36 @@ def report(result: dict[str, Any]) -> str:
         if f'accuracy_{classes}' in result:
             lines += _classes_report(result, classes)
     for name, meaning in (
-            ('ece', 'expected calibration error (15 bins)'),
-            ('below_threshold_neutral', 'below the neutral threshold, neutral faces'),
-            ('below_threshold_six', 'below the neutral threshold, other faces'),
-            ('below_threshold_neutral_held', f'neutral faces, held for {HELD} frames'),
-            ('below_threshold_six_held', f'other faces, held for {HELD} frames'),
-            ('intensity_correlation', "intensity: correlation with E2's target"),
-            ('intensity_mae', "intensity: mean absolute error to E2's target")):
+        ('ece', 'expected calibration error (15 bins)'),
+        ('below_threshold_neutral', 'below the neutral threshold, neutral faces'),
+        ('below_threshold_six', 'below the neutral threshold, other faces'),
+        ('below_threshold_neutral_held', f'neutral faces, held for {HELD} frames'),
+        ('below_threshold_six_held', f'other faces, held for {HELD} frames'),
+        ('intensity_correlation', "intensity: correlation with E2's target"),
+        ('intensity_mae', "intensity: mean absolute error to E2's target"),
+    ):
         if result.get(name) is not None:
             lines.append(f'{meaning:46}{result[name]:6.3f}{_interval(result, name, 3)}')
     if 'accuracy_at' in result:
         lines += ['', *_sequences_report(result)]
     if 'other' in result:
         other = result['other']
-        lines += ['', f'{other["n"]} sequences that do not run from neutral to apex',
-                  *_sequences_report(other)]
+        lines += [
+            '',
+            f'{other["n"]} sequences that do not run from neutral to apex',
+            *_sequences_report(other),
+        ]
     for kind, values in result.get('groups', {}).items():
         lines += ['', f'right published label by {kind}, held for {HELD} frames']
-        lines += [f'  {value:16}' + '   '.join(
-            f'{label} {100 * row["right"]:.0f} % of {row["n"]} '
-            f'(95 %: {100 * row["interval"][0]:.0f} .. {100 * row["interval"][1]:.0f})'
-            for label, row in sorted(rows.items())) for value, rows in values.items()]
+        lines += [
+            f'  {value:16}'
+            + '   '.join(
+                f'{label} {100 * row["right"]:.0f} % of {row["n"]} '
+                f'(95 %: {100 * row["interval"][0]:.0f} .. {100 * row["interval"][1]:.0f})'
+                for label, row in sorted(rows.items())
+            )
+            for value, rows in values.items()
+        ]
     if result['without_face']:
         lines += ['', f'not counted, no face found: {len(result["without_face"])}']
     return '\n'.join(lines)
@@ -187,47 +219,62 @@ def report(result: dict[str, Any]) -> str:
 
 def events_report(result: dict[str, Any]) -> str:
     """Return the figures of events as text."""
-    lines = ['            clips  minutes   false starts a minute (of labels)   seen'
-             '                    delay [s]']
+    lines = [
+        '            clips  minutes   false starts a minute (of labels)   seen'
+        '                    delay [s]'
+    ]
     for label, row in result.items():
-        line = (f'{label:12}{row["clips"]:5}{row["minutes"]:9.1f}'
-                f'{row["false_starts_per_minute"]:15.1f}'
-                f'{"(" + format(row["false_labels_per_minute"], ".0f") + ")":>20}')
+        line = (
+            f'{label:12}{row["clips"]:5}{row["minutes"]:9.1f}'
+            f'{row["false_starts_per_minute"]:15.1f}'
+            f'{"(" + format(row["false_labels_per_minute"], ".0f") + ")":>20}'
+        )
         if 'seen' in row:
             low, high = row['interval']
             delay = '-' if row['delay'] is None else f'{row["delay"]:.2f}'
-            line += (f'{100 * row["share"]:10.0f} % (95 %: {100 * low:.0f} .. {100 * high:.0f})'
-                     f'{delay:>8}')
+            line += (
+                f'{100 * row["share"]:10.0f} % (95 %: {100 * low:.0f} .. {100 * high:.0f})'
+                f'{delay:>8}'
+            )
         lines.append(line)
     return '\n'.join(lines)
 
 
 def _sequences_report(result: dict[str, Any]) -> list[str]:
-    lines = ['accuracy [%] after      ' + ''.join(f'{p:>6} %' for p in PERCENTS)
-             + '    lag [frames]  [s]   changes (missed)',
-             _sequence_row('as recorded', result)]
+    lines = [
+        'accuracy [%] after      '
+        + ''.join(f'{p:>6} %' for p in PERCENTS)
+        + '    lag [frames]  [s]   changes (missed)',
+        _sequence_row('as recorded', result),
+    ]
     low, high = zip(*result['intervals']['accuracy_at'].values())
-    lines += [f'{name:24}' + ''.join(f'{100 * v:8.1f}' for v in values)
-              for name, values in (('  95 % interval, from', low), ('  to', high))]
+    lines += [
+        f'{name:24}' + ''.join(f'{100 * v:8.1f}' for v in values)
+        for name, values in (('  95 % interval, from', low), ('  to', high))
+    ]
     lines += [_sequence_row(f'{rate} frames/s', row) for rate, row in result['rates'].items()]
     if 'accuracy_frames' in result:
-        lines.append('frames with the right label as the node publishes it, neutral included: '
-                     f'{100 * result["accuracy_frames"]:.1f} %')
+        lines.append(
+            'frames with the right label as the node publishes it, neutral included: '
+            f'{100 * result["accuracy_frames"]:.1f} %'
+        )
     return lines
 
 
 def _classes_report(result: dict[str, Any], classes: int) -> list[str]:
     count = result['n' if classes == 6 else f'n_{classes}']
     names = SAMPLE_LABELS[:classes]
-    lines = [f'{classes} classes, n = {count}',
-             f'  accuracy     {100 * result[f"accuracy_{classes}"]:5.1f} %'
-             f'{_interval(result, f"accuracy_{classes}")}',
-             f'  macro recall {100 * result[f"macro_recall_{classes}"]:5.1f} %'
-             f'{_interval(result, f"macro_recall_{classes}")}',
-             '  ' + 'true \\ given'.ljust(12) + ''.join(f'{n[:9]:>10}' for n in names)
-             + '    recall']
-    for name, row, recall in zip(names, result[f'confusion_{classes}'],
-                                 result[f'recalls_{classes}']):
+    lines = [
+        f'{classes} classes, n = {count}',
+        f'  accuracy     {100 * result[f"accuracy_{classes}"]:5.1f} %'
+        f'{_interval(result, f"accuracy_{classes}")}',
+        f'  macro recall {100 * result[f"macro_recall_{classes}"]:5.1f} %'
+        f'{_interval(result, f"macro_recall_{classes}")}',
+        '  ' + 'true \\ given'.ljust(12) + ''.join(f'{n[:9]:>10}' for n in names) + '    recall',
+    ]
+    for name, row, recall in zip(
+        names, result[f'confusion_{classes}'], result[f'recalls_{classes}']
+    ):
         share = '         -' if recall is None else f'{100 * recall:8.1f} %'
         lines.append(f'  {name:12}' + ''.join(f'{n:10}' for n in row) + share)
     return lines + ['']

@@ -1,4 +1,5 @@
 """Test what a recording shows: `python -m emotion_perception.expect --help`."""
+
 import argparse
 from collections.abc import Sequence
 from functools import partial
@@ -9,8 +10,10 @@ try:
     from emotion_perception.offline.expectations import emotions_in
     from emotion_perception.offline.storage import BagError
 except ModuleNotFoundError as error:
-    sys.exit(f'{error.name} is missing: pip install emotion_perception[bags], or '
-             'pip install -r requirements/bags.txt')
+    sys.exit(
+        f'{error.name} is missing: pip install emotion_perception[bags], or '
+        'pip install -r requirements/bags.txt'
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,15 +21,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.expect',
         description='Test what the people in a bag or video show. Times are seconds from its '
-                    'first image on.')
+        'first image on.',
+    )
     parser.add_argument('recording', metavar='IN', help='bag of images or of results, or video')
-    parser.add_argument('--shown', nargs=3, action='append', default=[],
-                        metavar=('EMOTION', 'START', 'END'),
-                        help='one face shows it in half of the images of that time')
-    parser.add_argument('--absent', nargs='+', action='append', default=[],
-                        metavar='EMOTION', help='EMOTION [START END]: no face shows it')
-    parser.add_argument('--share', type=float, help='share of the images that must show it (.5), '
-                        'or of those of a face that may (0)')
+    parser.add_argument(
+        '--shown',
+        nargs=3,
+        action='append',
+        default=[],
+        metavar=('EMOTION', 'START', 'END'),
+        help='one face shows it in half of the images of that time',
+    )
+    parser.add_argument(
+        '--absent',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar='EMOTION',
+        help='EMOTION [START END]: no face shows it',
+    )
+    parser.add_argument(
+        '--share',
+        type=float,
+        help='share of the images that must show it (.5), or of those of a face that may (0)',
+    )
     parser.add_argument('--topic', default='', help='image topic, where there are several')
     arguments = parser.parse_args(argv)
     options = {} if arguments.share is None else {'share': arguments.share}

@@ -1,4 +1,5 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,35 +8,34 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
-from emotion_perception.detection import SECOND_HITS, FaceDetector
+from emotion_perception.detection import FaceDetector, SECOND_HITS
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
-from emotion_perception.tracking import SAME_FACE, Track, Tracker, nearest
+from emotion_perception.tracking import nearest, SAME_FACE, Track, Tracker
 
-SEARCHES = 12           # known faces that are looked for by the cascade in one frame
-SECOND_LOOKS = 1        # ... and not found, for which the second cascade looks
-TILT = 20               # [degrees] step in which a known face is tilted; the cascade takes half of it
-STEEPEST = 40           # [degrees]
-TILTED_LOOKS = 3        # looks with the image turned, in one frame
-EQUALIZED = 3           # frames in one of which a share is searched with its contrast raised
-VERIFICATIONS = 3       # raw hits that are looked at closely in one frame
-TWICE = 3               # frames in one of which both cascades look at a hit
-IDLE_INTERVAL = 4       # frames over which a search is spread at most when no face is known
-ALIKE = 0.7             # correlation at which a place looks like a face's picture
-CERTAIN = 0.7           # share of sure detections of a face beyond doubt
-STILL_THERE = 0.74      # ... at which it does not show another one
-ACROSS_CUT = 0.8        # ... not even where the whole image shows something else
-SAME = 0.9              # ... at which it shows the same face, a frame after it was found
-SIZES = (0.85, 1.0, 1.18)   # of its box, at which it is compared: boxes differ in size
-SCENE = (16, 12)        # [pixels] size of an image of the whole scene
-CUT = 0.5               # correlation of two such images below which the scene is another one: of
+SEARCHES = 12  # known faces that are looked for by the cascade in one frame
+SECOND_LOOKS = 1  # ... and not found, for which the second cascade looks
+TILT = 20  # [degrees] step in which a known face is tilted; the cascade takes half of it
+STEEPEST = 40  # [degrees]
+TILTED_LOOKS = 3  # looks with the image turned, in one frame
+EQUALIZED = 3  # frames in one of which a share is searched with its contrast raised
+VERIFICATIONS = 3  # raw hits that are looked at closely in one frame
+TWICE = 3  # frames in one of which both cascades look at a hit
+IDLE_INTERVAL = 4  # frames over which a search is spread at most when no face is known
+ALIKE = 0.7  # correlation at which a place looks like a face's picture
+CERTAIN = 0.7  # share of sure detections of a face beyond doubt
+STILL_THERE = 0.74  # ... at which it does not show another one
+ACROSS_CUT = 0.8  # ... not even where the whole image shows something else
+SAME = 0.9  # ... at which it shows the same face, a frame after it was found
+SIZES = (0.85, 1.0, 1.18)  # of its box, at which it is compared: boxes differ in size
+SCENE = (16, 12)  # [pixels] size of an image of the whole scene
+CUT = 0.5  # correlation of two such images below which the scene is another one: of
 #                         those from one to the next frame 1 in 10,000 is below .6, after a cut most
-LEAST_CONTRAST = 5      # [grey levels] standard deviation of such an image that shows anything
+LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
 
 
 def _certain(track: Track) -> bool:
-    return (track.state is TrackState.CONFIRMED and track.undetected == 0
-            and track.sure >= CERTAIN)
+    return track.state is TrackState.CONFIRMED and track.undetected == 0 and track.sure >= CERTAIN
 
 
 def _tilts_near(tilt: int) -> list[int]:
@@ -59,10 +59,14 @@ class FaceFinder:
     at a time. track_mode: 'all', or 'nearest' for the largest face alone.
     """
 
-    def __init__(self, detector: FaceDetector, *,
-                 max_coast_seconds: float = DEFAULTS['max_coast_seconds'],
-                 max_faces: int = DEFAULTS['max_faces'],
-                 track_mode: str = DEFAULTS['track_mode']) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        *,
+        max_coast_seconds: float = DEFAULTS['max_coast_seconds'],
+        max_faces: int = DEFAULTS['max_faces'],
+        track_mode: str = DEFAULTS['track_mode'],
+    ) -> None:
         self._detector = detector
         self._tracker = Tracker(max_coast_seconds, max_faces)
         self._max_faces = max_faces
@@ -121,8 +125,11 @@ class FaceFinder:
         self._nearest_id = track.track_id if track else None
         return [track] if track else []
 
-    def _known(self, gray: npt.NDArray[np.uint8], expected: Mapping[int, Box],
-               ) -> tuple[list[Detection], dict[int, Box], list[int]]:
+    def _known(
+        self,
+        gray: npt.NDArray[np.uint8],
+        expected: Mapping[int, Box],
+    ) -> tuple[list[Detection], dict[int, Box], list[int]]:
         """Look for the known faces, {track_id: Box}, where they are expected.
 
         Return their Detections, {track_id: Box} of those that were only followed, and the
@@ -134,8 +141,10 @@ class FaceFinder:
         cut = self._is_cut(gray)
         second_looks, tilted_looks = SECOND_LOOKS, TILTED_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
-        turn = sorted(self._tracker.tracks, key=lambda t: (
-            t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id))
+        turn = sorted(
+            self._tracker.tracks,
+            key=lambda t: (t.state is not TrackState.NEW, self._searched[t.track_id], t.track_id),
+        )
         for track in turn[:SEARCHES]:
             place = expected[track.track_id]
             # The cascade looks at a face that it finds without doubt in every second frame, and
@@ -143,8 +152,11 @@ class FaceFinder:
             # its results should not depend on that.)
             if (self._frame + position[track.track_id]) % 2 and _certain(track):
                 there, likeness = self._detector.follow(gray, place, track.patch, 0.2, track.tilt)
-                if there and likeness >= SAME and all(
-                        overlap(there, d.box) < 0.6 for d in detections):
+                if (
+                    there
+                    and likeness >= SAME
+                    and all(overlap(there, d.box) < 0.6 for d in detections)
+                ):
                     detections.append(Detection(there, track.patch, track.sure, track.tilt))
                     continue
             self._searched[track.track_id] = self._frame
@@ -152,7 +164,9 @@ class FaceFinder:
             reach = 0.2 if seen else 0.45
             looks: dict[str, Any] = {
                 'min_neighbors': self._detector.min_neighbors if new else 2,
-                'growth': 1.12 if seen and not new else 1.3, 'reach': reach}
+                'growth': 1.12 if seen and not new else 1.3,
+                'reach': reach,
+            }
             detection = self._detector.search(gray, place, **looks)
             if not detection and overlap(place, track.box) < 0.8:
                 # What was expected to move far, as after a late image, may have stopped.
@@ -160,7 +174,8 @@ class FaceFinder:
             if not detection and second_looks:
                 second_looks -= 1
                 detection = self._detector.confirm(
-                    gray, place, hits=SECOND_HITS, growth=1.3, reach=reach)
+                    gray, place, hits=SECOND_HITS, growth=1.3, reach=reach
+                )
             if not new and (not detection or track.tilt and not _alike(track, detection)):
                 for tilt in _tilts_near(track.tilt)[:tilted_looks]:
                     tilted_looks -= 1
@@ -183,8 +198,14 @@ class FaceFinder:
         waiting = [track.track_id for track in turn[SEARCHES:]]
         return detections, followed, waiting
 
-    def _recognized(self, gray: npt.NDArray[np.uint8], place: Box, track: Track,
-                    detection: Detection, reach: float) -> Detection:
+    def _recognized(
+        self,
+        gray: npt.NDArray[np.uint8],
+        place: Box,
+        track: Track,
+        detection: Detection,
+        reach: float,
+    ) -> Detection:
         """Return a detection that looks unlike the track's face with its picture, if that is there.
 
         Boxes of one face in two frames may differ enough to look unlike; where the old picture is
@@ -199,19 +220,24 @@ class FaceFinder:
 
     def _likeness(self, gray: npt.NDArray[np.uint8], box: Box, track: Track) -> float:
         """Return how much what is near a box looks like a track's face, -1 .. 1."""
-        return max(self._detector.follow(gray, box.scaled(size), track.patch, 0.25, track.tilt)[1]
-                   for size in SIZES)
+        return max(
+            self._detector.follow(gray, box.scaled(size), track.patch, 0.25, track.tilt)[1]
+            for size in SIZES
+        )
 
     def _is_cut(self, gray: npt.NDArray[np.uint8]) -> bool:
         """Say whether the image shows another scene than the last one."""
         # Every fourth pixel is enough, and cheap.
         scene = np.asarray(
-            cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA), np.float32)
-        if scene.std() < LEAST_CONTRAST:    # a dark image between two others is no cut
+            cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA), np.float32
+        )
+        if scene.std() < LEAST_CONTRAST:  # a dark image between two others is no cut
             return False
         before, self._scene = self._scene, scene
-        return before is not None and float(cv2.matchTemplate(
-            scene, before, cv2.TM_CCOEFF_NORMED)[0, 0]) < CUT
+        return (
+            before is not None
+            and float(cv2.matchTemplate(scene, before, cv2.TM_CCOEFF_NORMED)[0, 0]) < CUT
+        )
 
     def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""
@@ -219,25 +245,32 @@ class FaceFinder:
             # Nothing is known yet: look everywhere at once.
             return self._detector.find(gray, self._max_faces)
         interval = self._detector.detection_interval
-        if not known:   # With nobody to follow there is time to look faster.
+        if not known:  # With nobody to follow there is time to look faster.
             interval = min(interval, IDLE_INTERVAL)
         # Dim faces, and those of which the second cascade knows more, are looked for in some of
         # the frames: each share has its turn within as many rounds.
         turn = self._frame + self._frame // interval
-        boxes = self._detector.propose(gray, self._frame % interval, interval, known,
-                                       equalized=turn % EQUALIZED == 0)
-        boxes = [box for box in boxes
-                 if not any(overlap(box, other) >= 0.4 or is_chin(box, other) for other in known)]
+        boxes = self._detector.propose(
+            gray, self._frame % interval, interval, known, equalized=turn % EQUALIZED == 0
+        )
+        boxes = [
+            box
+            for box in boxes
+            if not any(overlap(box, other) >= 0.4 or is_chin(box, other) for other in known)
+        ]
         # Begin elsewhere in each round: false hits that always come must not crowd out a face.
         if boxes:
             start = self._frame // interval * VERIFICATIONS % len(boxes)
-            boxes = (boxes + boxes)[start:start + min(VERIFICATIONS, len(boxes))]
+            boxes = (boxes + boxes)[start : start + min(VERIFICATIONS, len(boxes))]
         return self._detector.verify(gray, boxes, twice=turn % TWICE == 0)
 
     def _inside(self, tracks: list[Track], shape: tuple[int, ...]) -> list[Track]:
         """End the tracks that have left the image."""
         height, width = shape
-        gone = {t.track_id for t in tracks if not (
-            0 <= t.box.center[0] < width and 0 <= t.box.center[1] < height)}
+        gone = {
+            t.track_id
+            for t in tracks
+            if not (0 <= t.box.center[0] < width and 0 <= t.box.center[1] < height)
+        }
         self._tracker.forget(gone)
         return [t for t in tracks if t.track_id not in gone]

@@ -2,6 +2,7 @@
 
 A message is anything with the fields of ``sensor_msgs/Image`` or ``sensor_msgs/CompressedImage``.
 """
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 import io
@@ -73,7 +74,8 @@ _OUTLIERS = 0.001
 # What libjpeg, libpng and OpenCV write to stderr about a broken picture.
 _COMPLAINT = re.compile(
     rb'(Corrupt JPEG data|Premature end of JPEG|Invalid (SOS|JPEG)|Inconsistent progression|'
-    rb'Unsupported marker|libpng (error|warning):|\[ ?(WARN|ERROR):|\s*$)')
+    rb'Unsupported marker|libpng (error|warning):|\[ ?(WARN|ERROR):|\s*$)'
+)
 
 _stderr_lock = threading.Lock()
 
@@ -90,7 +92,7 @@ class BitDepth:
 
     def to_8_bits(self, samples: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         """Scale uint16 samples of any shape to uint8, by the bits in use."""
-        for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits):]:
+        for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits) :]:
             if np.count_nonzero(samples >> self.bits) <= _OUTLIERS * samples.size:
                 break
         return np.asarray(np.minimum(samples >> self.bits - 8, 255), np.uint8)
@@ -101,9 +103,12 @@ def rows_of(message: Any) -> npt.NDArray[np.uint8]:
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
 
 
-def bgr_from_image(message: Any, rows_of: Callable[[Any], npt.NDArray[np.uint8]] = rows_of,
-                   depth: BitDepth | None = None,
-                   max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+def bgr_from_image(
+    message: Any,
+    rows_of: Callable[[Any], npt.NDArray[np.uint8]] = rows_of,
+    depth: BitDepth | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> npt.NDArray[np.uint8]:
     """Give the pixels of a ``sensor_msgs/Image``.
 
     :param rows_of: gives the bytes of a message whose sizes are right, as :func:`rows_of` does.
@@ -123,24 +128,29 @@ def bgr_from_image(message: Any, rows_of: Callable[[Any], npt.NDArray[np.uint8]]
         samples, sample_bytes, to_bgr = _LAYOUTS[encoding]
         rows_a_row = 1
     else:
-        raise ValueError(f'unknown encoding {shortened(encoding)}, expected one of '
-                         f'{", ".join((*_LAYOUTS, *_TWO_PLANES))}')
+        raise ValueError(
+            f'unknown encoding {shortened(encoding)}, expected one of '
+            f'{", ".join((*_LAYOUTS, *_TWO_PLANES))}'
+        )
     row_bytes = width * samples * sample_bytes
     if height < 1 or width < 1:
         raise ValueError(f'the image is empty: {width} x {height} pixels')
     _check_pixels(width, height, max_pixels)
     if step < row_bytes:
-        raise ValueError(f'step is {step}, expected at least {row_bytes} bytes '
-                         f'for {width} pixels of {encoding}')
+        raise ValueError(
+            f'step is {step}, expected at least {row_bytes} bytes for {width} pixels of {encoding}'
+        )
     if encoding in _TWO_PLANES and (width % 2 or height % 2):
         raise ValueError(f'the size is {width} x {height}, expected even numbers for {encoding}')
     if samples == 2 and width % 2:
         raise ValueError(f'width is {width}, expected an even one for {encoding}')
     rows = int(height * rows_a_row)
     if len(message.data) != step * rows:
-        raise ValueError(f'data holds {len(message.data)} bytes, expected step x '
-                         f'{"height" if rows == height else "rows"} = '
-                         f'{step} x {rows} = {step * rows}')
+        raise ValueError(
+            f'data holds {len(message.data)} bytes, expected step x '
+            f'{"height" if rows == height else "rows"} = '
+            f'{step} x {rows} = {step * rows}'
+        )
 
     data = rows_of(SimpleNamespace(height=rows, step=step, data=message.data))
     if encoding in _TWO_PLANES:
@@ -157,15 +167,16 @@ def bgr_from_image(message: Any, rows_of: Callable[[Any], npt.NDArray[np.uint8]]
 
 def _nv12(data: npt.NDArray[np.uint8], width: int, height: int, step: int) -> npt.NDArray[np.uint8]:
     """Give both planes in OpenCV's layout, a pair of colour for 2 x 2 pixels: [H*3/2,W]."""
-    if len(data) == 3 * height:     # a pair for each pixel: more than a face is recognised by
-        colour = data[height:].reshape(height, 2 * step)[::2, :2 * width]
+    if len(data) == 3 * height:  # a pair for each pixel: more than a face is recognised by
+        colour = data[height:].reshape(height, 2 * step)[::2, : 2 * width]
         colour = colour.reshape(height // 2, width, 2)[:, ::2].reshape(height // 2, width)
         return np.vstack([data[:height, :width], colour])
     return np.ascontiguousarray(data[:, :width])
 
 
-def bgr_from_compressed_image(message: Any, depth: BitDepth | None = None,
-                              max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+def bgr_from_compressed_image(
+    message: Any, depth: BitDepth | None = None, max_pixels: int = MAX_PIXELS
+) -> npt.NDArray[np.uint8]:
     """Decode a ``sensor_msgs/CompressedImage``, see :data:`FORMATS`.
 
     As it is stored: a turn that EXIF asks for would part it from the camera's raw image.
@@ -179,19 +190,21 @@ def bgr_from_compressed_image(message: Any, depth: BitDepth | None = None,
     what = f'{data.size} bytes of format {shortened(message.format)}'
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')     # of what is refused or of no weight
+            warnings.simplefilter('ignore')  # of what is refused or of no weight
             with PIL.Image.open(io.BytesIO(data.data), formats=FORMATS) as picture:
                 _check_pixels(*picture.size, max_pixels)
     except PIL.Image.DecompressionBombError as error:
         raise ValueError(f'{what}: {error}') from error
     # SyntaxError is what Pillow raises on damaged PNG chunks.
     except (OSError, SyntaxError) as error:
-        raise ValueError(f'{what} do not decode, expected a whole picture in one of '
-                         f'{", ".join(FORMATS)}') from error
+        raise ValueError(
+            f'{what} do not decode, expected a whole picture in one of {", ".join(FORMATS)}'
+        ) from error
     with libraries_quiet():
         try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-                                 | cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(
+                data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+            )
         except cv2.error:
             image = None
     if image is None:
@@ -210,8 +223,10 @@ def shortened(text: str, length: int = 40) -> str:
 
 def _check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise ValueError(f'the image has {width} x {height} = {width * height} pixels, expected '
-                         f'at most {max_pixels} (max_pixels)')
+        raise ValueError(
+            f'the image has {width} x {height} = {width * height} pixels, expected '
+            f'at most {max_pixels} (max_pixels)'
+        )
 
 
 @contextmanager
@@ -224,7 +239,7 @@ def libraries_quiet() -> Iterator[None]:
     with _stderr_lock:
         try:
             stderr = os.dup(2)
-        except OSError:     # closed: nothing to keep quiet
+        except OSError:  # closed: nothing to keep quiet
             yield
             return
         with os.fdopen(os.memfd_create('stderr'), 'rb') as written:

@@ -3,6 +3,7 @@
 Robots act on the label. In single frames of a face that talks the strongest class goes to and
 fro; over most of a second it does not.
 """
+
 from collections import deque
 
 import numpy as np
@@ -20,8 +21,15 @@ class StableLabel:
         self.label_id = _NEUTRAL  #: index of LABELS, after the newest frame
         self._frames: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
 
-    def update(self, stamp_ns: int, intensities: npt.NDArray[np.float32], *,
-               neutral_threshold: float, neutral_hysteresis: float, label_window: float) -> int:
+    def update(
+        self,
+        stamp_ns: int,
+        intensities: npt.NDArray[np.float32],
+        *,
+        neutral_threshold: float,
+        neutral_hysteresis: float,
+        label_window: float,
+    ) -> int:
         """Take the newest frame's result; return the label, an index of LABELS.
 
         What counts is the mean intensity of each class over the last frames. The strongest class

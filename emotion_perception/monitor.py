@@ -7,6 +7,7 @@ over how many seconds the face was looked at. Above them each camera's rate, lat
 images, below them the diagnostics. Without a terminal, or on one that cannot move its cursor, the
 same as plain lines once a second.
 """
+
 import argparse
 from collections import deque
 from contextlib import suppress
@@ -61,7 +62,7 @@ class Camera:
     """What has come of one camera."""
 
     newest: EmotionArray | None = None
-    arrivals: deque = field(default_factory=deque)   #: monotonic times within WINDOW [s]
+    arrivals: deque = field(default_factory=deque)  #: monotonic times within WINDOW [s]
     latencies: deque = field(default_factory=deque)  #: stamp to arrival, of the same results [s]
 
     def add(self, message: EmotionArray, arrival: float, latency: float) -> None:
@@ -85,8 +86,11 @@ class Camera:
         else:
             rate = sum(arrival > now - WINDOW for arrival in self.arrivals) / WINDOW
             words = [f'{rate:.0f} results/s', f'latency {median(self.latencies) * 1e3:.1f} ms']
-        for name, key in (('dropped', 'images dropped (overload)'),
-                          ('unusable', 'images unusable'), ('lost', 'images lost in transport')):
+        for name, key in (
+            ('dropped', 'images dropped (overload)'),
+            ('unusable', 'images unusable'),
+            ('lost', 'images lost in transport'),
+        ):
             if key in values:
                 words.append(f'{name} {values[key]}')
         return '  '.join(words)
@@ -101,10 +105,11 @@ class Monitor(Node):
     def __init__(self, name: str = 'emotion_monitor', depth: int = 10):
         super().__init__(name)
         self.cameras: dict[str, Camera] = {}
-        self.status: dict[str, DiagnosticStatus] = {}   #: task -> newest status
+        self.status: dict[str, DiagnosticStatus] = {}  #: task -> newest status
         self.reported = monotonic()
         self._subscription = self.create_subscription(
-            EmotionArray, EMOTIONS_TOPIC, self.on_emotions, depth)
+            EmotionArray, EMOTIONS_TOPIC, self.on_emotions, depth
+        )
         self.topic = self._subscription.topic_name
         self._prefix = self.topic.rpartition('/')[0].lstrip('/') + ': '
         self.create_subscription(DiagnosticArray, '/diagnostics', self.on_diagnostics, 10)
@@ -140,10 +145,17 @@ class Monitor(Node):
         if not self.status:
             return []
         if monotonic() - self.reported > SILENCE:
-            return [(*LEVELS[DiagnosticStatus.STALE], 'diagnostics',
-                     f'none for {monotonic() - self.reported:.0f} s')]
-        return [(*LEVELS[status.level], task, status.message)
-                for task, status in sorted(self.status.items())]
+            return [
+                (
+                    *LEVELS[DiagnosticStatus.STALE],
+                    'diagnostics',
+                    f'none for {monotonic() - self.reported:.0f} s',
+                )
+            ]
+        return [
+            (*LEVELS[status.level], task, status.message)
+            for task, status in sorted(self.status.items())
+        ]
 
 
 def screen(monitor: Monitor, blocks: str) -> Group:
@@ -156,8 +168,11 @@ def screen(monitor: Monitor, blocks: str) -> Group:
         lines.append(Text(reason, 'yellow'))
     for name, camera in sorted(monitor.cameras.items()):
         lines.append(Text(''))
-        lines.append(Text.assemble(
-            (name, 'bold'), '  ', camera.head(monotonic(), monitor.camera_values(name))))
+        lines.append(
+            Text.assemble(
+                (name, 'bold'), '  ', camera.head(monotonic(), monitor.camera_values(name))
+            )
+        )
         if monotonic() - camera.arrivals[-1] <= SILENCE:
             lines.append(_faces(camera.newest.faces, blocks))
     if status := monitor.task_status():
@@ -175,19 +190,32 @@ def _faces(faces, blocks):
         return Text('no face', 'dim')
     table = Table(box=None, padding=(0, 1, 0, 0), header_style='dim')
     initials = ' '.join(emotion[:2] for emotion in EMOTIONS)
-    for heading, justify in (('id', 'right'), ('state', 'left'), ('emotion', 'left'),
-                             ('intensity', 'left'), ('conf', 'right'), (initials, 'left'),
-                             ('over', 'right')):
+    for heading, justify in (
+        ('id', 'right'),
+        ('state', 'left'),
+        ('emotion', 'left'),
+        ('intensity', 'left'),
+        ('conf', 'right'),
+        (initials, 'left'),
+        ('over', 'right'),
+    ):
         table.add_column(heading, justify=justify, no_wrap=True)
     for face in faces:
         style = _style(face.label)
         table.add_row(
-            str(face.track_id), TrackState(face.state).name.lower(), Text(face.label, style),
+            str(face.track_id),
+            TrackState(face.state).name.lower(),
+            Text(face.label, style),
             Text.assemble((_bar(face.intensity, blocks), style), f' {face.intensity:.2f}'),
             f'{face.confidence:.0%}',
-            Text.assemble(*((_block(score, blocks) * 2 + ' ', _style(emotion))
-                            for emotion, score in zip(EMOTIONS, face.scores))),
-            f'{face.sequence_duration:.1f} s')
+            Text.assemble(
+                *(
+                    (_block(score, blocks) * 2 + ' ', _style(emotion))
+                    for emotion, score in zip(EMOTIONS, face.scores)
+                )
+            ),
+            f'{face.sequence_duration:.1f} s',
+        )
     return table
 
 
@@ -211,14 +239,21 @@ def lines(monitor: Monitor) -> list[str]:
         return [f'{time}  {reason}']
     found = []
     for name, camera in sorted(monitor.cameras.items()):
-        faces = ' | '.join(
-            f'{face.track_id} {face.label} {face.intensity:.2f} {face.confidence:.0%}'
-            for face in camera.newest.faces) or 'no face'
+        faces = (
+            ' | '.join(
+                f'{face.track_id} {face.label} {face.intensity:.2f} {face.confidence:.0%}'
+                for face in camera.newest.faces
+            )
+            or 'no face'
+        )
         head = camera.head(monotonic(), monitor.camera_values(name))
         silent = monotonic() - camera.arrivals[-1] > SILENCE
         found.append(f'{time}  {name}  {head}' + ('' if silent else f'  | {faces}'))
-    found += [f'{time}  {level}  {task}: {message}'
-              for level, _, task, message in monitor.task_status() if level != 'OK']
+    found += [
+        f'{time}  {level}  {task}: {message}'
+        for level, _, task, message in monitor.task_status()
+        if level != 'OK'
+    ]
     return found
 
 
@@ -256,14 +291,15 @@ class Display:
         self._shown = monotonic()
         if self._live:
             self._live.update(screen(monitor, self._blocks), refresh=True)
-        else:   # not by rich, which would break the lines
+        else:  # not by rich, which would break the lines
             print('\n'.join(lines(monitor)), file=self._console.file, flush=True)
 
 
 def main() -> None:
     """Watch until Ctrl-C."""
     argparse.ArgumentParser(
-        prog='python -m emotion_perception.monitor', description=__doc__,
+        prog='python -m emotion_perception.monitor',
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(remove_ros_args(sys.argv)[1:])
     with suppress(KeyboardInterrupt, ExternalShutdownException), initialised():
@@ -273,7 +309,7 @@ def main() -> None:
                 while rclpy.ok():
                     rclpy.spin_once(monitor, timeout_sec=display.period)
                     display.update(monitor)
-        except BrokenPipeError:     # as of `| head`; nothing is left to flush at the end
+        except BrokenPipeError:  # as of `| head`; nothing is left to flush at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     # Ctrl-C comes twice where a shell script was started.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,5 @@
 """The table of options: validation here, ROS parameters in the node and the docs follow it."""
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,11 @@ class Option:
     name: str
     default: bool | int | float | str
     description: str
-    minimum: float | None = None   #: inclusive
-    maximum: float | None = None   #: inclusive
+    minimum: float | None = None  #: inclusive
+    maximum: float | None = None  #: inclusive
     choices: tuple[str, ...] = ()
     unit: str = ''
-    live: bool = False             #: may be changed while running
+    live: bool = False  #: may be changed while running
 
     def check(self, value: Any) -> Any:
         """Return the value in the option's own type.
@@ -34,7 +35,8 @@ class Option:
         if self.minimum is not None and not self.minimum <= value <= self.maximum:
             raise ValueError(
                 f'{self.name} takes {self.minimum} to {self.maximum} {self.unit}'.rstrip()
-                + f', not {value!r}')
+                + f', not {value!r}'
+            )
         return value
 
 
@@ -76,9 +78,19 @@ OPTIONS = (
 
 #: An option of before -> the name that took its place, and how its value becomes the new one's.
 RENAMED: tuple[tuple[Option, str, Callable[[Any], Any]], ...] = (
-    (Option('max_coast_frames', 0,
-            'Old name of max_coast_seconds, in frames at 30 Hz; 0: not given', 0, 300,
-            unit='frames', live=True), 'max_coast_seconds', lambda frames: frames / 30),
+    (
+        Option(
+            'max_coast_frames',
+            0,
+            'Old name of max_coast_seconds, in frames at 30 Hz; 0: not given',
+            0,
+            300,
+            unit='frames',
+            live=True,
+        ),
+        'max_coast_seconds',
+        lambda frames: frames / 30,
+    ),
 )
 
 
@@ -94,8 +106,11 @@ def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
             if name in given:
                 raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
             given[name] = convert(value)
-            warnings.warn(f'{old.name} is now {name}, and will be removed: '
-                          f'give {name}={given[name]:.3g}', FutureWarning, stacklevel=2)
+            warnings.warn(
+                f'{old.name} is now {name}, and will be removed: give {name}={given[name]:.3g}',
+                FutureWarning,
+                stacklevel=2,
+            )
     return given
 
 
@@ -111,8 +126,7 @@ def checked(given: Mapping[str, Any], table: tuple[Option, ...] = OPTIONS) -> di
     for name in given:
         if name not in known:
             raise ValueError(f'no option {name!r}; there are {", ".join(known)}')
-    return {name: option.check(given.get(name, option.default))
-            for name, option in known.items()}
+    return {name: option.check(given.get(name, option.default)) for name, option in known.items()}
 
 
 #: Every option's name and default value.

@@ -3,6 +3,7 @@
 The only file that knows all the others; everything that it does is deterministic, so the same
 images and stamps give the same results, live or from a recording.
 """
+
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from emotion_perception import options as option_table
 from emotion_perception.crops import crop_face
 from emotion_perception.detection import FaceDetector
-from emotion_perception.emotions import LABELS, FaceEmotion, Roi, TrackState
+from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState
 from emotion_perception.face_finder import FaceFinder
 from emotion_perception.labels import confidence_of
 from emotion_perception.recognition import load_model
@@ -42,8 +43,8 @@ class _Camera:
 
     finder: FaceFinder
     last_stamp: int | None = None
-    restarts: int = 0       # for a stamp that jumped back
-    late: int = 0           # images left out, for a stamp a little before the last one
+    restarts: int = 0  # for a stamp that jumped back
+    late: int = 0  # images left out, for a stamp a little before the last one
     late_in_a_row: int = 0
 
     def restart(self) -> None:
@@ -54,7 +55,7 @@ class _Camera:
     def takes(self, stamp_ns: int) -> bool:
         """Take the next image's stamp; return False where the image is to be left out."""
         if self.last_stamp is not None and stamp_ns < self.last_stamp:
-            if (self.last_stamp - stamp_ns < LATE_NS and self.late_in_a_row < LATE_IN_A_ROW):
+            if self.last_stamp - stamp_ns < LATE_NS and self.late_in_a_row < LATE_IN_A_ROW:
                 self.late += 1
                 self.late_in_a_row += 1
                 return False
@@ -80,7 +81,7 @@ class FoundFaces(NamedTuple):
 
     camera: str
     stamp_ns: int
-    faces: list[FoundFace] | None   #: None for a late image
+    faces: list[FoundFace] | None  #: None for a late image
 
 
 class EmotionPipeline:
@@ -94,13 +95,14 @@ class EmotionPipeline:
     Not thread-safe: one thread at a time, except that :meth:`read` may run beside :meth:`find`.
     """
 
-    def __init__(self, model: str | os.PathLike[str] | None = None,
-                 **options: bool | int | float | str) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, **options: bool | int | float | str
+    ) -> None:
         self._options = option_table.checked(options)
         self._model = load_model(model, self._options['threads'])
         self._cameras: dict[str, _Camera] = {}
         self._sequences: dict[str, dict[int, FaceSequence]] = {}  # by camera, by track id
-        self._new_finder()      # a missing cascade is told of now, not with the first image
+        self._new_finder()  # a missing cascade is told of now, not with the first image
         self._pool = ThreadPoolExecutor(self._options['threads'])
         #: Seconds that each stage of the last batch took, by the stage's name.
         self.timings = dict.fromkeys(('detection', 'crop', 'encoding', 'head'), 0.0)
@@ -121,8 +123,9 @@ class EmotionPipeline:
         """People (or parts of sets) that the model in use was trained on, {set name: list}."""
         return self._model.trained_on
 
-    def process(self, image: npt.NDArray[np.uint8], stamp_ns: int,
-                camera: str = 'camera') -> list[FaceEmotion]:
+    def process(
+        self, image: npt.NDArray[np.uint8], stamp_ns: int, camera: str = 'camera'
+    ) -> list[FaceEmotion]:
         """Process the next image of one camera.
 
         :param image: uint8 [H,W,3], BGR.
@@ -171,8 +174,10 @@ class EmotionPipeline:
         # One camera is not worth the way to another thread and back.
         tracks = list((self._pool.map if len(taken) > 1 else map)(self._follow, taken))
         start = self._clock('detection', start)
-        found = {camera: [_found(track, image) for track in tracks_there]
-                 for (camera, image, _), tracks_there in zip(taken, tracks)}
+        found = {
+            camera: [_found(track, image) for track in tracks_there]
+            for (camera, image, _), tracks_there in zip(taken, tracks)
+        }
         self._clock('crop', start)
         return [FoundFaces(camera, stamp_ns, found.get(camera)) for camera, _, stamp_ns in batch]
 
@@ -189,26 +194,38 @@ class EmotionPipeline:
                 before = self._sequences.get(camera, {})
                 self._sequences[camera] = {
                     face.track_id: before.get(face.track_id) or FaceSequence(limit)
-                    for face in faces}
+                    for face in faces
+                }
         # A face that is only guessed at must not enter its sequence; its last result stands.
-        seen = [(self._sequences[camera][face.track_id], face.crop, stamp_ns)
-                for camera, stamp_ns, faces in found for face in faces or ()
-                if face.crop is not None]
+        seen = [
+            (self._sequences[camera][face.track_id], face.crop, stamp_ns)
+            for camera, stamp_ns, faces in found
+            for face in faces or ()
+            if face.crop is not None
+        ]
         kept = self._model.encode(np.stack([crop for _, crop, _ in seen])) if seen else None
         start = self._clock('encoding', start)
         if kept is not None:
             stamps_ns = [stamp_ns for *_, stamp_ns in seen]
             results = self._model.advance(
-                [sequence.windows for sequence, *_ in seen], kept, stamps_ns)
+                [sequence.windows for sequence, *_ in seen], kept, stamps_ns
+            )
             stability = self._chosen('neutral_threshold', 'neutral_hysteresis', 'label_window')
             for (sequence, *_, stamp_ns), face, scores, intensities in zip(
-                    seen, kept[:, FACE], *results):
+                seen, kept[:, FACE], *results
+            ):
                 sequence.append(stamp_ns, scores, intensities, float(face))
                 sequence.label.update(stamp_ns, intensities, **stability)
-        emotions = [None if faces is None else [
-            _emotion(face, sequence) for face in faces
-            if self._shows(face, sequence := self._sequences[camera][face.track_id])]
-            for camera, _, faces in found]
+        emotions = [
+            None
+            if faces is None
+            else [
+                _emotion(face, sequence)
+                for face in faces
+                if self._shows(face, sequence := self._sequences[camera][face.track_id])
+            ]
+            for camera, _, faces in found
+        ]
         self._clock('head', start)
         return emotions
 
@@ -238,8 +255,11 @@ class EmotionPipeline:
         """
         options = option_table.renamed(options)
         merged = option_table.checked({**self._options, **options})
-        fixed = [option.name for option in option_table.OPTIONS
-                 if option.name in options and not option.live]
+        fixed = [
+            option.name
+            for option in option_table.OPTIONS
+            if option.name in options and not option.live
+        ]
         if fixed:
             raise ValueError(f'{", ".join(fixed)} can only be set at start')
         self._options = merged
@@ -254,14 +274,20 @@ class EmotionPipeline:
 
     def _new_finder(self) -> FaceFinder:
         # A detector of its own: OpenCV's cascades cannot be shared by threads.
-        detector = FaceDetector(**self._chosen(
-            'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'))
+        detector = FaceDetector(
+            **self._chosen(
+                'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'
+            )
+        )
         return FaceFinder(detector, **self._chosen('max_coast_seconds', 'max_faces', 'track_mode'))
 
     def _shows(self, face: FoundFace, sequence: FaceSequence) -> bool:
         # A face that became the nearest one while out of sight has no sequence yet.
-        return len(sequence) > 0 and sequence.shows_face and (
-            face.state != TrackState.NEW or self._options['publish_new_tracks'])
+        return (
+            len(sequence) > 0
+            and sequence.shows_face
+            and (face.state != TrackState.NEW or self._options['publish_new_tracks'])
+        )
 
     def _chosen(self, *names: str) -> dict[str, Any]:
         return {name: self._options[name] for name in names}
@@ -283,15 +309,31 @@ def _emotion(face: FoundFace, sequence: FaceSequence) -> FaceEmotion:
     intensity = float(sequence.intensities[sequence.scores.argmax()])
     label_id = sequence.label.label_id
     return FaceEmotion(
-        face.track_id, face.state, face.roi, LABELS[label_id], label_id, intensity,
-        confidence_of(label_id, sequence.scores, intensity), tuple(sequence.scores.tolist()),
-        len(sequence), sequence.duration)
+        face.track_id,
+        face.state,
+        face.roi,
+        LABELS[label_id],
+        label_id,
+        intensity,
+        confidence_of(label_id, sequence.scores, intensity),
+        tuple(sequence.scores.tolist()),
+        len(sequence),
+        sequence.duration,
+    )
 
 
 def _check_image(camera: str, image: object) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
-            image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):
-        found = (f'{image.dtype} {list(image.shape)}' if isinstance(image, np.ndarray)
-                 else type(image).__name__)
-        raise ValueError(f'the image of {camera} is {found}, but a uint8 array [H,W,3] (BGR) '
-                         'with at least one pixel is needed')
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or (image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape)
+    ):
+        found = (
+            f'{image.dtype} {list(image.shape)}'
+            if isinstance(image, np.ndarray)
+            else type(image).__name__
+        )
+        raise ValueError(
+            f'the image of {camera} is {found}, but a uint8 array [H,W,3] (BGR) '
+            'with at least one pixel is needed'
+        )

@@ -1,19 +1,28 @@
 """Crops to emotions: the encoder (LiteRT) and the temporal head, checked as they are loaded."""
+
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
+import re
 from typing import Any
 
+from ai_edge_litert.interpreter import Interpreter
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 
 from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.temporal import (
-    EIGHT, HEAD_WEIGHTS, KEPT, SEVEN, STEPS_PER_SECOND, Floats, TemporalHead, Windows)
+    EIGHT,
+    Floats,
+    HEAD_WEIGHTS,
+    KEPT,
+    SEVEN,
+    STEPS_PER_SECOND,
+    TemporalHead,
+    Windows,
+)
 
 #: Crops that are encoded in one call at most; more are encoded in several.
 MAX_BATCH = 16
@@ -54,19 +63,23 @@ def load_model(path: str | os.PathLike[str] | None = None, threads: int = 1) -> 
     for file in (description_path, encoder_path):
         if not file.is_file():
             raise FileNotFoundError(
-                f'{file} is missing: a model is a description (.json) and an encoder (.tflite)')
+                f'{file} is missing: a model is a description (.json) and an encoder (.tflite)'
+            )
     description = _description(description_path)
     encoder = encoder_path.read_bytes()
     for what, found, expected in (
-            ('SHA-256 of the encoder', hashlib.sha256(encoder).hexdigest(),
-             description['encoder']['sha256']),
-            ('class order', description['classes'], list(EMOTIONS)),
-            ('crop geometry', description['crop'], CROP),
-            ('normalisation', description['normalisation'], NORMALISATION),
-            ('SHA-256 of the description', checksum_of(description), description['sha256'])):
+        (
+            'SHA-256 of the encoder',
+            hashlib.sha256(encoder).hexdigest(),
+            description['encoder']['sha256'],
+        ),
+        ('class order', description['classes'], list(EMOTIONS)),
+        ('crop geometry', description['crop'], CROP),
+        ('normalisation', description['normalisation'], NORMALISATION),
+        ('SHA-256 of the description', checksum_of(description), description['sha256']),
+    ):
         if found != expected:
-            raise ValueError(
-                f'{description_path}: the {what} is {found}, but should be {expected}')
+            raise ValueError(f'{description_path}: the {what} is {found}, but should be {expected}')
     try:
         return Model(description, encoder, threads)
     except ValueError as error:
@@ -84,27 +97,34 @@ def _description(path: Path) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f'{path} is no model description: {error}') from error
-    missing = [name for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head',
-                                 'sha256')
-               if not isinstance(description, dict) or name not in description]
-    missing = missing or [name for name in ('encoder', 'head')
-                          if not isinstance(description[name], dict)]
+    missing = [
+        name
+        for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head', 'sha256')
+        if not isinstance(description, dict) or name not in description
+    ]
+    missing = missing or [
+        name for name in ('encoder', 'head') if not isinstance(description[name], dict)
+    ]
     if not missing and 'sha256' not in description['encoder']:
         missing = ['encoder.sha256']
     if missing:
         raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')
     missing = [name for name in HEAD_WEIGHTS if name not in description['head']]
     if missing:
-        raise ValueError(f'{path}: the head lacks {", ".join(missing)}: it was made by another '
-                         'version of the package; train it anew, or take the shipped model')
+        raise ValueError(
+            f'{path}: the head lacks {", ".join(missing)}: it was made by another '
+            'version of the package; train it anew, or take the shipped model'
+        )
     for name, shape in HEAD_WEIGHTS.items():
         try:
             array = np.asarray(description['head'][name], np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: the head's {name} is no array of numbers") from error
         if array.shape != shape or not np.isfinite(array).all():
-            raise ValueError(f"{path}: the head's {name} is of shape {list(array.shape)}, but "
-                             f'should be finite numbers of shape {list(shape)}')
+            raise ValueError(
+                f"{path}: the head's {name} is of shape {list(array.shape)}, but "
+                f'should be finite numbers of shape {list(shape)}'
+            )
     return description
 
 
@@ -119,12 +139,13 @@ class Model:
         self._interpreter = Interpreter(model_content=encoder, num_threads=threads)
         self._input = self._interpreter.get_input_details()[0]['index']
         # By shape, not by position: the order of the outputs is the converter's.
-        outputs = {int(o['shape'][-1]): o['index']
-                   for o in self._interpreter.get_output_details()}
+        outputs = {int(o['shape'][-1]): o['index'] for o in self._interpreter.get_output_details()}
         if set(outputs) != {KEPT, 512}:
-            raise ValueError(f'an encoder of this version gives {KEPT} and 512 numbers of a face, '
-                             f'not {" and ".join(map(str, sorted(outputs)))}: train it anew, or '
-                             'take the shipped model')
+            raise ValueError(
+                f'an encoder of this version gives {KEPT} and 512 numbers of a face, '
+                f'not {" and ".join(map(str, sorted(outputs)))}: train it anew, or '
+                'take the shipped model'
+            )
         self._kept, self._features = outputs[KEPT], outputs[512]
         self._batch: int | None = None
 
@@ -136,8 +157,9 @@ class Model:
         """Return the spatial intensity vectors of crops, uint8 [n,64,64,3] -> float32 [n,512]."""
         return self._run(crops, self._features)
 
-    def advance(self, windows: list[Windows], kept: Floats,
-                stamps_ns: list[int]) -> tuple[Floats, Floats]:
+    def advance(
+        self, windows: list[Windows], kept: Floats, stamps_ns: list[int]
+    ) -> tuple[Floats, Floats]:
         """Classify the next frame of several faces.
 
         :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
@@ -157,8 +179,9 @@ class Model:
         scores, intensities = (np.stack([part[-1] for part in parts]) for parts in zip(*results))
         return scores, intensities
 
-    def classify_all(self, kept: Floats, stamps_ns: npt.ArrayLike | None = None,
-                     window: int = 100) -> tuple[Floats, Floats]:
+    def classify_all(
+        self, kept: Floats, stamps_ns: npt.ArrayLike | None = None, window: int = 100
+    ) -> tuple[Floats, Floats]:
         """Classify every frame of one sequence, as if it had been watched live.
 
         :param kept: float32 [frames,35].
@@ -179,12 +202,19 @@ class Model:
 
     def _run(self, crops: npt.NDArray[np.uint8], output: int) -> Floats:
         if crops.dtype != np.uint8 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
-            raise ValueError(f'crops are uint8 [n,{CROP_SIZE},{CROP_SIZE},3], '
-                             f'not {crops.dtype} {list(crops.shape)}')
-        parts = [self._run_batch(crops[i:i + MAX_BATCH], output)
-                 for i in range(0, len(crops), MAX_BATCH)]
-        return np.concatenate(parts) if parts else np.empty(
-            (0, KEPT if output == self._kept else 512), np.float32)
+            raise ValueError(
+                f'crops are uint8 [n,{CROP_SIZE},{CROP_SIZE},3], '
+                f'not {crops.dtype} {list(crops.shape)}'
+            )
+        parts = [
+            self._run_batch(crops[i : i + MAX_BATCH], output)
+            for i in range(0, len(crops), MAX_BATCH)
+        ]
+        return (
+            np.concatenate(parts)
+            if parts
+            else np.empty((0, KEPT if output == self._kept else 512), np.float32)
+        )
 
     def _run_batch(self, crops: npt.NDArray[np.uint8], output: int) -> Floats:
         if len(crops) != self._batch:

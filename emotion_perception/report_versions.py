@@ -1,4 +1,5 @@
 """Say what is installed here, for reports of faults: `python -m emotion_perception.report_versions`."""
+
 from importlib.metadata import PackageNotFoundError, version
 import os
 import platform
@@ -16,8 +17,10 @@ LIBRARIES = {
 
 # In a process of its own: this file needs no ROS, and an installation may be so broken that it
 # ends the process. Its last line counts; ROS may say other things before.
-_ASK_ROS = ('from rclpy.utilities import get_rmw_implementation_identifier as identifier; '
-            'print(identifier())')
+_ASK_ROS = (
+    'from rclpy.utilities import get_rmw_implementation_identifier as identifier; '
+    'print(identifier())'
+)
 
 #: Seconds that ROS may take to answer.
 _PATIENCE = 60
@@ -60,13 +63,15 @@ def _ros() -> str:
     # Only an installed ROS that was sourced says so itself.
     name = os.environ.get('ROS_DISTRO', 'ROS_DISTRO is not set')
     try:
-        done = subprocess.run([sys.executable, '-c', _ASK_ROS], capture_output=True, text=True,
-                              timeout=_PATIENCE)
+        done = subprocess.run(
+            [sys.executable, '-c', _ASK_ROS], capture_output=True, text=True, timeout=_PATIENCE
+        )
     except subprocess.TimeoutExpired:
         return f'{name}, rclpy {rclpy}, which does not answer'
     said = (done.stdout or done.stderr).strip().splitlines() or ['no word']
     return f'{name}, rclpy {rclpy}, ' + (
-        said[-1] if done.returncode == 0 else f'which does not run: {said[-1]}')
+        said[-1] if done.returncode == 0 else f'which does not run: {said[-1]}'
+    )
 
 
 def _opencv() -> str:
@@ -82,6 +87,7 @@ def _model() -> str:
     """Give the shipped model's name and checksum; it is loaded, which checks both its files."""
     try:
         from emotion_perception.recognition import load_model
+
         model = load_model()
     except (ImportError, OSError, ValueError) as error:
         return f'does not load: {error}'

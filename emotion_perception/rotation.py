@@ -1,4 +1,5 @@
 """Images of cameras that are mounted sideways or upside down."""
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -6,8 +7,12 @@ import numpy.typing as npt
 from emotion_perception.emotions import Roi
 
 #: Degrees clockwise that an image may be turned by -> OpenCV's name of that.
-TURNS = {0: None, 90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180,
-         270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+TURNS = {
+    0: None,
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
 
 
 def upright(image: npt.NDArray[np.uint8], degrees: int) -> npt.NDArray[np.uint8]:
@@ -29,7 +34,11 @@ def roi_as_mounted(roi: Roi, degrees: int, height: int, width: int) -> Roi:
     :param height: of the image as it came, and width [pixels].
     """
     x, y, w, h = roi
-    return Roi(*{0: (x, y, w, h),
-                 90: (y, height - x - w, h, w),
-                 180: (width - x - w, height - y - h, w, h),
-                 270: (width - y - h, x, h, w)}[degrees])
+    return Roi(
+        *{
+            0: (x, y, w, h),
+            90: (y, height - x - w, h, w),
+            180: (width - x - w, height - y - h, w, h),
+            270: (width - y - h, x, h, w),
+        }[degrees]
+    )

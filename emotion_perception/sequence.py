@@ -1,4 +1,5 @@
 """What is kept of one face: its newest frames, as far as the next result needs them."""
+
 from collections import deque
 
 import numpy as np
@@ -20,15 +21,20 @@ class FaceSequence:
 
     def __init__(self, limit: int) -> None:
         self._stamps: deque[int] = deque(maxlen=limit)
-        self.windows = Windows(limit)   #: the temporal head's state
+        self.windows = Windows(limit)  #: the temporal head's state
         self.label = StableLabel()
         #: float32 [6] each, after the newest frame.
         self.scores: npt.NDArray[np.float32] = np.zeros(6, np.float32)
         self.intensities: npt.NDArray[np.float32] = np.zeros(6, np.float32)
         self._face = 0.0
 
-    def append(self, stamp_ns: int, scores: npt.NDArray[np.float32],
-               intensities: npt.NDArray[np.float32], face: float) -> None:
+    def append(
+        self,
+        stamp_ns: int,
+        scores: npt.NDArray[np.float32],
+        intensities: npt.NDArray[np.float32],
+        face: float,
+    ) -> None:
         """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on.
 
         :param face: log odds that the frame shows a face.

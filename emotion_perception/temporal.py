@@ -12,6 +12,7 @@ last 100 frames is kept, and a new frame moves all of them by one step at once. 
 window's state is the result, and equals that of the whole-window network at every length. The
 face's neutral look is older than the window: it is an input of that network.
 """
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,17 +22,27 @@ import numpy.typing as npt
 #: tells the six classes by how a face differs from its neutral look. FACE: log odds that the
 #: crop shows a face.
 SIX, EIGHT, SEVEN, LIVE, CHANGE, FACE = (
-    slice(0, 6), slice(6, 14), slice(14, 21), slice(21, 28), slice(28, 34), 34)
+    slice(0, 6),
+    slice(6, 14),
+    slice(14, 21),
+    slice(21, 28),
+    slice(28, 34),
+    34,
+)
 KEPT = 35
 UNITS = 6
-READ = 5                    #: numbers that a unit reads of a frame, see :func:`read_frames`
-COMPARED = 2 * UNITS + 1    #: numbers of a frame that are compared with the face's neutral look
-LOOK = COMPARED + 1         #: numbers that hold a neutral look: weighted sums, and the weight
-GATES = 4                   #: input, forget, cell, output, in this order everywhere
+READ = 5  #: numbers that a unit reads of a frame, see :func:`read_frames`
+COMPARED = 2 * UNITS + 1  #: numbers of a frame that are compared with the face's neutral look
+LOOK = COMPARED + 1  #: numbers that hold a neutral look: weighted sums, and the weight
+GATES = 4  #: input, forget, cell, output, in this order everywhere
 
 #: Names of a trained head's weights, and their shapes, see :class:`TemporalHead`.
-HEAD_WEIGHTS = {'kernel': (READ, GATES, UNITS), 'recurrent': (GATES, UNITS),
-                'bias': (GATES, UNITS), 'sharpness': ()}
+HEAD_WEIGHTS = {
+    'kernel': (READ, GATES, UNITS),
+    'recurrent': (GATES, UNITS),
+    'bias': (GATES, UNITS),
+    'sharpness': (),
+}
 
 #: Steps are time in units of a frame at 30 frames per second, which the gates are trained in.
 STEPS_PER_SECOND = 30.0
@@ -85,12 +96,18 @@ def read_frames(kept: Floats, looks: Floats, steps: Floats) -> tuple[Floats, Flo
     weight = before[:, COMPARED:]
     known = weight / (weight + LOOK_HALF_KNOWN)
     change = known * (compared - before[:, :COMPARED] / np.maximum(weight, TINY))
-    read = np.concatenate([
-        compared[:, :UNITS], np.repeat(evidence, UNITS, 1),
-        change[:, :2 * UNITS], np.repeat(change[:, 2 * UNITS:], UNITS, 1)], 1)
+    read = np.concatenate(
+        [
+            compared[:, :UNITS],
+            np.repeat(evidence, UNITS, 1),
+            change[:, : 2 * UNITS],
+            np.repeat(change[:, 2 * UNITS :], UNITS, 1),
+        ],
+        1,
+    )
 
     neutral = 1 / (1 + np.exp(evidence))
-    counts = neutral ** 2 * steps[:, np.newaxis]
+    counts = neutral**2 * steps[:, np.newaxis]
     after = before + counts * np.concatenate([compared, np.ones_like(counts)], 1)
     return np.asarray(read / SCALE, np.float32).reshape(-1, READ, UNITS), after
 
@@ -125,7 +142,7 @@ class Windows:
         """Begin a window with a new frame, in place of one that is full; return all states."""
         self._states[self._frames % len(self._states)] = 0
         self._frames += 1
-        return self._states[:len(self)]
+        return self._states[: len(self)]
 
     @property
     def oldest(self) -> int:
@@ -148,15 +165,17 @@ class TemporalHead:
 
     def __init__(self, weights: dict[str, npt.ArrayLike]) -> None:
         # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves the sigmoid gates and the cell.
-        kernel, recurrent, bias = (np.asarray(weights[name], np.float32)
-                                   for name in ('kernel', 'recurrent', 'bias'))
+        kernel, recurrent, bias = (
+            np.asarray(weights[name], np.float32) for name in ('kernel', 'recurrent', 'bias')
+        )
         self._kernel = kernel * _GATE_SCALE.reshape(GATES, UNITS)
         self._recurrent = recurrent.ravel() * _GATE_SCALE
         self._bias = bias.ravel() * _GATE_SCALE
         self._sharpness = np.float32(float(np.asarray(weights['sharpness'])))
 
-    def advance(self, windows: list[Windows], kept: Floats,
-                stamps_ns: list[int]) -> tuple[Floats, Floats]:
+    def advance(
+        self, windows: list[Windows], kept: Floats, stamps_ns: list[int]
+    ) -> tuple[Floats, Floats]:
         """Move faces on by one frame.
 
         :param windows: one a face; they are changed.
@@ -164,8 +183,9 @@ class TemporalHead:
         :param stamps_ns: the time of each of these frames [ns].
         :return: scores float32 [n,6] that sum to 1, and the LSTM's values float32 [n,6], -1..1.
         """
-        steps = np.array([face.step_to(stamp) for face, stamp in zip(windows, stamps_ns)],
-                         np.float32)
+        steps = np.array(
+            [face.step_to(stamp) for face, stamp in zip(windows, stamps_ns)], np.float32
+        )
         read, looks = read_frames(kept, np.stack([face.look for face in windows]), steps)
         for face, look in zip(windows, looks):
             face.look = look
@@ -196,8 +216,10 @@ class TemporalHead:
     def every(self, kept: Floats, stamps_ns: npt.ArrayLike, limit: int) -> tuple[Floats, Floats]:
         """Run one sequence, float32 [t,35]; return scores and values, [t,6], of each frame."""
         windows = Windows(min(limit, len(kept)))
-        outputs = [self.advance([windows], kept[i:i + 1], [int(stamp)])
-                   for i, stamp in enumerate(np.asarray(stamps_ns))]
+        outputs = [
+            self.advance([windows], kept[i : i + 1], [int(stamp)])
+            for i, stamp in enumerate(np.asarray(stamps_ns))
+        ]
         scores, values = zip(*outputs)
         return np.concatenate(scores), np.concatenate(values)
 

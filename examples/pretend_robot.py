@@ -4,14 +4,22 @@
 
 A real robot does the same, and calls its own skills where this one prints.
 """
+
 import sys
 
 from emotion_perception.msg import BehaviourRequests
 import rclpy
 from rclpy.executors import ExternalShutdownException
 
-FACES = {'happy': ':-)', 'sad': ':-(', 'surprised': ':-o', 'angry': '>:-(', 'scared': '=:-o',
-         'disgusted': ':-&', 'neutral': ':-|'}
+FACES = {
+    'happy': ':-)',
+    'sad': ':-(',
+    'surprised': ':-o',
+    'angry': '>:-(',
+    'scared': '=:-o',
+    'disgusted': ':-&',
+    'neutral': ':-|',
+}
 
 
 def on_requests(message):

@@ -1,11 +1,14 @@
 """Start emotion_node and behaviour_node: a robot that acts on emotions."""
+
 from emotion_perception.nodes import launching
 from launch import LaunchDescription
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *launching.declare_outputs(on=['behaviour_node']),
-        launching.include('emotion.launch.py'),
-        launching.include('outputs.launch.py'),
-    ])
+    return LaunchDescription(
+        [
+            *launching.declare_outputs(on=['behaviour_node']),
+            launching.include('emotion.launch.py'),
+            launching.include('outputs.launch.py'),
+        ]
+    )

@@ -2,13 +2,16 @@
 
 What needs messages that are not installed says so and ends; the others go on.
 """
+
 from emotion_perception.nodes import launching
 from launch import LaunchDescription
 
 
 def generate_launch_description():
-    return LaunchDescription([
-        *launching.declare_outputs(on=launching.OUTPUTS),
-        launching.include('emotion.launch.py'),
-        launching.include('outputs.launch.py'),
-    ])
+    return LaunchDescription(
+        [
+            *launching.declare_outputs(on=launching.OUTPUTS),
+            launching.include('emotion.launch.py'),
+            launching.include('outputs.launch.py'),
+        ]
+    )

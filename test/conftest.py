@@ -1,4 +1,5 @@
 """What several test files need."""
+
 import os
 from pathlib import Path
 import runpy
@@ -16,8 +17,11 @@ os.environ['ROS_DOMAIN_ID'] = take_ros_domain()
 
 
 def pytest_addoption(parser):
-    parser.addoption('--core', action='store_true', help=(
-        'run what needs neither TensorFlow nor ROS, and is not marked as slow'))
+    parser.addoption(
+        '--core',
+        action='store_true',
+        help=('run what needs neither TensorFlow nor ROS, and is not marked as slow'),
+    )
 
 
 def pytest_configure(config):
@@ -59,8 +63,9 @@ def keras_head_of():
 
     def make(weights):
         head = HeadNetwork()
-        head.lstm.set_weights([np.asarray(weights[name])
-                               for name in ('kernel', 'recurrent', 'bias')])
+        head.lstm.set_weights(
+            [np.asarray(weights[name]) for name in ('kernel', 'recurrent', 'bias')]
+        )
         head.sharpness.assign(weights['sharpness'])
         return head
 
@@ -77,7 +82,7 @@ def faces():
     for _ in range(128):
         top, left = rng.integers(0, 40, 2)
         side = rng.integers(60, 90)
-        part = cv2.resize(face[top:top + side, left:left + side], (48, 48)).astype(float)
+        part = cv2.resize(face[top : top + side, left : left + side], (48, 48)).astype(float)
         noisy = part * rng.uniform(0.4, 1) + rng.normal(0, 5, part.shape)
         result.append(noisy.clip(0, 255).astype(np.uint8))
     return np.stack(result)
@@ -88,12 +93,14 @@ def tiny(monkeypatch):
     """Add a backbone that trains in no time."""
     pytest.importorskip('tensorflow')
     from keras import layers
+
     from emotion_perception.learning.encoder import networks
 
     def network(x, dropout):
         x = layers.Conv2D(8, 3, strides=2, activation='relu')(x)
         x = layers.BatchNormalization(momentum=0.8)(layers.GlobalAveragePooling2D()(x))
         return layers.Dense(networks.FEATURES)(layers.Dropout(dropout)(x))
+
     monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
     return 'tiny'
 
@@ -111,6 +118,7 @@ def ros():
     pytest.importorskip('rclpy', reason='needs ROS 2')
     from emotion_perception.nodes.running import initialised
     from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
+
     os.environ.update(FAST_DDS_SETTINGS)
     with initialised():
         yield
@@ -124,9 +132,16 @@ def moving_face():
     portrait = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
 
     def frames(count):
-        return [cv2.warpAffine(portrait, np.float64([
-            [0.7, 0, 10 + 20 * np.sin(i / 9)], [0, 0.7, 5 + 10 * np.sin(i / 13)]]),
-            (320, 240), flags=cv2.INTER_AREA) for i in range(count)]
+        return [
+            cv2.warpAffine(
+                portrait,
+                np.float64([[0.7, 0, 10 + 20 * np.sin(i / 9)], [0, 0.7, 5 + 10 * np.sin(i / 13)]]),
+                (320, 240),
+                flags=cv2.INTER_AREA,
+            )
+            for i in range(count)
+        ]
+
     return frames
 
 
@@ -146,12 +161,15 @@ def write_bag():
             for topic, timed in topics.items():
                 kind = timed[0][1].__msgtype__ if timed else 'sensor_msgs/msg/Image'
                 connection = writer.add_connection(
-                    topic, kind, typestore=typestore(), offered_qos_profiles=list(qos))
+                    topic, kind, typestore=typestore(), offered_qos_profiles=list(qos)
+                )
                 messages += [(time, connection, message) for time, message in timed]
             for time, connection, message in sorted(messages, key=lambda item: item[0]):
-                writer.write(connection, time,
-                             typestore().serialize_cdr(message, connection.msgtype))
+                writer.write(
+                    connection, time, typestore().serialize_cdr(message, connection.msgtype)
+                )
         return path
+
     return write
 
 
@@ -169,15 +187,27 @@ def bag_messages():
             stamp = start + number * period
             header = types['std_msgs/msg/Header'](
                 stamp=types['builtin_interfaces/msg/Time'](
-                    sec=stamp // 10**9, nanosec=stamp % 10**9), frame_id='eye')
+                    sec=stamp // 10**9, nanosec=stamp % 10**9
+                ),
+                frame_id='eye',
+            )
             if kind == 'raw':
                 message = types['sensor_msgs/msg/Image'](
-                    header=header, height=frame.shape[0], width=frame.shape[1], encoding='bgr8',
-                    is_bigendian=0, step=frame.shape[1] * 3, data=frame.reshape(-1))
+                    header=header,
+                    height=frame.shape[0],
+                    width=frame.shape[1],
+                    encoding='bgr8',
+                    is_bigendian=0,
+                    step=frame.shape[1] * 3,
+                    data=frame.reshape(-1),
+                )
             else:
                 message = types['sensor_msgs/msg/CompressedImage'](
-                    header=header, format=kind,
-                    data=cv2.imencode('.png' if kind == 'png' else '.jpg', frame)[1].reshape(-1))
+                    header=header,
+                    format=kind,
+                    data=cv2.imencode('.png' if kind == 'png' else '.jpg', frame)[1].reshape(-1),
+                )
             timed.append((stamp + 5_000_000, message))
         return timed
+
     return messages

@@ -1,4 +1,5 @@
 """Processes that tests start, and waiting for what they do."""
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
@@ -13,7 +14,7 @@ import pytest
 
 LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 
-_domains = []   # open as long as this process runs
+_domains = []  # open as long as this process runs
 
 
 def take_ros_domain() -> str:
@@ -31,9 +32,13 @@ def take_ros_domain() -> str:
     raise RuntimeError('tests have all 101 ROS domains of this machine')
 
 
-def wait_for(condition: Callable[[], Any], work: Callable[[], Any],
-             process: subprocess.Popen | None = None, told: Callable[[], str] = lambda: '',
-             limit: float = LIMIT) -> Any:
+def wait_for(
+    condition: Callable[[], Any],
+    work: Callable[[], Any],
+    process: subprocess.Popen | None = None,
+    told: Callable[[], str] = lambda: '',
+    limit: float = LIMIT,
+) -> Any:
     """Do some work again and again until a condition holds; return what the condition gave.
 
     :param process: the test fails when it ends meanwhile.
@@ -53,8 +58,13 @@ def wait_for(condition: Callable[[], Any], work: Callable[[], Any],
 def running(command: list, log: Path, **environment: str) -> Iterator[subprocess.Popen]:
     """Run a command in the folder of its log; end it as Ctrl-C does, and wait for that."""
     with log.open('a') as stream:
-        process = subprocess.Popen(command, cwd=log.parent, stdout=stream,
-                                   stderr=subprocess.STDOUT, env=os.environ | environment)
+        process = subprocess.Popen(
+            command,
+            cwd=log.parent,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+        )
     try:
         yield process
     finally:

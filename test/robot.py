@@ -1,12 +1,11 @@
 """What stands around a node in tests: a node of the test's own; a robot with cameras and ears."""
+
 from contextlib import contextmanager
 import sys
 from time import monotonic
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from emotion_perception.msg import EmotionArray
-from emotion_perception.nodes.messages import image_from_bgr
 import numpy as np
 import rclpy
 from rclpy.parameter_client import AsyncParameterClient
@@ -14,6 +13,8 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from emotion_perception.msg import EmotionArray
+from emotion_perception.nodes.messages import image_from_bgr
 from processes import running, wait_for
 
 MAIN = 'from emotion_perception.nodes.emotion_node import main; main()'
@@ -37,12 +38,14 @@ class Opposite:
 
     def wait_for(self, condition, work=None):
         """Listen, and do some work ten times a second, until the condition holds."""
+
         def listen():
             if work:
                 work()
                 self.spin(0.1)
             else:
                 rclpy.spin_once(self.node, timeout_sec=0.05)
+
         return wait_for(condition, listen, self.process, self.log)
 
     def wait_done(self, future):
@@ -55,11 +58,12 @@ class Robot(Opposite):
 
     def __init__(self, name, process, log, image_type=Image, topics=('image',)):
         super().__init__(name, process, log)
-        self.cameras = {topic: self.node.create_publisher(
-            image_type, topic, qos_profile_sensor_data) for topic in topics}
+        self.cameras = {
+            topic: self.node.create_publisher(image_type, topic, qos_profile_sensor_data)
+            for topic in topics
+        }
         self.results, self.reports = [], []
-        self.node.create_subscription(
-            EmotionArray, f'/{name}/emotions', self.results.append, 100)
+        self.node.create_subscription(EmotionArray, f'/{name}/emotions', self.results.append, 100)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report, 10)
         self.parameters = AsyncParameterClient(self.node, name)
 
@@ -70,8 +74,9 @@ class Robot(Opposite):
 
     def header(self):
         self._stamp += 33_000_000
-        return Header(stamp=Time(sec=self._stamp // 10**9, nanosec=self._stamp % 10**9),
-                      frame_id='eye')
+        return Header(
+            stamp=Time(sec=self._stamp // 10**9, nanosec=self._stamp % 10**9), frame_id='eye'
+        )
 
     def send(self, image, topic='image', **fields):
         """Publish pixels (or a ready message) under the next stamp; return the message."""
@@ -89,13 +94,14 @@ class Robot(Opposite):
         """Publish an image and wait for its one result."""
         sent = self.send(image, topic, **fields)
         self.wait_for(lambda: self.results_of(sent))
-        result, = self.results_of(sent)
+        (result,) = self.results_of(sent)
         return sent, result
 
     def warm_up(self, image=EMPTY):
         """Publish until the first result shows that all is connected."""
-        self.wait_for(lambda: all(camera.get_subscription_count()
-                                  for camera in self.cameras.values()))
+        self.wait_for(
+            lambda: all(camera.get_subscription_count() for camera in self.cameras.values())
+        )
         for topic in self.cameras:
             seen = len(self.results)
 
@@ -103,6 +109,7 @@ class Robot(Opposite):
                 self.send(image, topic)
                 self.spin(0.3)
                 return len(self.results) > seen
+
             self.wait_for(connected)
         self.spin(1.0)
         self.results.clear()
@@ -117,6 +124,7 @@ class Robot(Opposite):
                 status = {s.name.removeprefix(f'{self.name}: '): s for s in message.status}
                 if condition(status):
                     return status
+
         return self.wait_for(report)
 
 

@@ -1,4 +1,5 @@
 """Small samples of faces, for the tests of training."""
+
 import numpy as np
 
 from emotion_perception.datasets import Sample

@@ -1,6 +1,7 @@
 """Bags and videos through the pipeline into bags: nothing lost, the same bytes every time."""
-from dataclasses import replace
+
 import csv
+from dataclasses import replace
 import os
 from pathlib import Path
 import random
@@ -24,10 +25,14 @@ from rosbags.highlevel import AnyReader  # noqa: E402
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.offline.many import process_here, process_on_cluster  # noqa: E402
 from emotion_perception.offline.messages import (  # noqa: E402
-    EMOTION_ARRAY, IMAGE_ANNOTATIONS, definition, type_hash)
-from emotion_perception.offline.processing import Settings, process  # noqa: E402
+    definition,
+    EMOTION_ARRAY,
+    IMAGE_ANNOTATIONS,
+    type_hash,
+)
+from emotion_perception.offline.processing import process, Settings  # noqa: E402
 from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
-from emotion_perception.offline.result_bag import RESULTS_TOPIC, read_results  # noqa: E402
+from emotion_perception.offline.result_bag import read_results, RESULTS_TOPIC  # noqa: E402
 from emotion_perception.pipeline import EmotionPipeline  # noqa: E402
 
 TOPIC = '/camera/image_raw'
@@ -36,7 +41,7 @@ SECOND = 10**9
 
 @pytest.fixture(scope='module')
 def frames(moving_face):
-    return moving_face(70)      # of more than two seconds
+    return moving_face(70)  # of more than two seconds
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +55,7 @@ def bag(write_bag, messages, tmp_path_factory):
 
 
 def run(place, output, **settings):
-    recording, = find_recordings([place])
+    (recording,) = find_recordings([place])
     return process(recording, Settings(output, **settings))
 
 
@@ -64,13 +69,21 @@ def results(bag, tmp_path_factory):
 
 
 def content(folder):
-    return {path.relative_to(folder): path.read_bytes()
-            for path in sorted(folder.rglob('*')) if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file()
+    }
 
 
 def command(*arguments, **options):
-    return subprocess.run([sys.executable, '-m', 'emotion_perception.bag', *map(str, arguments)],
-                          capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(
+        [sys.executable, '-m', 'emotion_perception.bag', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
 
 
 def test_results_are_those_of_the_pipeline(results, frames, messages):
@@ -82,24 +95,32 @@ def test_results_are_those_of_the_pipeline(results, frames, messages):
         assert result.camera == 'camera' and result.frame_id == 'eye'
         assert result.image_size == (240, 320)
         expected = pipeline.process(frame, result.time_ns)
-        assert [replace(face, intensity=0, confidence=0, scores=(), sequence_duration=0)
-                for face in result.faces] == [
+        assert [
             replace(face, intensity=0, confidence=0, scores=(), sequence_duration=0)
-            for face in expected]
+            for face in result.faces
+        ] == [
+            replace(face, intensity=0, confidence=0, scores=(), sequence_duration=0)
+            for face in expected
+        ]
         for face, other in zip(result.faces, expected):
             np.testing.assert_array_equal(
                 np.float32([face.intensity, face.confidence, *face.scores]),
-                np.float32([other.intensity, other.confidence, *other.scores]))
+                np.float32([other.intensity, other.confidence, *other.scores]),
+            )
 
 
 def test_every_reader_opens_the_results(results, messages):
     times = [log_time + 1 for log_time, _ in messages]
     with AnyReader([results]) as reader:
         read = list(reader.messages())
-        assert [log_time for connection, log_time, _ in read
-                if connection.topic == RESULTS_TOPIC] == times
-        annotated = [reader.deserialize(data, connection.msgtype)
-                     for connection, _, data in read if connection.msgtype == IMAGE_ANNOTATIONS]
+        assert [
+            log_time for connection, log_time, _ in read if connection.topic == RESULTS_TOPIC
+        ] == times
+        annotated = [
+            reader.deserialize(data, connection.msgtype)
+            for connection, _, data in read
+            if connection.msgtype == IMAGE_ANNOTATIONS
+        ]
     assert len(annotated) == 70
     assert annotated[-1].points[0].points[2].x > annotated[-1].points[0].points[0].x
     assert annotated[-1].texts[0].text.startswith('1 ')
@@ -122,8 +143,12 @@ def test_rerun_finds_nothing_wrong(results):
     rerun = shutil.which('rerun', path=os.path.dirname(sys.executable))
     if rerun is None:
         pytest.skip('needs the extra [rerun]')
-    checked = subprocess.run([rerun, 'mcap', 'check', results / 'run_0.mcap'],
-                             capture_output=True, text=True, timeout=120)
+    checked = subprocess.run(
+        [rerun, 'mcap', 'check', results / 'run_0.mcap'],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -133,8 +158,7 @@ def test_type_hashes_are_those_of_the_built_messages():
         name = f'emotion_perception/msg/{kind.__name__}'
         share = Path(messages.__file__).parents[5] / 'share/emotion_perception/msg'
         assert type_hash(name) in (share / f'{kind.__name__}.json').read_text()
-        assert definition(name).startswith(
-            (share / f'{kind.__name__}.msg').read_bytes().rstrip())
+        assert definition(name).startswith((share / f'{kind.__name__}.msg').read_bytes().rstrip())
 
 
 def test_two_runs_give_the_same_bytes(bag, results, tmp_path):
@@ -147,8 +171,7 @@ def test_two_runs_give_the_same_bytes(bag, results, tmp_path):
 def test_table_holds_the_results(results):
     with (results / 'emotions.csv').open() as file:
         rows = list(csv.DictReader(file))
-    found = [(result, face) for result in read_results(results)
-             for face in result.faces or [None]]
+    found = [(result, face) for result in read_results(results) for face in result.faces or [None]]
     for row, (result, face) in zip(rows, found, strict=True):
         assert int(row['time_ns']) == result.time_ns
         assert row['label'] == (face.label if face else '')
@@ -166,8 +189,9 @@ def test_parquet_holds_what_the_csv_does(bag, results, tmp_path):
         rows = list(csv.DictReader(file))
     for row, values in zip(rows, zip(*columns.values()), strict=True):
         for text, value in zip(row.values(), values):
-            assert text == ('' if value is None else
-                            f'{value:.9g}' if isinstance(value, float) else str(value))
+            assert text == (
+                '' if value is None else f'{value:.9g}' if isinstance(value, float) else str(value)
+            )
 
 
 def test_rerun_file(bag, tmp_path):
@@ -175,8 +199,16 @@ def test_rerun_file(bag, tmp_path):
     assert not run(bag, tmp_path, rerun=True).error
     assert (tmp_path / 'run' / 'emotions.rrd').stat().st_size > 100_000
     shown = subprocess.run(
-        [shutil.which('rerun', path=os.path.dirname(sys.executable)), 'rrd', 'print',
-         tmp_path / 'run' / 'emotions.rrd'], capture_output=True, text=True, timeout=120).stdout
+        [
+            shutil.which('rerun', path=os.path.dirname(sys.executable)),
+            'rrd',
+            'print',
+            tmp_path / 'run' / 'emotions.rrd',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
     assert '/camera/image/faces' in shown and 'happiness' in shown
 
 
@@ -190,22 +222,33 @@ def test_metadata_for_humble(bag, tmp_path):
 
 def test_other_topics_are_copied_in_order(write_bag, messages, tmp_path):
     from emotion_perception.offline.messages import typestore
+
     types = typestore().types
-    clock = [(log_time + shift, types['rosgraph_msgs/msg/Clock'](
-        clock=types['builtin_interfaces/msg/Time'](sec=1, nanosec=number)))
-        for number, (log_time, _) in enumerate(messages) for shift in (0, 2)]
+    clock = [
+        (
+            log_time + shift,
+            types['rosgraph_msgs/msg/Clock'](
+                clock=types['builtin_interfaces/msg/Time'](sec=1, nanosec=number)
+            ),
+        )
+        for number, (log_time, _) in enumerate(messages)
+        for shift in (0, 2)
+    ]
     for storage in ('mcap', 'sqlite3'):
         path = write_bag(tmp_path / storage, {TOPIC: messages, '/clock': clock}, storage)
         assert not run(path, tmp_path / 'out', copied=('/clock',)).error
         assert not run(path, tmp_path / 'all', copied=None).error
         with Bag([tmp_path / 'out' / storage / f'{storage}_0.mcap']) as bag:
             assert {name: topic.count for name, topic in bag.topics.items()} == {
-                RESULTS_TOPIC: 70, '/clock': 140}
+                RESULTS_TOPIC: 70,
+                '/clock': 140,
+            }
             assert bag.topics['/clock'].definition
         with (tmp_path / 'all' / storage / f'{storage}_0.mcap').open('rb') as file:
-            read = [(message.log_time, channel.topic)
-                    for _, channel, message in make_reader(file).iter_messages(
-                        log_time_order=False)]
+            read = [
+                (message.log_time, channel.topic)
+                for _, channel, message in make_reader(file).iter_messages(log_time_order=False)
+            ]
         assert read == sorted(read, key=lambda item: item[0]) and len(read) == 280
     missing = run(path, tmp_path / 'none', copied=('/tf',))
     assert 'there is no topic /tf to copy; there are /camera/image_raw, /clock' in missing.error
@@ -216,34 +259,40 @@ def test_results_of_one_log_time_get_times_of_their_own(write_bag, messages, tmp
     run(write_bag(tmp_path / 'run', {TOPIC: same}), tmp_path / 'out')
     with Bag([tmp_path / 'out' / 'run' / 'run_0.mcap']) as bag:
         assert [message.log_time for message in bag.messages({RESULTS_TOPIC})] == [
-            SECOND + 1 + number for number in range(5)]
+            SECOND + 1 + number for number in range(5)
+        ]
 
 
 def test_a_video_is_a_recording_too(frames, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / 'clip.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 25,
-                             (320, 240))
+    writer = cv2.VideoWriter(
+        str(tmp_path / 'clip.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 25, (320, 240)
+    )
     for frame in frames[:20]:
         writer.write(frame)
     writer.release()
     outcome = run(tmp_path / 'clip.avi', tmp_path / 'out')
     assert not outcome.error and outcome.images == 20
     assert [result.time_ns for result in read_results(tmp_path / 'out' / 'clip')] == [
-        number * SECOND // 25 for number in range(20)]
+        number * SECOND // 25 for number in range(20)
+    ]
     (tmp_path / 'text.mp4').write_text('no video')
     assert 'text.mp4 cannot be read as a video' in run(tmp_path / 'text.mp4', tmp_path).error
     assert not (tmp_path / 'text').exists()
 
 
 def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages, tmp_path):
-    strange = [(log_time, replace(message, encoding='zebra')) if number % 10 == 5
-               else (log_time, message) for number, (log_time, message) in enumerate(messages)]
+    strange = [
+        (log_time, replace(message, encoding='zebra')) if number % 10 == 5 else (log_time, message)
+        for number, (log_time, message) in enumerate(messages)
+    ]
     path = write_bag(tmp_path / 'run', {TOPIC: strange}) / 'run.mcap'
     outcome = run(path, tmp_path / 'out')
     assert outcome.images == 63 and not outcome.error
     assert outcome.warnings[0].startswith(
-        "camera: 7 unusable images, the first: unknown encoding 'zebra', expected one of bgr8")
+        "camera: 7 unusable images, the first: unknown encoding 'zebra', expected one of bgr8"
+    )
     cut = tmp_path / 'cut.mcap'
-    cut.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     outcome = run(cut, tmp_path / 'out')
     assert 'cut.mcap: cut off after byte' in outcome.error and 25 < outcome.images < 35
     assert len(list(read_results(tmp_path / 'out' / 'cut'))) == outcome.images
@@ -255,14 +304,17 @@ def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages
 
 
 def test_late_images_and_recordings_one_after_the_other(
-        write_bag, messages, bag_messages, frames, tmp_path):
+    write_bag, messages, bag_messages, frames, tmp_path
+):
     (time, _), (later, _) = messages[20:22]
     swapped = messages[:20] + [(time, messages[21][1]), (later, messages[20][1])] + messages[22:30]
     outcome = run(write_bag(tmp_path / 'late', {TOPIC: swapped}), tmp_path / 'out', rerun=False)
     assert outcome.images == 29 and not outcome.error
     assert outcome.warnings == ['camera: 1 late images were left out, as the node does']
-    second = [(messages[29][0] + SECOND + number, message) for number, (_, message) in enumerate(
-        bag_messages(frames[:10], start=5 * SECOND))]
+    second = [
+        (messages[29][0] + SECOND + number, message)
+        for number, (_, message) in enumerate(bag_messages(frames[:10], start=5 * SECOND))
+    ]
     outcome = run(write_bag(tmp_path / 'two', {TOPIC: messages[:30] + second}), tmp_path / 'out')
     assert outcome.images == 40 and 'run backwards' in outcome.warnings[0]
     results = list(read_results(tmp_path / 'out' / 'two'))
@@ -274,8 +326,11 @@ def test_a_camera_that_is_mounted_upside_down(write_bag, bag_messages, frames, t
     turned = bag_messages([np.ascontiguousarray(frame[::-1, ::-1]) for frame in frames[:20]])
     run(write_bag(tmp_path / 'turned', {TOPIC: turned}), tmp_path / 'out', rotation=180)
     run(write_bag(tmp_path / 'plain', {TOPIC: bag_messages(frames[:20])}), tmp_path / 'out')
-    for result, plain in zip(read_results(tmp_path / 'out' / 'turned'),
-                             read_results(tmp_path / 'out' / 'plain'), strict=True):
+    for result, plain in zip(
+        read_results(tmp_path / 'out' / 'turned'),
+        read_results(tmp_path / 'out' / 'plain'),
+        strict=True,
+    ):
         for face, other in zip(result.faces, plain.faces, strict=True):
             x, y, width, height = other.roi
             assert face.roi == (320 - x - width, 240 - y - height, width, height)
@@ -304,7 +359,7 @@ def intact_times(path):
         with path.open('rb') as file:
             for record in StreamReader(file).records:
                 times += [record.log_time] if hasattr(record, 'log_time') else []
-    except Exception:   # what mcap raises at the end of a cut file is of many kinds
+    except Exception:  # what mcap raises at the end of a cut file is of many kinds
         pass
     return times
 
@@ -318,7 +373,9 @@ def test_killed_at_a_random_moment(number, bag, results, tmp_path):
     kind = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[number % 3]
     child = subprocess.Popen(
         [sys.executable, '-m', 'emotion_perception.bag', bag, '-o', tmp_path, '--annotations'],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while not path.exists() or path.stat().st_size < 600:
         time.sleep(0.001)
         assert child.poll() is None
@@ -327,7 +384,7 @@ def test_killed_at_a_random_moment(number, bag, results, tmp_path):
     child.wait(60)
     times = intact_times(path)
     expected = intact_times(results / 'run_0.mcap')
-    assert times == expected[:len(times)]
+    assert times == expected[: len(times)]
     if kind != signal.SIGKILL:
         with path.open('rb') as file:
             assert make_reader(file).get_summary().statistics.message_count == len(times)
@@ -361,9 +418,11 @@ process(recording, Settings(Path({str(tmp_path)!r})), progress)
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing(bag, results, tmp_path):
     """A file that may not grow stands for the disk."""
+
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
+
     ended = command(bag, '-o', tmp_path, '--annotations', preexec_fn=limit)
     assert ended.returncode == 1
     assert 'File too large; what is written is kept, and the same command goes on' in ended.stdout
@@ -375,6 +434,7 @@ def test_a_full_disk_loses_nothing(bag, results, tmp_path):
 
 def test_two_processes_do_not_write_one_file(bag, results, tmp_path):
     import fcntl
+
     shutil.copytree(results, tmp_path / 'run')
     (tmp_path / 'run' / 'metadata.yaml').unlink()
     with (tmp_path / 'run' / 'run_0.mcap').open('rb') as file:
@@ -398,18 +458,21 @@ def test_one_bad_bag_does_not_stop_the_rest(many, tmp_path):
     ended = command(many, '-o', tmp_path, '-j', 2)
     assert ended.returncode == 1
     assert ended.stdout.splitlines()[-1].startswith(
-        '6 recordings: 4 processed, 0 done before, 2 with errors: ')
+        '6 recordings: 4 processed, 0 done before, 2 with errors: '
+    )
     assert 'empty.mcap: is empty' in ended.stdout and 'is no sqlite3 bag' in ended.stdout
     files = {(tmp_path / f'{number}' / 'emotions.csv').read_bytes() for number in range(4)}
     assert len(files) == 1
     ended = command(many, '-o', tmp_path, '-j', 2)
     assert ended.stdout.splitlines()[-1].startswith(
-        '6 recordings: 0 processed, 4 done before, 2 with errors: ')
+        '6 recordings: 0 processed, 4 done before, 2 with errors: '
+    )
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_takes_only_its_own_bag_along(many, tmp_path):
     import multiprocessing
+
     recordings = find_recordings([many / f'{number}' for number in range(3)])
     killed = []
 
@@ -417,44 +480,53 @@ def test_a_process_that_is_killed_takes_only_its_own_bag_along(many, tmp_path):
         if not killed:
             killed.append(multiprocessing.active_children()[0])
             killed[0].kill()
+
     outcomes = list(process_here(recordings, Settings(tmp_path), 2, progress))
     assert sorted(outcome.error for outcome in outcomes) == [
-        '', '', 'its process ended with signal 9']
+        '',
+        '',
+        'its process ended with signal 9',
+    ]
     outcomes = list(process_here(recordings, Settings(tmp_path), 2, lambda *_: None))
     assert sorted(outcome.done_before for outcome in outcomes) == [False, True, True]
-    assert len({(tmp_path / f'{number}' / 'emotions.csv').read_bytes()
-                for number in range(3)}) == 1
+    assert len({(tmp_path / f'{number}' / 'emotions.csv').read_bytes() for number in range(3)}) == 1
 
 
 @pytest.mark.slow
 def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
     distributed = pytest.importorskip('distributed', reason='needs the extra [cluster]')
     with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
         with distributed.Client(cluster) as client:
             pids = list(client.run(os.getpid).values())
         recordings = find_recordings([many])
         outcomes = []
         for outcome in process_on_cluster(
-                recordings, Settings(tmp_path), cluster.scheduler_address):
+            recordings, Settings(tmp_path), cluster.scheduler_address
+        ):
             if not outcomes:
                 os.kill(pids[0], signal.SIGKILL)
             outcomes.append(outcome)
     assert len(outcomes) == 6
     assert {outcome.name for outcome in outcomes if outcome.error} == {'empty', 'text'}
-    assert len({(tmp_path / f'{number}' / 'emotions.csv').read_bytes()
-                for number in range(4)}) == 1
+    assert len({(tmp_path / f'{number}' / 'emotions.csv').read_bytes() for number in range(4)}) == 1
 
 
-@pytest.mark.parametrize('arguments, reason', [
-    (['nothing'], 'nothing: no such file or folder'),
-    (['.', '-p', 'zoom:=2'], 'no parameter zoom; there are cascade, min_face_size'),
-    (['.', '-p', 'max_faces:=many'], '-p max_faces:=many: invalid literal for int'),
-    (['.', '-p', 'max_faces:=0'], 'max_faces takes 1 to 64'),
-    (['.', '-p', 'publish_new_tracks:=yes'], 'true or false is expected'),
-    (['.', '--model', 'nowhere.json'], 'nowhere.json is missing')])
+@pytest.mark.parametrize(
+    'arguments, reason',
+    [
+        (['nothing'], 'nothing: no such file or folder'),
+        (['.', '-p', 'zoom:=2'], 'no parameter zoom; there are cascade, min_face_size'),
+        (['.', '-p', 'max_faces:=many'], '-p max_faces:=many: invalid literal for int'),
+        (['.', '-p', 'max_faces:=0'], 'max_faces takes 1 to 64'),
+        (['.', '-p', 'publish_new_tracks:=yes'], 'true or false is expected'),
+        (['.', '--model', 'nowhere.json'], 'nowhere.json is missing'),
+    ],
+)
 def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, monkeypatch):
     from emotion_perception import bag
+
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'clip.mp4').touch()
     with pytest.raises(SystemExit) as raised:
@@ -465,8 +537,10 @@ def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, 
 
 def test_list(bag, capsys):
     from emotion_perception import bag as command_file
+
     with pytest.raises(SystemExit) as raised:
         command_file.main([str(bag), '--list'])
     assert not raised.value.code
     assert capsys.readouterr().out == (
-        'run:\n  /camera/image_raw  (sensor_msgs/msg/Image, 70 messages, 320 x 240 bgr8)\n')
+        'run:\n  /camera/image_raw  (sensor_msgs/msg/Image, 70 messages, 320 x 240 bgr8)\n'
+    )

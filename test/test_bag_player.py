@@ -1,4 +1,5 @@
 """Bags played into the emotion node, and what it finds compared with the offline run."""
+
 import sys
 
 import numpy as np
@@ -9,18 +10,23 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 pytest.importorskip('rosbags', reason='needs the extra [bags]')
 
 from builtin_interfaces.msg import Time  # noqa: E402
-from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
-from emotion_perception.offline.messages import EMOTION_ARRAY, decode  # noqa: E402
-from emotion_perception.offline.processing import Settings, process  # noqa: E402
-from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
-from emotion_perception.offline.result_bag import RESULTS_TOPIC  # noqa: E402
-from rclpy.qos import (  # noqa: E402
-    qos_profile_sensor_data, QoSProfile, ReliabilityPolicy)
+from rclpy.qos import qos_profile_sensor_data, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rosbags.interfaces import (  # noqa: E402
-    Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
+from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
+from emotion_perception.offline.messages import decode, EMOTION_ARRAY  # noqa: E402
+from emotion_perception.offline.processing import process, Settings  # noqa: E402
+from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
+from emotion_perception.offline.result_bag import RESULTS_TOPIC  # noqa: E402
 from processes import LIMIT, running, wait_for  # noqa: E402
 from robot import emotion_node  # noqa: E402
 
@@ -29,8 +35,17 @@ pytestmark = pytest.mark.usefixtures('ros')
 TOPIC = '/camera/image_raw'
 COUNT = 40
 FOREVER = QosTime(9223372036, 854775807)
-QOS = Qos(QosHistory.KEEP_LAST, 5, QosReliability.RELIABLE, QosDurability.VOLATILE, FOREVER,
-          FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False)
+QOS = Qos(
+    QosHistory.KEEP_LAST,
+    5,
+    QosReliability.RELIABLE,
+    QosDurability.VOLATILE,
+    FOREVER,
+    FOREVER,
+    QosLiveliness.AUTOMATIC,
+    FOREVER,
+    False,
+)
 
 
 @pytest.fixture(scope='module')
@@ -45,26 +60,44 @@ def bags(moving_face, bag_messages, write_bag, tmp_path_factory):
             topic = TOPIC if kind == 'raw' else TOPIC + '/compressed'
             write_bag(path, {topic: bag_messages(frames, kind)}, storage, qos=[QOS])
         return path
+
     return bag
 
 
 def player(folder, bag, *arguments):
     return running(
-        [sys.executable, '-c', 'from emotion_perception.nodes.bag_player import main; main()',
-         '--ros-args', '-p', f'bag:={bag}', *arguments], folder / 'player.log')
+        [
+            sys.executable,
+            '-c',
+            'from emotion_perception.nodes.bag_player import main; main()',
+            '--ros-args',
+            '-p',
+            f'bag:={bag}',
+            *arguments,
+        ],
+        folder / 'player.log',
+    )
 
 
 @pytest.fixture(scope='module', params=['raw', 'jpeg'])
 def robot(request, tmp_path_factory):
     """Give a node with simulated time on the bags' topic, and the kind of images it takes."""
     transport = 'raw' if request.param == 'raw' else 'compressed'
-    with emotion_node(tmp_path_factory.mktemp('node'), f'replay_{transport}',
-                      '-p', 'use_sim_time:=true', '-r', f'image:={TOPIC}',
-                      '-p', f'image_transport:={transport}') as robot:
+    with emotion_node(
+        tmp_path_factory.mktemp('node'),
+        f'replay_{transport}',
+        '-p',
+        'use_sim_time:=true',
+        '-r',
+        f'image:={TOPIC}',
+        '-p',
+        f'image_transport:={transport}',
+    ) as robot:
         robot.kind = request.param
         robot.times = []
         robot.node.create_subscription(
-            Clock, '/clock', lambda message: robot.times.append(nanoseconds(message.clock)), 100)
+            Clock, '/clock', lambda message: robot.times.append(nanoseconds(message.clock)), 100
+        )
         robot.wait_for(lambda: robot.reports)
         yield robot
 
@@ -74,15 +107,17 @@ def play(robot, folder, bag, *arguments):
     (folder / 'player.log').unlink(missing_ok=True)
     robot.results.clear()
     robot.times.clear()
-    with player(folder, bag, '-p', 'wait_for_subscriber:=true', '-p', 'paused:=true',
-                *arguments) as process:
+    with player(
+        folder, bag, '-p', 'wait_for_subscriber:=true', '-p', 'paused:=true', *arguments
+    ) as process:
         # The first time on /clock shows that the robot hears it; images may be connected earlier.
         robot.wait_for(lambda: robot.times or process.poll() is not None)
         set_parameter(robot, 'paused', 'false')
         # To its own end; how long the middleware takes to go is not what is tested.
         log = folder / 'player.log'
-        robot.wait_for(lambda: f'Played {COUNT} images' in log.read_text()
-                       or process.poll() is not None)
+        robot.wait_for(
+            lambda: f'Played {COUNT} images' in log.read_text() or process.poll() is not None
+        )
         assert f'Played {COUNT} images' in log.read_text(), log.read_text()
         robot.spin(0.5)
     return list(robot.results)
@@ -91,8 +126,11 @@ def play(robot, folder, bag, *arguments):
 def plain(message):
     """Turn a message of ROS or of rosbags into lists, numbers and texts."""
     if hasattr(message, 'get_fields_and_field_types') or hasattr(message, '__dataclass_fields__'):
-        names = (message.get_fields_and_field_types() if hasattr(
-            message, 'get_fields_and_field_types') else message.__dataclass_fields__)
+        names = (
+            message.get_fields_and_field_types()
+            if hasattr(message, 'get_fields_and_field_types')
+            else message.__dataclass_fields__
+        )
         return {name: plain(getattr(message, name)) for name in names if name != '__msgtype__'}
     if isinstance(message, np.ndarray):
         return message.tolist()
@@ -102,17 +140,18 @@ def plain(message):
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_live_and_offline_agree_in_every_field(robot, storage, bags, tmp_path):
     bag = bags(storage, robot.kind)
-    recording, = find_recordings([bag])
+    (recording,) = find_recordings([bag])
     process(recording, Settings(tmp_path))
     with Bag([tmp_path / bag.name / f'{bag.name}_0.mcap']) as results:
-        expected = [plain(decode(message.data, EMOTION_ARRAY))
-                    for message in results.messages({RESULTS_TOPIC})]
+        expected = [
+            plain(decode(message.data, EMOTION_ARRAY))
+            for message in results.messages({RESULTS_TOPIC})
+        ]
     assert len(expected) == COUNT and expected[-1]['faces']
     ids = []
     # Slower until nothing is dropped: how fast this machine is, is not what is tested.
     for rate in (0.5, 0.2, 0.05):
-        found = [plain(message)
-                 for message in play(robot, tmp_path, bag, '-p', f'rate:={rate}')]
+        found = [plain(message) for message in play(robot, tmp_path, bag, '-p', f'rate:={rate}')]
         if len(found) == COUNT:
             break
     else:
@@ -124,9 +163,12 @@ def test_live_and_offline_agree_in_every_field(robot, storage, bags, tmp_path):
         for face in message['faces']:
             face['track_id'] -= shift
     for message, other in zip(found, expected, strict=True):
-        different = [(name, face[name], its[name])
-                     for face, its in zip(message.pop('faces'), other.pop('faces'), strict=True)
-                     for name in face if face[name] != its[name]]
+        different = [
+            (name, face[name], its[name])
+            for face, its in zip(message.pop('faces'), other.pop('faces'), strict=True)
+            for name in face
+            if face[name] != its[name]
+        ]
         assert not different
         assert message == other
 
@@ -145,10 +187,20 @@ def test_rates(robot, storage, rate, bags, tmp_path):
 
 def test_loop_pause_and_start_offset(robot, bags, tmp_path):
     robot.results.clear()
-    with player(tmp_path, bags('mcap', robot.kind), '-p', 'loop:=true', '-p', 'rate:=2.0',
-                '-p', 'start_offset:=0.9') as process:
+    with player(
+        tmp_path,
+        bags('mcap', robot.kind),
+        '-p',
+        'loop:=true',
+        '-p',
+        'rate:=2.0',
+        '-p',
+        'start_offset:=0.9',
+    ) as process:
+
         def stamps():
             return [nanoseconds(result.header.stamp) for result in robot.results]
+
         robot.wait_for(lambda: robot.results or process.poll() is not None)
         assert process.poll() is None, (tmp_path / 'player.log').read_text()
         # It began again, and the node goes on.
@@ -160,7 +212,7 @@ def test_loop_pause_and_start_offset(robot, bags, tmp_path):
         robot.times.clear()
         robot.spin(0.5)
         assert not robot.results
-        assert robot.times and len(set(robot.times)) == 1   # its clock stands still
+        assert robot.times and len(set(robot.times)) == 1  # its clock stands still
         set_parameter(robot, 'paused', 'false')
         robot.wait_for(lambda: len(robot.results) > 5)
 
@@ -175,7 +227,8 @@ def test_what_ros2_bag_play_sends(robot, rate, bags):
     topic = TOPIC if robot.kind == 'raw' else TOPIC + '/compressed'
     images = robot.node.create_publisher(kind, topic, 5)
     clock = robot.node.create_publisher(
-        Clock, '/clock', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+        Clock, '/clock', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
     robot.wait_for(lambda: images.get_subscription_count() and clock.get_subscription_count())
     with Bag(find_recordings([bags('sqlite3', robot.kind)])[0].paths) as bag:
         messages = list(bag.messages({topic}))
@@ -186,6 +239,7 @@ def test_what_ros2_bag_play_sends(robot, rate, bags):
         sec, nanosec = divmod(now + 3600 * 10**9, 10**9)
         clock.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
         robot.spin(0.025)
+
     for _ in range(2):
         waiting, now = list(messages), messages[0].log_time
         while waiting:
@@ -197,8 +251,12 @@ def test_what_ros2_bag_play_sends(robot, rate, bags):
                 for _ in range(20):
                     tick(now)
     hour = messages[0].log_time // 10**9 + 3600
-    robot.wait_for(lambda: [report for report in robot.reports
-                            if report.header.stamp.sec in (hour, hour + 1)] or tick(now))
+    robot.wait_for(
+        lambda: (
+            [report for report in robot.reports if report.header.stamp.sec in (hour, hour + 1)]
+            or tick(now)
+        )
+    )
     stamps = [nanoseconds(result.header.stamp) for result in robot.results]
     assert stamps and np.sum(np.diff(stamps) < 0) == 1
     for publisher in (images, clock):
@@ -208,6 +266,7 @@ def test_what_ros2_bag_play_sends(robot, rate, bags):
 def set_parameter(robot, name, value):
     from rclpy.parameter import Parameter
     from rclpy.parameter_client import AsyncParameterClient
+
     client = AsyncParameterClient(robot.node, 'bag_player')
     robot.wait_for(client.services_are_ready)
     future = client.set_parameters([Parameter(name, value=value == 'true')])
@@ -221,19 +280,30 @@ def test_the_bags_own_qos(bags, tmp_path):
         node.create_subscription(Image, TOPIC, lambda _: None, qos_profile_sensor_data)
         with player(tmp_path, bags('mcap', 'raw'), '-p', 'rate:=0.1') as process:
             found = wait_for(
-                lambda: [info for info in node.get_publishers_info_by_topic(TOPIC)
-                         if info.node_name == 'bag_player'],
+                lambda: [
+                    info
+                    for info in node.get_publishers_info_by_topic(TOPIC)
+                    if info.node_name == 'bag_player'
+                ],
                 lambda: rclpy.spin_once(node, timeout_sec=0.1),
-                process, (tmp_path / 'player.log').read_text)
+                process,
+                (tmp_path / 'player.log').read_text,
+            )
             assert found[0].qos_profile.reliability == ReliabilityPolicy.RELIABLE
     finally:
         node.destroy_node()
 
 
-@pytest.mark.parametrize('bag, reason', [
-    ("''", 'the parameter bag is not set'), ('nothing', 'nothing: no such file or folder'),
-    ('clip.mp4', 'clip.mp4 is not one bag'), ('.', 'is not one bag: a, clip'),
-    ('a.mcap', 'a.mcap: is empty')])
+@pytest.mark.parametrize(
+    'bag, reason',
+    [
+        ("''", 'the parameter bag is not set'),
+        ('nothing', 'nothing: no such file or folder'),
+        ('clip.mp4', 'clip.mp4 is not one bag'),
+        ('.', 'is not one bag: a, clip'),
+        ('a.mcap', 'a.mcap: is empty'),
+    ],
+)
 def test_what_cannot_be_played_says_why(bag, reason, tmp_path):
     for name in ('clip.mp4', 'a.mcap'):
         (tmp_path / name).touch()

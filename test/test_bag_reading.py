@@ -1,4 +1,5 @@
 """Bags of every kind, whole and broken: what is read from them."""
+
 from dataclasses import replace
 from pathlib import Path
 import shutil
@@ -8,30 +9,45 @@ from mcap.writer import CompressionType, Writer
 import numpy as np
 import pytest
 from rosbags.interfaces import (
-    Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 
 from emotion_perception.offline.images import choose_cameras, images_of_bag, topic_table
-from emotion_perception.offline.messages import IMAGE, decode, definition, typestore
+from emotion_perception.offline.messages import decode, definition, IMAGE, typestore
 from emotion_perception.offline.recordings import Bag, find_recordings
 from emotion_perception.offline.storage import BagError
 
 TOPIC = '/camera/image_raw'
 SECOND = 10**9
 FOREVER = QosTime(9223372036, 854775807)
-QOS = Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, FOREVER,
-          FOREVER, QosLiveliness.AUTOMATIC, FOREVER, False)
+QOS = Qos(
+    QosHistory.KEEP_LAST,
+    5,
+    QosReliability.BEST_EFFORT,
+    QosDurability.VOLATILE,
+    FOREVER,
+    FOREVER,
+    QosLiveliness.AUTOMATIC,
+    FOREVER,
+    False,
+)
 
 
 def read(*places, cameras=None):
     """Read the images of one bag; return them and what is wrong with the bag."""
-    recording, = find_recordings(places)
+    (recording,) = find_recordings(places)
     with Bag(recording.paths) as bag:
         return list(images_of_bag(bag, choose_cameras(bag, cameras or {}))), bag.damage
 
 
 def read_until_damage(place):
     """Return the images before the damage, and what is said of it."""
-    recording, = find_recordings([place])
+    (recording,) = find_recordings([place])
     images = []
     with Bag(recording.paths) as bag:
         try:
@@ -62,26 +78,37 @@ def check(images, frames, exact=True):
     assert [image.log_time - image.time_ns for image in images] == [5_000_000] * len(frames)
 
 
-@pytest.mark.parametrize('storage, compression', [
-    ('mcap', 'none'), ('mcap', 'storage'), ('mcap', 'message'), ('mcap', 'file'),
-    ('sqlite3', 'none'), ('sqlite3', 'message'), ('sqlite3', 'file')])
+@pytest.mark.parametrize(
+    'storage, compression',
+    [
+        ('mcap', 'none'),
+        ('mcap', 'storage'),
+        ('mcap', 'message'),
+        ('mcap', 'file'),
+        ('sqlite3', 'none'),
+        ('sqlite3', 'message'),
+        ('sqlite3', 'file'),
+    ],
+)
 @pytest.mark.parametrize('metadata', [True, False])
 def test_storage_and_compression(
-        storage, compression, metadata, frames, messages, write_bag, tmp_path):
+    storage, compression, metadata, frames, messages, write_bag, tmp_path
+):
     path = write_bag(tmp_path / 'bag', {TOPIC: messages}, storage, compression)
     if not metadata:
         (path / 'metadata.yaml').unlink()
     images, damage = read(path)
     check(images, frames)
     assert not damage
-    file, = (file for file in path.iterdir() if file.name != 'metadata.yaml')
+    (file,) = (file for file in path.iterdir() if file.name != 'metadata.yaml')
     lone, damage = read(Path(shutil.move(file, tmp_path)))
     check(lone, frames)
 
 
 @pytest.mark.parametrize('kind', ['jpeg', 'png', '', 'rgb8; jpeg compressed bgr8', 'JPG'])
 def test_compressed_images_whatever_their_format_says(
-        kind, frames, bag_messages, write_bag, tmp_path):
+    kind, frames, bag_messages, write_bag, tmp_path
+):
     path = write_bag(tmp_path / 'bag', {TOPIC + '/compressed': bag_messages(frames, kind)})
     check(read(path)[0], frames, exact=kind == 'png')
 
@@ -91,8 +118,13 @@ def test_padded_and_big_endian_images(frames, messages, write_bag, tmp_path):
     rows = np.pad(frames[0].reshape(240, -1), ((0, 0), (0, 5)), constant_values=255)
     padded = replace(padded, step=965, data=rows.reshape(-1))
     grey = frames[1][..., 0]
-    deep = replace(deep, encoding='mono16', is_bigendian=1, step=640,
-                   data=(grey.astype('>u2') * 256 + 7).astype('>u2').view(np.uint8).reshape(-1))
+    deep = replace(
+        deep,
+        encoding='mono16',
+        is_bigendian=1,
+        step=640,
+        data=(grey.astype('>u2') * 256 + 7).astype('>u2').view(np.uint8).reshape(-1),
+    )
     images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: [(time, padded), (later, deep)]}))
     check(images, [frames[0], np.dstack([grey] * 3)])
 
@@ -120,7 +152,8 @@ def write_mcap(path, messages, profile='ros2', foreign=False, **options):
         channel = writer.register_channel(TOPIC, 'cdr', schema)
         for time, message in messages:
             writer.add_message(
-                channel, time, bytes(typestore().serialize_cdr(message, IMAGE)), time - 7, 3)
+                channel, time, bytes(typestore().serialize_cdr(message, IMAGE)), time - 7, 3
+            )
         writer.finish()
     return path
 
@@ -135,17 +168,23 @@ def test_mcap_of_any_profile_with_other_channels(profile, frames, messages, tmp_
         assert (message.log_time - message.publish_time, message.sequence) == (7, 3)
 
 
-@pytest.mark.parametrize('options', [
-    {'use_chunking': False}, {'chunk_size': 1}, {'chunk_size': 10**6}, {'chunk_size': 10**9},
-    {'compression': CompressionType.LZ4}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'use_chunking': False},
+        {'chunk_size': 1},
+        {'chunk_size': 10**6},
+        {'chunk_size': 10**9},
+        {'compression': CompressionType.LZ4},
+    ],
+)
 def test_mcap_out_of_order_is_read_by_log_time(options, frames, messages, tmp_path):
     disordered = [messages[i] for i in (1, 0, 3, 2, 11, 4, 5, 10, 6, 7, 9, 8)]
     check(read(write_mcap(tmp_path / 'a.mcap', disordered, **options))[0], frames)
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_messages_of_one_log_time_keep_their_order(
-        storage, frames, messages, write_bag, tmp_path):
+def test_messages_of_one_log_time_keep_their_order(storage, frames, messages, write_bag, tmp_path):
     same = [(messages[0][0], message) for _, message in messages]
     images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: same}, storage))
     for image, frame in zip(images, frames, strict=True):
@@ -160,7 +199,7 @@ def test_pieces_of_a_split_bag_are_merged_by_time(frames, messages, write_bag, t
         shutil.move(piece / 'piece.mcap', bag / f'run_{number}.mcap')
         shutil.rmtree(piece)
     check(read(bag)[0], frames)
-    (bag / 'run_3.mcap').touch()    # what a recorder leaves that is killed as it begins a piece
+    (bag / 'run_3.mcap').touch()  # what a recorder leaves that is killed as it begins a piece
     images, damage = read(bag)
     check(images, frames)
     assert 'run_3.mcap: is empty' in damage
@@ -175,7 +214,7 @@ def test_truncated_mcap(options, frames, messages, tmp_path):
         images, damage = read(path)
         expected = {len(content) - 1: 12, len(content) * 2 // 3: (7, 8), len(content) // 3: (3, 4)}
         assert len(images) in np.atleast_1d(expected[length])
-        check(images, frames[:len(images)])
+        check(images, frames[: len(images)])
         # The footer's last byte is nothing that anybody needs.
         assert 'a.mcap: cut off after byte' in damage or length == len(content) - 1
 
@@ -183,10 +222,10 @@ def test_truncated_mcap(options, frames, messages, tmp_path):
 def test_truncated_sqlite(frames, messages, write_bag, tmp_path):
     path = write_bag(tmp_path / 'bag', {TOPIC: messages}, 'sqlite3') / 'bag.db3'
     content = path.read_bytes()
-    path.write_bytes(content[:len(content) // 2])
+    path.write_bytes(content[: len(content) // 2])
     images, damage = read(path)
     assert 4 <= len(images) <= 6
-    check(images, frames[:len(images)])
+    check(images, frames[: len(images)])
     assert 'bag.db3: damaged: database disk image is malformed' in damage
 
 
@@ -197,22 +236,27 @@ def test_damaged_mcap_keeps_what_was_before(frames, messages, tmp_path):
     path.write_bytes(content)
     images, damage = read_until_damage(path)
     assert 4 <= len(images) <= 7
-    check(images, frames[:len(images)])
+    check(images, frames[: len(images)])
     assert 'a.mcap: damaged at byte' in damage
 
 
 def test_old_sqlite_without_definitions(frames, messages, write_bag, tmp_path):
     path = write_bag(tmp_path / 'bag', {TOPIC: messages}, 'sqlite3') / 'bag.db3'
     with sqlite3.connect(path) as database:
-        for change in ('DROP TABLE message_definitions', 'DROP TABLE schema',
-                       'ALTER TABLE topics DROP COLUMN type_description_hash'):
+        for change in (
+            'DROP TABLE message_definitions',
+            'DROP TABLE schema',
+            'ALTER TABLE topics DROP COLUMN type_description_hash',
+        ):
             database.execute(change)
     check(read(path)[0], frames)
 
 
 def test_stamps_that_are_zero(frames, bag_messages, write_bag, tmp_path):
-    messages = [(time + 17 * SECOND, message)
-                for time, message in bag_messages(frames[:3], start=0, period=0)]
+    messages = [
+        (time + 17 * SECOND, message)
+        for time, message in bag_messages(frames[:3], start=0, period=0)
+    ]
     images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: messages}))
     assert [image.time_ns for image in images] == [time for time, _ in messages]
     assert [bool(image.distrust) for image in images] == [True, False, False]
@@ -221,17 +265,19 @@ def test_stamps_that_are_zero(frames, bag_messages, write_bag, tmp_path):
 
 def test_stamps_that_run_backwards(frames, bag_messages, write_bag, tmp_path):
     first = bag_messages(frames[:3])
-    second = [(first[-1][0] + SECOND + i, message)
-              for i, (_, message) in enumerate(bag_messages(frames[:3], start=5 * SECOND))]
+    second = [
+        (first[-1][0] + SECOND + i, message)
+        for i, (_, message) in enumerate(bag_messages(frames[:3], start=5 * SECOND))
+    ]
     images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: first + second}))
     assert [image.time_ns for image in images] == (
-        [time - 5_000_000 for time, _ in first] + [time for time, _ in second])
+        [time - 5_000_000 for time, _ in first] + [time for time, _ in second]
+    )
     assert [image.distrust != '' for image in images] == [False] * 3 + [True] + [False] * 2
     assert images[3].distrust.startswith('the stamps of the images run backwards, from 17000000')
 
 
-def test_a_stamp_that_is_a_little_late_is_no_reason_for_distrust(
-        messages, write_bag, tmp_path):
+def test_a_stamp_that_is_a_little_late_is_no_reason_for_distrust(messages, write_bag, tmp_path):
     (time, _), (later, _) = messages[:2]
     swapped = [(time, messages[1][1]), (later, messages[0][1]), *messages[2:]]
     images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: swapped}))
@@ -246,7 +292,8 @@ def test_two_cameras_of_one_frame(frames, messages, write_bag, tmp_path):
     assert str(raised.value) == (
         'which of the image topics is meant? name one or several, there are:\n'
         '  /left/image  (sensor_msgs/msg/Image, 12 messages, 320 x 240 bgr8)\n'
-        '  /right/image  (sensor_msgs/msg/Image, 12 messages, 320 x 240 bgr8)')
+        '  /right/image  (sensor_msgs/msg/Image, 12 messages, 320 x 240 bgr8)'
+    )
     images, _ = read(path, cameras={'/left/image': 'left', '/right/image': ''})
     assert [image.camera for image in images] == ['left', '/right/image'] * 12
     with pytest.raises(BagError, match='cameras have the same name'):
@@ -254,24 +301,35 @@ def test_two_cameras_of_one_frame(frames, messages, write_bag, tmp_path):
 
 
 def test_raw_and_compressed_of_one_camera_leave_no_doubt(
-        frames, messages, bag_messages, write_bag, tmp_path):
-    path = write_bag(tmp_path / 'bag', {
-        TOPIC: messages, TOPIC + '/compressed': bag_messages(frames, 'jpeg'), '/empty': []})
+    frames, messages, bag_messages, write_bag, tmp_path
+):
+    path = write_bag(
+        tmp_path / 'bag',
+        {TOPIC: messages, TOPIC + '/compressed': bag_messages(frames, 'jpeg'), '/empty': []},
+    )
     check(read(path)[0], frames)
     check(read(path, cameras={TOPIC + '/compressed': ''})[0], frames, exact=False)
 
 
 def test_topics_that_cannot_be_read(messages, write_bag, tmp_path):
     clock = typestore().types['rosgraph_msgs/msg/Clock'](
-        clock=typestore().types['builtin_interfaces/msg/Time'](sec=1, nanosec=0))
+        clock=typestore().types['builtin_interfaces/msg/Time'](sec=1, nanosec=0)
+    )
     path = write_bag(tmp_path / 'bag', {TOPIC: messages, '/clock': [(1, clock)], '/empty': []})
-    there = (f'  {TOPIC}  (sensor_msgs/msg/Image, 12 messages, 320 x 240 bgr8)\n'
-             '  /clock  (rosgraph_msgs/msg/Clock, 1 messages)\n'
-             '  /empty  (sensor_msgs/msg/Image, 0 messages)')
+    there = (
+        f'  {TOPIC}  (sensor_msgs/msg/Image, 12 messages, 320 x 240 bgr8)\n'
+        '  /clock  (rosgraph_msgs/msg/Clock, 1 messages)\n'
+        '  /empty  (sensor_msgs/msg/Image, 0 messages)'
+    )
     for topic, reason in (
-            ('/other', 'there is no topic /other'), ('/empty', '/empty holds no message'),
-            ('/clock', '/clock is of type rosgraph_msgs/msg/Clock, not sensor_msgs/msg/Image or '
-                       'sensor_msgs/msg/CompressedImage')):
+        ('/other', 'there is no topic /other'),
+        ('/empty', '/empty holds no message'),
+        (
+            '/clock',
+            '/clock is of type rosgraph_msgs/msg/Clock, not sensor_msgs/msg/Image or '
+            'sensor_msgs/msg/CompressedImage',
+        ),
+    ):
         with pytest.raises(BagError) as raised:
             read(path, cameras={topic: ''})
         assert str(raised.value) == f'{reason}; there are:\n{there}'
@@ -296,10 +354,16 @@ def test_what_is_no_message_says_so():
         decode(b'\0\1\0\0' + bytes(20), IMAGE)
 
 
-@pytest.mark.parametrize('name, content, reason', [
-    ('a.mcap', b'', 'is empty'), ('a.mcap', b'text that is no bag', 'is no MCAP file'),
-    ('a.db3', b'', 'is empty'), ('a.db3', b'text that is no bag' * 99, 'is no sqlite3 bag'),
-    ('a.mcap.zstd', b'text', 'cannot be unpacked')])
+@pytest.mark.parametrize(
+    'name, content, reason',
+    [
+        ('a.mcap', b'', 'is empty'),
+        ('a.mcap', b'text that is no bag', 'is no MCAP file'),
+        ('a.db3', b'', 'is empty'),
+        ('a.db3', b'text that is no bag' * 99, 'is no sqlite3 bag'),
+        ('a.mcap.zstd', b'text', 'cannot be unpacked'),
+    ],
+)
 def test_what_is_no_bag_says_so(name, content, reason, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BagError, match=reason):
@@ -319,11 +383,16 @@ def test_a_folder_of_anything(messages, write_bag, tmp_path):
     assert names == ['clip.MOV', 'clip.mp4', 'day/run', 'day/two', 'lone', 'run']
 
 
-@pytest.mark.parametrize('places, reason', [
-    (['nothing'], 'nothing: no such file or folder'), (['empty'], 'empty: holds no bag'),
-    (['old.bag'], 'old.bag: is a bag of ROS 1; rosbags-convert'),
-    (['bare'], 'bare: has a metadata.yaml, but no .mcap'),
-    (['a/x.mcap', 'b/x.mcap'], 'a/x.mcap and .*b/x.mcap have the same name')])
+@pytest.mark.parametrize(
+    'places, reason',
+    [
+        (['nothing'], 'nothing: no such file or folder'),
+        (['empty'], 'empty: holds no bag'),
+        (['old.bag'], 'old.bag: is a bag of ROS 1; rosbags-convert'),
+        (['bare'], 'bare: has a metadata.yaml, but no .mcap'),
+        (['a/x.mcap', 'b/x.mcap'], 'a/x.mcap and .*b/x.mcap have the same name'),
+    ],
+)
 def test_places_without_recordings(places, reason, tmp_path):
     for folder in ('empty', 'bare', 'a', 'b'):
         (tmp_path / folder).mkdir()

@@ -1,4 +1,5 @@
 """docs/behaviours.md: its rules are read, and every command in it is run."""
+
 import os
 import re
 import shutil
@@ -6,13 +7,12 @@ import signal
 import subprocess
 import time
 
-from emotion_perception.behaviour.options import OPTIONS
-from emotion_perception.behaviour.rules import FIELDS
-from emotion_perception.behaviour.rules import OPTIONS as RULE_OPTIONS
-from emotion_perception.behaviour.rules import Rules
-from emotion_perception.emotions import EMOTIONS
 import pytest
 import yaml
+
+from emotion_perception.behaviour.options import OPTIONS
+from emotion_perception.behaviour.rules import FIELDS, OPTIONS as RULE_OPTIONS, Rules
+from emotion_perception.emotions import EMOTIONS
 
 LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
 
@@ -41,8 +41,11 @@ def test_every_file_of_rules_in_it_is_valid(page):
 def test_its_table_has_every_key_and_its_default(page):
     rows = dict(re.findall(r'^\| `(\w+)` \| (.*?) \|', page, re.MULTILINE))
     for option in RULE_OPTIONS:
-        assert rows[option.name].strip('`') == f'{option.default:g}' if isinstance(
-            option.default, (int, float)) else f'`{option.default}`' == rows[option.name]
+        assert (
+            rows[option.name].strip('`') == f'{option.default:g}'
+            if isinstance(option.default, (int, float))
+            else f'`{option.default}`' == rows[option.name]
+        )
     for field in FIELDS:
         assert f'`{{{field}}}`' in page
 
@@ -50,7 +53,9 @@ def test_its_table_has_every_key_and_its_default(page):
 def test_the_parameter_file_holds_the_defaults(root):
     content = yaml.safe_load((root / 'config' / 'behaviour.yaml').read_text())
     assert content['/**']['ros__parameters'] == {
-        'rules': '', **{option.name: option.default for option in OPTIONS}}
+        'rules': '',
+        **{option.name: option.default for option in OPTIONS},
+    }
 
 
 def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
@@ -60,13 +65,18 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
     if shutil.which('ros2') is None:
         pytest.skip('needs the command ros2')
     from sensor_msgs.msg import RegionOfInterest
+
     (tmp_path / 'my_rules.yaml').write_text(blocks(page, 'yaml')[0])
     node = rclpy.create_node('camera_of_the_page')
     emotions = node.create_publisher(msg.EmotionArray, '/emotion_node/emotions', 10)
     smile = msg.FaceEmotion(
-        track_id=1, state=msg.FaceEmotion.CONFIRMED, intensity=0.9, sequence_length=100,
+        track_id=1,
+        state=msg.FaceEmotion.CONFIRMED,
+        intensity=0.9,
+        sequence_length=100,
         scores=[float(name == 'happiness') for name in EMOTIONS],
-        roi=RegionOfInterest(width=100, height=100))
+        roi=RegionOfInterest(width=100, height=100),
+    )
     outputs, processes = [], []
 
     def printed():
@@ -75,14 +85,21 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
     def run(command):
         """Run a block of commands; those that run until they are stopped in the background."""
         endless = command.startswith(ENDLESS)
-        if 'ros2 param' in command:     # the tool waits half a second to hear of the node
-            command = (f'until ros2 param list /behaviour_node | grep -q rules; do sleep 1; done\n'
-                       f'{command}')
+        if 'ros2 param' in command:  # the tool waits half a second to hear of the node
+            command = (
+                f'until ros2 param list /behaviour_node | grep -q rules; do sleep 1; done\n'
+                f'{command}'
+            )
         outputs.append(tmp_path / f'{len(outputs)}.txt')
         with outputs[-1].open('w') as output:
-            process = subprocess.Popen(['bash', '-ec', command], cwd=tmp_path, stdout=output,
-                                       stderr=subprocess.STDOUT, start_new_session=True,
-                                       env=os.environ | {'PYTHONUNBUFFERED': '1'})
+            process = subprocess.Popen(
+                ['bash', '-ec', command],
+                cwd=tmp_path,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | {'PYTHONUNBUFFERED': '1'},
+            )
         if endless:
             processes.append(process)
         else:
@@ -94,8 +111,9 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
         end = time.monotonic() + LIMIT
         while not condition():
             assert time.monotonic() < end, printed()
-            message = msg.EmotionArray(image_width=640, image_height=480, camera='page',
-                                       faces=list(show))
+            message = msg.EmotionArray(
+                image_width=640, image_height=480, camera='page', faces=list(show)
+            )
             message.header.stamp = node.get_clock().now().to_msg()
             emotions.publish(message)
             time.sleep(0.05)
@@ -105,10 +123,17 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
         assert len(commands) == 7
         for command in commands[:4]:
             run(command)
-            wait_for(lambda: emotions.get_subscription_count() and 'behaviour_node' in
-                     node.get_node_names())
-        wait_for(lambda: node.count_subscribers('/behaviour_node/requests')
-                 and node.count_subscribers('/behaviour_node/events'))
+            wait_for(
+                lambda: (
+                    emotions.get_subscription_count() and 'behaviour_node' in node.get_node_names()
+                )
+            )
+        wait_for(
+            lambda: (
+                node.count_subscribers('/behaviour_node/requests')
+                and node.count_subscribers('/behaviour_node/events')
+            )
+        )
         wait_for(lambda: 'do_led_effect effect=rainbow' in printed(), show=[smile])
         assert 'type: started' in printed() and 'label: happiness' in printed()
         for command in commands[4:]:

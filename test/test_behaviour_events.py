@@ -1,24 +1,47 @@
 """From frames to events, and who the main person is; without ROS."""
+
 from dataclasses import replace
 from random import Random
+
+import pytest
 
 from emotion_perception.behaviour.events import CHANGED, ENDED, STARTED
 from emotion_perception.behaviour.options import checked, DEFAULTS, OPTIONS
 from emotion_perception.behaviour.people import People
 from emotion_perception.emotions import EMOTIONS, FaceEmotion, LABELS, NEUTRAL, Roi, TrackState
-import pytest
 
-STEP = 100_000_000      # ns between two images: ten a second
-OPTIONS_HERE = {'enter_intensity': 0.6, 'leave_intensity': 0.3, 'min_duration': 0.5,
-                'cool_down': 1.0, 'max_gap': 2.0}
+STEP = 100_000_000  # ns between two images: ten a second
+OPTIONS_HERE = {
+    'enter_intensity': 0.6,
+    'leave_intensity': 0.3,
+    'min_duration': 0.5,
+    'cool_down': 1.0,
+    'max_gap': 2.0,
+}
 
 
-def face(emotion='happiness', intensity=0.0, track_id=1, state=TrackState.CONFIRMED, size=100,
-         sequence_length=100):
+def face(
+    emotion='happiness',
+    intensity=0.0,
+    track_id=1,
+    state=TrackState.CONFIRMED,
+    size=100,
+    sequence_length=100,
+):
     scores = tuple(0.9 if name == emotion else 0.02 for name in EMOTIONS)
     label = emotion if intensity >= 0.4 else NEUTRAL
-    return FaceEmotion(track_id, state, Roi(100, 50, size, size), label, LABELS.index(label),
-                       intensity, 0.9, scores, sequence_length, 3.0)
+    return FaceEmotion(
+        track_id,
+        state,
+        Roi(100, 50, size, size),
+        label,
+        LABELS.index(label),
+        intensity,
+        0.9,
+        scores,
+        sequence_length,
+        3.0,
+    )
 
 
 class Stream:
@@ -50,7 +73,7 @@ def test_an_emotion_starts_changes_and_ends():
     stream.show(10, face())
     smile_began = stream.stamp + STEP
     assert not stream.show(5, face(intensity=0.8))
-    started, = stream.show(1, face(intensity=0.7))
+    (started,) = stream.show(1, face(intensity=0.7))
     assert (started.type, started.label, started.previous_label) == (STARTED, 'happiness', '')
     assert (started.camera, started.track_id) == ('front', 1)
     assert started.since_ns == smile_began and started.duration == pytest.approx(0.5)
@@ -59,10 +82,13 @@ def test_an_emotion_starts_changes_and_ends():
     assert stream.labels() == {('front', 1): 'happiness'}
 
     assert not stream.show(10, face(intensity=1.0))
-    changed, = stream.show(6, face('surprise', 0.9))
+    (changed,) = stream.show(6, face('surprise', 0.9))
     assert (changed.type, changed.label, changed.previous_label) == (
-        CHANGED, 'surprise', 'happiness')
-    ended, = stream.show(20, face('surprise', 0.1))
+        CHANGED,
+        'surprise',
+        'happiness',
+    )
+    (ended,) = stream.show(20, face('surprise', 0.1))
     assert (ended.type, ended.label, ended.intensity) == (ENDED, 'surprise', 0.0)
     assert ended.peak_intensity == ended.mean_intensity == pytest.approx(0.9)
     assert ended.since_ns == changed.since_ns and ended.duration == pytest.approx(0.5)
@@ -75,7 +101,7 @@ def test_an_emotion_may_be_there_from_the_first_image():
 
 def test_flicker_makes_no_event():
     stream = Stream()
-    for _ in range(50):     # twice a second over the threshold, and from one emotion to another
+    for _ in range(50):  # twice a second over the threshold, and from one emotion to another
         stream.show(3, face('sadness', 0.9))
         stream.show(1, face('sadness', 0.1))
         stream.show(2, face('anger', 0.9))
@@ -94,7 +120,7 @@ def test_short_gaps_do_not_end_an_emotion():
 
 def test_weak_ones_do_not_start_but_go_on():
     stream = Stream()
-    assert not stream.show(50, face(intensity=0.5))     # between leave and enter
+    assert not stream.show(50, face(intensity=0.5))  # between leave and enter
     assert stream.show(6, face(intensity=0.9))
     assert not stream.show(50, face(intensity=0.5))
     assert stream.show(6, face(intensity=0.2))
@@ -118,7 +144,7 @@ def test_cool_down_puts_the_next_start_off_but_never_an_end():
 @pytest.mark.parametrize('rate', [2, 5, 15, 30, 60])
 def test_time_counts_and_not_frames(rate):
     stream = Stream(min_duration=1.0)
-    step = -(-10**9 // rate)
+    step = -(-(10**9) // rate)
     stream.show(rate, face(), step=step)
     assert not stream.show(rate, face(intensity=0.9), step=step)
     assert what(stream.show(1, face(intensity=0.9), step=step)) == [(STARTED, 'happiness')]
@@ -130,6 +156,7 @@ def test_the_same_images_give_the_same_events():
         for emotion, intensity in (('anger', 0.9), ('fear', 0.2), ('sadness', 0.7)) * 3:
             stream.show(9, face(emotion, intensity), face('surprise', intensity, track_id=2))
         return stream.events
+
     assert run() == run() != []
 
 
@@ -153,7 +180,7 @@ def test_a_new_track_is_nobody_yet():
 def test_a_track_that_vanishes_ends_its_emotion():
     stream = Stream()
     stream.show(10, face(intensity=0.9), face(intensity=0.0, track_id=2))
-    ended, = stream.show(1, face(intensity=0.0, track_id=2))
+    (ended,) = stream.show(1, face(intensity=0.0, track_id=2))
     assert (ended.type, ended.track_id) == (ENDED, 1)
     assert ended.duration == pytest.approx(0.9)
     assert stream.labels() == {('front', 2): NEUTRAL}
@@ -165,16 +192,18 @@ def test_cameras_are_kept_apart():
         stream.show(1, face(intensity=0.9), camera='left', step=STEP)
         stream.show(1, face('anger', 0.9), camera='right', step=0)
     assert [(event.camera, event.label) for event in stream.events] == [
-        ('left', 'happiness'), ('right', 'anger')]
+        ('left', 'happiness'),
+        ('right', 'anger'),
+    ]
     assert what(stream.people.forget('left')) == [(ENDED, 'happiness')]
     assert stream.labels() == {('right', 1): 'anger'}
 
 
-@pytest.mark.parametrize('jump', [-10**10, -1, 3 * 10**9, 10**18], ids=str)
+@pytest.mark.parametrize('jump', [-(10**10), -1, 3 * 10**9, 10**18], ids=str)
 def test_a_stamp_that_jumps_ends_what_was(jump):
     stream = Stream()
     stream.show(10, face(intensity=0.9))
-    ended, = stream.show(1, face(intensity=0.9), step=jump)
+    (ended,) = stream.show(1, face(intensity=0.9), step=jump)
     assert ended.type == ENDED and ended.duration == pytest.approx(0.9)
     assert stream.people.jumps == 1
     assert what(stream.show(5, face(intensity=0.9))) == [(STARTED, 'happiness')]
@@ -191,8 +220,7 @@ def test_a_restarted_emotion_node_counts_its_faces_again():
     stream = Stream()
     stream.show(10, face(intensity=0.9, sequence_length=50))
     assert what(stream.show(1, face(intensity=0.9, sequence_length=1))) == [(ENDED, 'happiness')]
-    assert what(stream.show(5, face(intensity=0.9, sequence_length=2))) == [
-        (STARTED, 'happiness')]
+    assert what(stream.show(5, face(intensity=0.9, sequence_length=2))) == [(STARTED, 'happiness')]
 
 
 def test_an_image_without_pixels_is_refused_and_changes_nothing():
@@ -211,12 +239,12 @@ def test_nearest_is_main_and_does_not_flip():
     stream = Stream(main_person='nearest', main_hold=2.0)
     stream.show(1, face(track_id=1, size=100), face(track_id=2, size=120))
     assert main_id(stream) == 2
-    for _ in range(50):     # both come and go
+    for _ in range(50):  # both come and go
         stream.show(10, face(track_id=1, size=200), face(track_id=2, size=120))
         stream.show(10, face(track_id=1, size=100), face(track_id=2, size=120))
         assert main_id(stream) == 2
     stream.show(100, face(track_id=1, size=140), face(track_id=2, size=120))
-    assert main_id(stream) == 2     # not clearly nearer
+    assert main_id(stream) == 2  # not clearly nearer
     stream.show(20, face(track_id=1, size=200), face(track_id=2, size=120))
     assert main_id(stream) == 2
     stream.show(1, face(track_id=1, size=200), face(track_id=2, size=120))
@@ -282,20 +310,29 @@ def test_events_tell_the_whole_story(seed):
     stream = Stream(enter_intensity=0.3, min_duration=0.2, cool_down=0.2)
     told = {}
     for _ in range(1000):
-        faces = [face(random.choice(EMOTIONS[:2]), random.random() ** 0.3, track_id,
-                      random.choice((TrackState.CONFIRMED,) * 9 + tuple(TrackState)))
-                 for track_id in range(1, random.randrange(2, 5))]
+        faces = [
+            face(
+                random.choice(EMOTIONS[:2]),
+                random.random() ** 0.3,
+                track_id,
+                random.choice((TrackState.CONFIRMED,) * 9 + tuple(TrackState)),
+            )
+            for track_id in range(1, random.randrange(2, 5))
+        ]
         step = random.choice((STEP // 3, STEP // 3, STEP)) if random.random() < 0.99 else -STEP
         for event in stream.show(1, *faces, camera=random.choice(('left', 'right')), step=step):
             who = event.camera, event.track_id
-            assert told.get(who, '') == (
-                {STARTED: '', CHANGED: event.previous_label, ENDED: event.label}[event.type])
+            assert (
+                told.get(who, '')
+                == ({STARTED: '', CHANGED: event.previous_label, ENDED: event.label}[event.type])
+            )
             assert event.label != event.previous_label
             assert 0 <= event.intensity <= event.peak_intensity <= 1 and event.duration >= 0
             assert 0.3 <= event.mean_intensity <= event.peak_intensity
             told[who] = '' if event.type == ENDED else event.label
         assert {who: label for who, label in told.items() if label} == {
-            who: label for who, label in stream.labels().items() if label != NEUTRAL}
+            who: label for who, label in stream.labels().items() if label != NEUTRAL
+        }
         everybody = list(stream.people)
         assert (stream.people.main in everybody) if everybody else stream.people.main is None
     assert {event.type for event in stream.events} == {STARTED, CHANGED, ENDED}

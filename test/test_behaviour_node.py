@@ -1,4 +1,5 @@
 """The behaviour node as a process of its own, over DDS."""
+
 from contextlib import contextmanager
 import signal
 import subprocess
@@ -12,6 +13,13 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
+from std_msgs.msg import Header, String  # noqa: E402
+
 from emotion_perception import msg  # noqa: E402
 from emotion_perception.behaviour.events import EmotionEvent  # noqa: E402
 from emotion_perception.behaviour.options import OPTIONS  # noqa: E402
@@ -20,13 +28,6 @@ from emotion_perception.emotions import EMOTIONS, LABELS  # noqa: E402
 from emotion_perception.evaluation.events import fade  # noqa: E402
 from emotion_perception.nodes.behaviour_node import EMOTIONS_TOPIC, RULES  # noqa: E402
 from emotion_perception.nodes.messages import image_from_bgr, nanoseconds  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import Image, RegionOfInterest  # noqa: E402
-from std_msgs.msg import Header, String  # noqa: E402
-
 from processes import LIMIT, running, wait_for  # noqa: E402
 from robot import Opposite  # noqa: E402
 
@@ -67,10 +68,15 @@ pytestmark = pytest.mark.usefixtures('ros')
 
 def face(label='happiness', intensity=0.0, track_id=1, size=100):
     return msg.FaceEmotion(
-        track_id=track_id, state=msg.FaceEmotion.CONFIRMED, intensity=intensity,
+        track_id=track_id,
+        state=msg.FaceEmotion.CONFIRMED,
+        intensity=intensity,
         roi=RegionOfInterest(x_offset=100, y_offset=50, width=size, height=size),
-        label=label, label_id=LABELS.index(label), sequence_length=100,
-        scores=[0.9 if name == label else 0.02 for name in EMOTIONS])
+        label=label,
+        label_id=LABELS.index(label),
+        sequence_length=100,
+        scores=[0.9 if name == label else 0.02 for name in EMOTIONS],
+    )
 
 
 class Audience(Opposite):
@@ -82,19 +88,25 @@ class Audience(Opposite):
         self.stamp = 10**18
         self.events, self.people, self.main, self.requests = [], [], [], []
         for type_, topic, kept, qos in (
-                (msg.EmotionEvents, 'events', self.events, 100),
-                (msg.People, 'people', self.people, LATCHED),
-                (msg.MainPerson, 'main_person', self.main, LATCHED),
-                (msg.BehaviourRequests, 'requests', self.requests, 100)):
+            (msg.EmotionEvents, 'events', self.events, 100),
+            (msg.People, 'people', self.people, LATCHED),
+            (msg.MainPerson, 'main_person', self.main, LATCHED),
+            (msg.BehaviourRequests, 'requests', self.requests, 100),
+        ):
             self.node.create_subscription(type_, f'/{name}/{topic}', kept.append, qos)
         self.parameters = AsyncParameterClient(self.node, name)
 
     def send(self, *faces, camera='front', step=STEP):
         self.stamp += step
-        header = Header(stamp=Time(sec=self.stamp // 10**9, nanosec=self.stamp % 10**9),
-                        frame_id=f'{camera}_frame')
-        self.emotions.publish(msg.EmotionArray(
-            header=header, camera=camera, image_width=640, image_height=480, faces=faces))
+        header = Header(
+            stamp=Time(sec=self.stamp // 10**9, nanosec=self.stamp % 10**9),
+            frame_id=f'{camera}_frame',
+        )
+        self.emotions.publish(
+            msg.EmotionArray(
+                header=header, camera=camera, image_width=640, image_height=480, faces=faces
+            )
+        )
         return header
 
     def show(self, frames, *faces, **where):
@@ -106,9 +118,17 @@ class Audience(Opposite):
 
     def connect(self):
         """Wait until all topics are connected, and begin with nobody in view."""
-        self.wait_for(lambda: self.emotions.get_subscription_count() and self.people and self.main
-                      and all(self.node.count_publishers(f'/{self.name}/{topic}')
-                              for topic in ('events', 'requests')))
+        self.wait_for(
+            lambda: (
+                self.emotions.get_subscription_count()
+                and self.people
+                and self.main
+                and all(
+                    self.node.count_publishers(f'/{self.name}/{topic}')
+                    for topic in ('events', 'requests')
+                )
+            )
+        )
         self.send(face())
         self.wait_for(lambda: self.main[-1].track_id)
         self.gone()
@@ -123,18 +143,25 @@ class Audience(Opposite):
 
     def set_parameters(self, **values):
         future = self.parameters.set_parameters(
-            [Parameter(name, value=value) for name, value in values.items()])
+            [Parameter(name, value=value) for name, value in values.items()]
+        )
         return self.wait_done(future).results
 
 
 @contextmanager
 def behaviour_node(name, tmp_path, code=MAIN, **arguments):
     log = tmp_path / f'{name}.log'
-    options = [f'{"behaviour_node:" if code != MAIN else ""}__node:={name}',
-               *(f'{key}:={value}' for key, value in {**FIXED, **arguments}.items())]
-    command = [sys.executable, '-c', code, '--ros-args',
-               *(word for option in options for word in (
-                   '-r' if '__node:' in option else '-p', option))]
+    options = [
+        f'{"behaviour_node:" if code != MAIN else ""}__node:={name}',
+        *(f'{key}:={value}' for key, value in {**FIXED, **arguments}.items()),
+    ]
+    command = [
+        sys.executable,
+        '-c',
+        code,
+        '--ros-args',
+        *(word for option in options for word in ('-r' if '__node:' in option else '-p', option)),
+    ]
     with running(command, log, HOME=str(tmp_path)) as process:
         audience = Audience(name, process, log)
         try:
@@ -162,9 +189,11 @@ def audience(behaviours):
 def test_messages_hold_what_the_core_tells():
     given = set(msg.EmotionEvent.get_fields_and_field_types())
     assert given == {name.removesuffix('_ns') for name in EmotionEvent.__dataclass_fields__} | {
-        'label_id'}
+        'label_id'
+    }
     assert set(msg.BehaviourRequest.get_fields_and_field_types()) == set(
-        Request.__dataclass_fields__)
+        Request.__dataclass_fields__
+    )
     kinds = [getattr(msg.EmotionEvent, kind) for kind in ('STARTED', 'CHANGED', 'ENDED')]
     assert kinds == ['started', 'changed', 'ended']
 
@@ -175,8 +204,8 @@ def test_an_emotion_comes_out_on_every_topic(audience):
     began = audience.stamp + STEP
     audience.show(6, face(intensity=0.8))
     audience.wait_for(lambda: audience.events and audience.requests)
-    message, = audience.events
-    event, = message.events
+    (message,) = audience.events
+    (event,) = message.events
     assert nanoseconds(message.header.stamp) == audience.stamp
     assert message.header.frame_id == 'front_frame'
     assert (event.type, event.camera, event.track_id) == ('started', 'front', 1)
@@ -189,15 +218,15 @@ def test_an_emotion_comes_out_on_every_topic(audience):
     assert (main.x, main.y, main.size) == pytest.approx((150 / 640, 100 / 480, 100 / 480))
     assert nanoseconds(main.since) == began and main.duration == pytest.approx(0.5)
 
-    requests, = audience.requests
-    request, = requests.requests
+    (requests,) = audience.requests
+    (request,) = requests.requests
     assert (request.rule, request.name, request.priority) == ('smile', 'set_expression', 200)
     assert {p.key: p.value for p in request.parameters} == {'expression': 'happy', 'face': '1'}
     assert (request.camera, request.track_id, request.label) == ('front', 1, 'happiness')
 
     audience.show(20, face(intensity=0.9))
     assert len(audience.events) == len(audience.requests) == 1
-    person, = audience.people[-1].people
+    (person,) = audience.people[-1].people
     assert (person.camera, person.track_id, person.label) == ('front', 1, 'happiness')
     assert nanoseconds(person.since) == began
     assert nanoseconds(person.seen_since) == began - 5 * STEP
@@ -215,11 +244,17 @@ def test_all_events_of_an_instant_come_in_one_message(audience):
         audience.send(face('fear', intensity), camera='back', step=0)
         audience.wait_for(lambda: nanoseconds(audience.main[-1].header.stamp) == audience.stamp)
     audience.wait_for(lambda: audience.events)
-    message, = audience.events
+    (message,) = audience.events
     assert [(e.camera, e.track_id, e.label) for e in message.events] == [
-        ('front', 1, 'happiness'), ('front', 2, 'anger'), ('back', 1, 'fear')]
+        ('front', 1, 'happiness'),
+        ('front', 2, 'anger'),
+        ('back', 1, 'fear'),
+    ]
     assert [(p.camera, p.track_id) for p in audience.people[-1].people] == [
-        ('back', 1), ('front', 1), ('front', 2)]
+        ('back', 1),
+        ('front', 1),
+        ('front', 2),
+    ]
     audience.send(camera='back')
 
 
@@ -227,7 +262,7 @@ def test_cameras_that_are_not_in_step_do_not_wait_for_each_other(audience):
     audience.show(1, face())
     audience.send(face(), camera='back')
     audience.show(5, face(intensity=0.9))
-    audience.show(1, face(intensity=0.9))       # back has no image, and is waited for in vain
+    audience.show(1, face(intensity=0.9))  # back has no image, and is waited for in vain
     audience.wait_for(lambda: audience.events)
     assert [event.camera for event in audience.events[0].events] == ['front']
     audience.send(camera='back')
@@ -248,8 +283,8 @@ def test_a_camera_that_stops_ends_its_emotions(audience):
     audience.show(6, face(intensity=0.9))
     audience.wait_for(lambda: audience.events)
     audience.events.clear()
-    audience.wait_for(lambda: audience.events)     # nothing is sent meanwhile
-    ended, = audience.events[0].events
+    audience.wait_for(lambda: audience.events)  # nothing is sent meanwhile
+    (ended,) = audience.events[0].events
     assert ended.type == 'ended' and ended.duration == pytest.approx(0.5)
     audience.wait_for(lambda: audience.main[-1].track_id == 0 and not audience.people[-1].people)
     audience.show(6, face(intensity=0.9))
@@ -258,7 +293,7 @@ def test_a_camera_that_stops_ends_its_emotions(audience):
 
 def test_a_stamp_that_jumps_is_reported(audience):
     audience.show(6, face(intensity=0.9))
-    audience.send(face(), step=-10**12)
+    audience.send(face(), step=-(10**12))
     audience.wait_for(lambda: 'its stamps jumped' in audience.log())
     audience.wait_for(lambda: audience.events[-1].events[0].type == 'ended')
 
@@ -272,16 +307,17 @@ def test_a_result_without_an_image_size_is_refused(audience):
 
 def test_parameters_are_described_and_live(audience):
     described = audience.parameters.describe_parameters(
-        [option.name for option in (*OPTIONS, RULES)])
+        [option.name for option in (*OPTIONS, RULES)]
+    )
     audience.wait_for(described.done)
     for option, found in zip((*OPTIONS, RULES), described.result().descriptors):
         assert option.description in found.description and not found.read_only
     low, high = audience.set_parameters(min_duration=20.0, main_person='oldest')
     assert not low.successful and not high.successful
     assert 'main_person takes one of nearest, longest, strongest' in high.reason
-    result, = audience.set_parameters(leave_intensity=0.9)
+    (result,) = audience.set_parameters(leave_intensity=0.9)
     assert 'leave_intensity is 0.9 and enter_intensity 0.6: expected' in result.reason
-    result, = audience.set_parameters(min_duration=0.2)
+    (result,) = audience.set_parameters(min_duration=0.2)
     assert result.successful
     audience.show(3, face(intensity=0.9))
     audience.wait_for(lambda: audience.events)
@@ -291,12 +327,12 @@ def test_parameters_are_described_and_live(audience):
 def test_rules_are_read_again_when_they_are_set(audience):
     path = audience.folder / 'smile.yaml'
     path.write_text('rules: {smile: {behaviour: }}')
-    result, = audience.set_parameters(rules=str(path))
+    (result,) = audience.set_parameters(rules=str(path))
     assert not result.successful and 'rule smile needs a behaviour' in result.reason
-    result, = audience.set_parameters(rules='/nowhere.yaml')
+    (result,) = audience.set_parameters(rules='/nowhere.yaml')
     assert not result.successful and "No such file or directory: '/nowhere.yaml'" in result.reason
     path.write_text('rules: {greet: {behaviour: say}}')
-    result, = audience.set_parameters(rules='~/smile.yaml')     # the node's home is the folder
+    (result,) = audience.set_parameters(rules='~/smile.yaml')  # the node's home is the folder
     assert result.successful
     audience.show(6, face(intensity=0.9))
     audience.wait_for(lambda: audience.requests)
@@ -308,12 +344,13 @@ def test_rules_are_read_again_when_they_are_set(audience):
 def test_an_expression_topic_needs_its_messages(audience):
     try:
         import hri_msgs  # noqa: F401
+
         pytest.skip('hri_msgs is installed')
     except ImportError:
         pass
     path = audience.folder / 'face.yaml'
     path.write_text('expression_topic: /robot_face/expression')
-    result, = audience.set_parameters(rules=str(path))
+    (result,) = audience.set_parameters(rules=str(path))
     assert not result.successful and 'hri_msgs is not installed: apt' in result.reason
 
 
@@ -322,8 +359,9 @@ def test_the_robots_face_shows_the_expression(tmp_path, ros):
     (tmp_path / 'face.yaml').write_text(SMILE + 'expression_topic: /robot_face/expression\n')
     with behaviour_node('face', tmp_path, rules=tmp_path / 'face.yaml') as audience:
         shown = []
-        audience.node.create_subscription(hri.Expression, '/robot_face/expression', shown.append,
-                                          10)
+        audience.node.create_subscription(
+            hri.Expression, '/robot_face/expression', shown.append, 10
+        )
         audience.wait_for(lambda: audience.node.count_publishers('/robot_face/expression'))
         audience.connect()
         audience.show(6, face(intensity=0.9))
@@ -331,11 +369,14 @@ def test_the_robots_face_shows_the_expression(tmp_path, ros):
         assert shown[0].expression == hri.Expression.HAPPY
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ({'rules': '/nowhere.yaml'}, "No such file or directory: '/nowhere.yaml'"),
-    ({'enter_intensity': '0.1'}, 'leave_intensity is 0.3 and enter_intensity 0.1'),
-    ({'min_duration': '0.0'}, 'min_duration'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ({'rules': '/nowhere.yaml'}, "No such file or directory: '/nowhere.yaml'"),
+        ({'enter_intensity': '0.1'}, 'leave_intensity is 0.3 and enter_intensity 0.1'),
+        ({'min_duration': '0.0'}, 'min_duration'),
+    ],
+)
 def test_a_wrong_start_ends_with_its_reason(arguments, message, tmp_path):
     with behaviour_node('wrong', tmp_path, **arguments) as audience:
         assert audience.process.wait(LIMIT) == 1
@@ -352,11 +393,11 @@ def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
         clock.publish(Clock(clock=Time(sec=1000)))
         audience.show(6, face(intensity=0.9))
         audience.wait_for(lambda: audience.events)
-        audience.spin(3.0)      # longer than max_gap, of real time
+        audience.spin(3.0)  # longer than max_gap, of real time
         assert len(audience.events) == 1
         clock.publish(Clock(clock=Time(sec=1010)))
         audience.wait_for(lambda: len(audience.events) == 2)
-        clock.publish(Clock(clock=Time(sec=1)))     # the simulation begins anew
+        clock.publish(Clock(clock=Time(sec=1)))  # the simulation begins anew
         audience.show(6, face(intensity=0.9))
         audience.wait_for(lambda: len(audience.events) == 3)
 
@@ -374,9 +415,11 @@ def test_signals_end_it(number, tmp_path):
 def example(path, *arguments, log):
     """Run a script of examples/ as a process; give a function that reads what it has printed."""
     with running([sys.executable, path, *arguments], log, PYTHONUNBUFFERED='1') as process:
+
         def printed():
             assert process.poll() is None, log.read_text()
             return log.read_text().splitlines()
+
         yield printed
     assert process.returncode == 0, log.read_text()
 
@@ -386,28 +429,38 @@ def pretend_robot(root, tmp_path, rules):
     """Run an example's rules, and the robot that prints what it is asked to do."""
     hello = tmp_path / 'hello.yaml'
     hello.write_text('rules: {hello: {behaviour: hello}}')
-    with behaviour_node('behaviour_node', tmp_path, rules=hello) as audience, \
-            example(root / 'examples' / 'pretend_robot.py', log=tmp_path / 'robot.log') as printed:
+    with (
+        behaviour_node('behaviour_node', tmp_path, rules=hello) as audience,
+        example(root / 'examples' / 'pretend_robot.py', log=tmp_path / 'robot.log') as printed,
+    ):
         audience.connect()
 
         def greeted():
             audience.show(8, face(intensity=0.9))
             audience.gone()
             return printed()
-        audience.wait_for(greeted)      # then the robot is connected, too
-        result, = audience.set_parameters(rules=str(root / 'examples' / rules))
+
+        audience.wait_for(greeted)  # then the robot is connected, too
+        (result,) = audience.set_parameters(rules=str(root / 'examples' / rules))
         assert result.successful
         yield audience, lambda: [line for line in printed() if line != 'hello']
 
 
 def test_the_mirroring_face(root, tmp_path):
     with pretend_robot(root, tmp_path, 'mirroring_face.yaml') as (audience, printed):
-        for label, intensity in (('happiness', 0.9), ('anger', 0.9), ('surprise', 0.9),
-                                 ('surprise', 0.1)):
+        for label, intensity in (
+            ('happiness', 0.9),
+            ('anger', 0.9),
+            ('surprise', 0.9),
+            ('surprise', 0.1),
+        ):
             audience.show(17, face(label, intensity))
-        expected = ['set_expression expression=happy :-)', 'set_expression expression=neutral :-|',
-                    'set_expression expression=surprised :-o',
-                    'set_expression expression=neutral :-|']
+        expected = [
+            'set_expression expression=happy :-)',
+            'set_expression expression=neutral :-|',
+            'set_expression expression=surprised :-o',
+            'set_expression expression=neutral :-|',
+        ]
         audience.wait_for(lambda: len(printed()) >= len(expected))
         assert printed() == expected
 
@@ -418,9 +471,12 @@ def test_the_comforter(root, tmp_path):
         audience.show(15, face('happiness', 0.8))
         audience.show(50, face('sadness', 0.8))
         audience.show(10, face('sadness', 0.1))
-        expected = ['say input=What is the matter? Can I help?',
-                    'look_at camera=front x=0.23 y=0.21',
-                    'do_led_effect effect=breathe color=blue', 'say input=I am glad that is over.']
+        expected = [
+            'say input=What is the matter? Can I help?',
+            'look_at camera=front x=0.23 y=0.21',
+            'do_led_effect effect=breathe color=blue',
+            'say input=I am glad that is over.',
+        ]
         audience.wait_for(lambda: len(printed()) >= len(expected))
         assert printed() == expected
 
@@ -434,16 +490,26 @@ def test_the_tree_of_py_trees_ros(root, tmp_path):
         assert told.returncode == 1
         assert 'this example needs py_trees_ros, apt install ros-$ROS_DISTRO-py' in told.stderr
         pytest.skip('needs py_trees_ros')
-    with behaviour_node('behaviour_node', tmp_path) as audience, \
-            example(script, log=tmp_path / 'tree.log'):
+    with (
+        behaviour_node('behaviour_node', tmp_path) as audience,
+        example(script, log=tmp_path / 'tree.log'),
+    ):
         said = []
         audience.node.create_subscription(String, '/say', said.append, 10)
         audience.connect()
-        audience.wait_for(lambda: audience.node.count_publishers('/say')
-                          and audience.node.count_subscribers('/behaviour_node/main_person') == 2)
+        audience.wait_for(
+            lambda: (
+                audience.node.count_publishers('/say')
+                and audience.node.count_subscribers('/behaviour_node/main_person') == 2
+            )
+        )
         for seconds, label, intensity, count in (
-                (3, 'happiness', 0.9, 0), (3, 'sadness', 0.7, 1), (3, 'sadness', 0.7, 1),
-                (2, 'sadness', 0.1, 1), (3, 'sadness', 0.7, 2)):
+            (3, 'happiness', 0.9, 0),
+            (3, 'sadness', 0.7, 1),
+            (3, 'sadness', 0.7, 1),
+            (2, 'sadness', 0.1, 1),
+            (3, 'sadness', 0.7, 2),
+        ):
             for _ in range(10 * seconds):
                 audience.show(1, face(label, intensity))
             # Long enough for the tree, which ticks ten times a second.
@@ -461,9 +527,12 @@ def show_smile(audience, data_dir):
         audience.images = audience.node.create_publisher(Image, 'image', qos_profile_sensor_data)
         audience.results = []
         audience.node.create_subscription(
-            msg.EmotionArray, EMOTIONS_TOPIC, audience.results.append, 10)
-    neutral, smile = (cv2.imread(str(data_dir / 'london' / f'001_{label}.jpg'))
-                      for label in ('neutral', 'happiness'))
+            msg.EmotionArray, EMOTIONS_TOPIC, audience.results.append, 10
+        )
+    neutral, smile = (
+        cv2.imread(str(data_dir / 'london' / f'001_{label}.jpg'))
+        for label in ('neutral', 'happiness')
+    )
 
     def answered(image):
         audience.stamp += 33_000_000
@@ -491,16 +560,20 @@ def test_from_images_to_events_though_emotion_node_is_killed(data_dir, tmp_path)
     with behaviour_node('behaviour_node', tmp_path) as audience:
         audience.connect()
         for count in (1, 3):
-            with running([sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
-                         tmp_path / 'emotion_node.log') as emotion_node:
+            with running(
+                [sys.executable, '-c', MAIN.replace('behaviour_node', 'emotion_node')],
+                tmp_path / 'emotion_node.log',
+            ) as emotion_node:
                 show_smile(audience, data_dir)
                 audience.wait_for(lambda: len(audience.events) >= count)
                 emotion_node.kill()
                 emotion_node.wait()
-        audience.wait_for(lambda: len(audience.events) == 4)    # its emotions end without it
+        audience.wait_for(lambda: len(audience.events) == 4)  # its emotions end without it
     events = [event for message in audience.events for event in message.events]
     assert [(event.type, event.label) for event in events] == [
-        ('started', 'happiness'), ('ended', 'happiness')] * 2
+        ('started', 'happiness'),
+        ('ended', 'happiness'),
+    ] * 2
     assert {event.camera for event in events} == {'camera'}
 
 

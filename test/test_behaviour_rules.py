@@ -1,7 +1,9 @@
 """From people's emotions to requests; without ROS."""
+
+import pytest
+
 from emotion_perception.behaviour.rules import Rules
 from emotion_perception.emotions import NEUTRAL
-import pytest
 
 SECOND = 10**9
 
@@ -57,20 +59,28 @@ def test_a_mirroring_face():
     room = Room(MIRROR, people=2)
     assert not room.go_on(1)
     room.feel('happiness')
-    request, = room.go_on(2)
+    (request,) = room.go_on(2)
     assert (request.rule, request.name, request.parameters, request.priority) == (
-        'show_it', 'set_expression', {'expression': 'happy'}, 128)
+        'show_it',
+        'set_expression',
+        {'expression': 'happy'},
+        128,
+    )
     assert (request.camera, request.track_id, request.label, request.intensity) == (
-        'front', 1, 'happiness', 0.8)
-    room.feel('fear')               # one request for a change, not rest and then fear
+        'front',
+        1,
+        'happiness',
+        0.8,
+    )
+    room.feel('fear')  # one request for a change, not rest and then fear
     assert shown(room.go_on(2)) == ['scared']
     room.feel('sadness', person=1)  # not the main person
     assert not room.go_on(2)
-    room.main = room.people[1]      # who is now
+    room.main = room.people[1]  # who is now
     assert shown(room.go_on(2)) == ['sad']
     room.main = None
     room.people.clear()
-    ended, = room.go_on(2)
+    (ended,) = room.go_on(2)
     assert ended.parameters == {'expression': 'neutral'} and ended.intensity == 0.0
 
 
@@ -90,9 +100,12 @@ rules:
     room.feel('sadness', 0.5)
     assert not room.go_on(5)
     room.people[0].intensity = 0.75
-    request, = room.go_on(5)
+    (request,) = room.go_on(5)
     assert request.parameters == {
-        'input': 'Face 1 at 0.2 looks sadness (75%)', 'loud': 'true', 'times': '2'}
+        'input': 'Face 1 at 0.2 looks sadness (75%)',
+        'loud': 'true',
+        'times': '2',
+    }
     room.feel('fear')
     assert not room.go_on(2.9)
     assert len(room.go_on(5)) == 1
@@ -116,24 +129,27 @@ def test_cool_down_is_of_the_rule():
     assert len(room.go_on(2)) == 1
     room.feel('surprise')
     assert not room.go_on(7.9)
-    assert len(room.go_on(5)) == 1      # it still lasts
-    room.stamp -= 3600 * SECOND         # a recording that begins again
+    assert len(room.go_on(5)) == 1  # it still lasts
+    room.stamp -= 3600 * SECOND  # a recording that begins again
     room.feel('anger')
     assert len(room.go_on(1)) == 1
 
 
 def test_the_greater_priority_goes_first_and_holds():
-    room = Room("""
+    room = Room(
+        """
 rules:
   happy: {behaviour: set_expression, people: all, emotions: [happiness], priority: 10}
   greet: {behaviour: say, people: all, emotions: [happiness], priority: 20}
   sad: {behaviour: set_expression, people: all, emotions: [sadness], priority: 200}
-""", people=3)
+""",
+        people=3,
+    )
     room.feel('happiness')
     assert [r.rule for r in room.go_on()] == ['greet', 'happy']
     room.feel('sadness', person=1)
     assert [(r.rule, r.track_id) for r in room.go_on(2)] == [('sad', 2)]
-    room.feel('happiness', person=2)    # the face stays sad, but a greeting is another behaviour
+    room.feel('happiness', person=2)  # the face stays sad, but a greeting is another behaviour
     assert [(r.rule, r.track_id) for r in room.go_on(2)] == []
     room.feel(NEUTRAL, person=0)
     assert [(r.rule, r.track_id) for r in room.go_on(2)] == [('greet', 3)]
@@ -159,30 +175,44 @@ def test_no_rules_ask_for_nothing():
         assert not room.go_on(5) and not room.rules.expression_topic
 
 
-@pytest.mark.parametrize('text, message', [
-    ('rules: [', 'is no YAML: .*line 1'),
-    ('rules:\n  a: {behaviour: say}\n  a: {behaviour: look_at}', 'a stands here twice.*line 2'),
-    ('- rules', 'the file holds "NAME: value" for each of rules, expression_topic, not'),
-    ('rule: {}', 'the file has no rule; there are rules, expression_topic'),
-    ('rules: [a]', 'rules holds "NAME: what it does" for each rule, not list'),
-    ('expression_topic: 3', 'expression_topic is a text, not 3'),
-    ('rules: {a: }', 'rule a holds "NAME: value" for each of behaviour,.*not None'),
-    ('rules: {a: {}}', 'rule a needs a behaviour'),
-    ('rules: {a: {behaviour: say, cooldown: 1}}', 'rule a has no cooldown; there are .*cool_down'),
-    ('rules: {a: {behaviour: say, emotions: happiness}}', 'rule a: emotions is a list of anger,'),
-    ('rules: {a: {behaviour: say, emotions: [happy]}}', r"rule a: emotions .*not \['happy'\]"),
-    ('rules: {a: {behaviour: say, emotions: []}}', 'rule a: emotions is a list'),
-    ('rules: {a: {behaviour: say, when: changed}}', 'rule a: when takes one of started, ended'),
-    ('rules: {a: {behaviour: say, priority: 256}}', 'rule a: priority takes 0 to 255, not 256'),
-    ('rules: {a: {behaviour: say, after: soon}}', "rule a: after takes a float, not 'soon'"),
-    ('rules: {a: {behaviour: say, parameters: [b]}}', 'rule a: parameters holds "NAME: value"'),
-    ('rules: {a: {behaviour: say, parameters: {b: [1]}}}', r'parameter b is a text,.*not \[1\]'),
-    ("rules: {a: {behaviour: say, parameters: {b: '{name}'}}}",
-     r'rule a: parameter b: \{name\} is none of label, expression, .* written twice: \{\{'),
-    ("rules: {a: {behaviour: say, parameters: {b: '{label.__class__}'}}}", 'is none of'),
-    ("rules: {a: {behaviour: say, parameters: {b: '{'}}}", 'rule a: parameter b: '),
-    ("rules: {a: {behaviour: say, parameters: {b: '{label:.2f}'}}}", 'rule a: parameter b: '),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('rules: [', 'is no YAML: .*line 1'),
+        ('rules:\n  a: {behaviour: say}\n  a: {behaviour: look_at}', 'a stands here twice.*line 2'),
+        ('- rules', 'the file holds "NAME: value" for each of rules, expression_topic, not'),
+        ('rule: {}', 'the file has no rule; there are rules, expression_topic'),
+        ('rules: [a]', 'rules holds "NAME: what it does" for each rule, not list'),
+        ('expression_topic: 3', 'expression_topic is a text, not 3'),
+        ('rules: {a: }', 'rule a holds "NAME: value" for each of behaviour,.*not None'),
+        ('rules: {a: {}}', 'rule a needs a behaviour'),
+        (
+            'rules: {a: {behaviour: say, cooldown: 1}}',
+            'rule a has no cooldown; there are .*cool_down',
+        ),
+        (
+            'rules: {a: {behaviour: say, emotions: happiness}}',
+            'rule a: emotions is a list of anger,',
+        ),
+        ('rules: {a: {behaviour: say, emotions: [happy]}}', r"rule a: emotions .*not \['happy'\]"),
+        ('rules: {a: {behaviour: say, emotions: []}}', 'rule a: emotions is a list'),
+        ('rules: {a: {behaviour: say, when: changed}}', 'rule a: when takes one of started, ended'),
+        ('rules: {a: {behaviour: say, priority: 256}}', 'rule a: priority takes 0 to 255, not 256'),
+        ('rules: {a: {behaviour: say, after: soon}}', "rule a: after takes a float, not 'soon'"),
+        ('rules: {a: {behaviour: say, parameters: [b]}}', 'rule a: parameters holds "NAME: value"'),
+        (
+            'rules: {a: {behaviour: say, parameters: {b: [1]}}}',
+            r'parameter b is a text,.*not \[1\]',
+        ),
+        (
+            "rules: {a: {behaviour: say, parameters: {b: '{name}'}}}",
+            r'rule a: parameter b: \{name\} is none of label, expression, .* written twice: \{\{',
+        ),
+        ("rules: {a: {behaviour: say, parameters: {b: '{label.__class__}'}}}", 'is none of'),
+        ("rules: {a: {behaviour: say, parameters: {b: '{'}}}", 'rule a: parameter b: '),
+        ("rules: {a: {behaviour: say, parameters: {b: '{label:.2f}'}}}", 'rule a: parameter b: '),
+    ],
+)
 def test_a_wrong_file_is_refused_with_what_would_be_right(text, message):
     with pytest.raises(ValueError, match=f'^{message}|{message}'):
         Rules(text)

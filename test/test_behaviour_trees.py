@@ -1,4 +1,5 @@
 """The example for BehaviorTree.CPP, with the library itself where it is installed."""
+
 import os
 from pathlib import Path
 import shutil
@@ -6,8 +7,9 @@ import subprocess
 import sys
 import sysconfig
 
-import emotion_perception
 import pytest
+
+import emotion_perception
 
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
@@ -91,22 +93,46 @@ FAILURE strong
 def test_the_condition_and_the_tree_of_the_example(root, tmp_path):
     if shutil.which('cmake') is None:
         pytest.skip('needs cmake')
-    prefix = next((parent for parent in Path(emotion_perception.__file__).parents
-                   if (parent / 'share' / 'emotion_perception' / 'package.xml').is_file()), None)
+    prefix = next(
+        (
+            parent
+            for parent in Path(emotion_perception.__file__).parents
+            if (parent / 'share' / 'emotion_perception' / 'package.xml').is_file()
+        ),
+        None,
+    )
     if prefix is None:
         pytest.skip('emotion_perception is not built by colcon')
     (tmp_path / 'CMakeLists.txt').write_text(
-        CMAKE.format(example=root / 'examples' / 'behaviortree_cpp'))
+        CMAKE.format(example=root / 'examples' / 'behaviortree_cpp')
+    )
     (tmp_path / 'tree_test.cpp').write_text(SOURCE)
-    prefixes = os.pathsep.join([str(prefix), sys.prefix, os.environ.get('AMENT_PREFIX_PATH', ''),
-                                os.environ.get('CMAKE_PREFIX_PATH', '')])
+    prefixes = os.pathsep.join(
+        [
+            str(prefix),
+            sys.prefix,
+            os.environ.get('AMENT_PREFIX_PATH', ''),
+            os.environ.get('CMAKE_PREFIX_PATH', ''),
+        ]
+    )
     environment = os.environ | {
-        'AMENT_PREFIX_PATH': prefixes, 'CMAKE_PREFIX_PATH': prefixes,
-        'PATH': os.pathsep.join([sysconfig.get_path('scripts'), os.environ['PATH']])}
+        'AMENT_PREFIX_PATH': prefixes,
+        'CMAKE_PREFIX_PATH': prefixes,
+        'PATH': os.pathsep.join([sysconfig.get_path('scripts'), os.environ['PATH']]),
+    }
     told = subprocess.run(
-        ['cmake', '-S', tmp_path, '-B', tmp_path / 'build',
-         f'-DPython3_EXECUTABLE={sys.executable}'], env=environment,
-        capture_output=True, text=True)
+        [
+            'cmake',
+            '-S',
+            tmp_path,
+            '-B',
+            tmp_path / 'build',
+            f'-DPython3_EXECUTABLE={sys.executable}',
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert told.returncode == 0, told.stderr
     told = told.stderr
     if 'NOT INSTALLED: BehaviorTree.CPP' in told:
@@ -114,8 +140,12 @@ def test_the_condition_and_the_tree_of_the_example(root, tmp_path):
     subprocess.run(['cmake', '--build', tmp_path / 'build'], env=environment, check=True)
     result = subprocess.run(
         [tmp_path / 'build' / 'tree_test', root / 'examples' / 'behaviortree_cpp' / 'tree.xml'],
-        capture_output=True, text=True, check=True)
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert result.stdout == EXPECTED
     if 'NOT INSTALLED: rclcpp' in told:
-        pytest.skip('comforter.cpp, the example itself, needs rclcpp; its condition and its tree '
-                    'were run')
+        pytest.skip(
+            'comforter.cpp, the example itself, needs rclcpp; its condition and its tree were run'
+        )

@@ -1,4 +1,5 @@
 """The comparison of networks: nobody is trained on and measured, budgets, going on, the tables."""
+
 import json
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 pytest.importorskip('tensorflow')
 
 import keras  # noqa: E402
-import yaml  # noqa: E402
 from keras import layers  # noqa: E402
+import yaml  # noqa: E402
 
 from emotion_perception import compare  # noqa: E402
 from emotion_perception.datasets import Sample, Samples  # noqa: E402
@@ -21,7 +22,12 @@ from emotion_perception.learning.comparison.budget import Budget, estimate_stati
 from emotion_perception.learning.comparison.comparison import Comparison  # noqa: E402
 from emotion_perception.learning.comparison.faces import Crops, Faces  # noqa: E402
 from emotion_perception.learning.comparison.networks import (  # noqa: E402
-    multiply_adds, NETWORKS, one_frame, REACH, SHAPES)
+    multiply_adds,
+    NETWORKS,
+    one_frame,
+    REACH,
+    SHAPES,
+)
 from emotion_perception.learning.configuration import COMPARISON, read_config  # noqa: E402
 from emotion_perception.learning.encoder import networks, web_faces  # noqa: E402
 from emotion_perception.learning.head.episodes import onset_episode  # noqa: E402
@@ -31,8 +37,19 @@ from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
 from emotion_perception.learning.lab.faces import LabFaces  # noqa: E402
 from emotion_perception.temporal import KEPT  # noqa: E402
 
-TEMPORAL = {'steps': 5, 'stills': 3, 'sequences': 3, 'frames': 12, 'web_images': 8,
-            'lab_repeats': 1, 'noise': 0.05, 'learning_rate': 0.01, 'e2': 0.0, 'e3': 0.0, 'seed': 1}
+TEMPORAL = {
+    'steps': 5,
+    'stills': 3,
+    'sequences': 3,
+    'frames': 12,
+    'web_images': 8,
+    'lab_repeats': 1,
+    'noise': 0.05,
+    'learning_rate': 0.01,
+    'e2': 0.0,
+    'e3': 0.0,
+    'seed': 1,
+}
 
 
 def crops(rng, count=1):
@@ -43,9 +60,16 @@ def crops(rng, count=1):
 def sets(monkeypatch):
     """Put small sets in place of those of the disk: web faces, and four people in the lab."""
     rng = np.random.default_rng(0)
-    web = [Sample(f'w{i}', None, None, crops(rng),
-                  votes=np.eye(len(VOTE_NAMES), dtype=np.uint8)[VOTE_NAMES.index(EMOTIONS[i % 6])])
-           for i in range(24)]
+    web = [
+        Sample(
+            f'w{i}',
+            None,
+            None,
+            crops(rng),
+            votes=np.eye(len(VOTE_NAMES), dtype=np.uint8)[VOTE_NAMES.index(EMOTIONS[i % 6])],
+        )
+        for i in range(24)
+    ]
     lab = []
     for i in range(4):
         lab += [Sample(f'{i}{label}', f'S{i}', label, crops(rng)) for label in ('fear', 'neutral')]
@@ -61,20 +85,42 @@ def config(sets, monkeypatch, tmp_path):
     def network(x, dropout):
         x = layers.Conv2D(8, 3, strides=4, activation='relu')(x)
         return layers.Dense(networks.FEATURES)(layers.GlobalAveragePooling2D()(x))
+
     monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
     changed = COMPARISON['stills']['changed?']
     monkeypatch.setitem(changed, 'tiny?', changed['seed?'])
     return {
-        'run_dir': str(tmp_path / 'run'), 'sets': {'web': 'web', 'lab': ['lab']},
-        'folds': 2, 'seeds': [1, 2], 'stills_seconds': 1e6, 'fold_seconds': 1e6,
-        'stills': {'size': 32, 'epochs': 1, 'batch_size': 4, 'learning_rate': 0.05,
-                   'weight_decay': 0.001, 'dropout': 0.0, 'gamma': 0.25, 'prior': 0.5, 'seed': 1,
-                   'precision': 'float32', 'changed': {'tiny': {'size': 16}}},
+        'run_dir': str(tmp_path / 'run'),
+        'sets': {'web': 'web', 'lab': ['lab']},
+        'folds': 2,
+        'seeds': [1, 2],
+        'stills_seconds': 1e6,
+        'fold_seconds': 1e6,
+        'stills': {
+            'size': 32,
+            'epochs': 1,
+            'batch_size': 4,
+            'learning_rate': 0.05,
+            'weight_decay': 0.001,
+            'dropout': 0.0,
+            'gamma': 0.25,
+            'prior': 0.5,
+            'seed': 1,
+            'precision': 'float32',
+            'changed': {'tiny': {'size': 16}},
+        },
         'temporal': TEMPORAL,
-        'rows': {'default': {'backbone': 'tiny', 'network': 'head', 'e2': 1.0, 'e3': 0.2},
-                 'CNN alone': {'backbone': 'tiny', 'network': 'each_frame', 'steps': 0,
-                               'mean_so_far': True},
-                 '3D-CNN': {'network': 'cnn_3d', 'frames': 4}}}
+        'rows': {
+            'default': {'backbone': 'tiny', 'network': 'head', 'e2': 1.0, 'e3': 0.2},
+            'CNN alone': {
+                'backbone': 'tiny',
+                'network': 'each_frame',
+                'steps': 0,
+                'mean_so_far': True,
+            },
+            '3D-CNN': {'network': 'cnn_3d', 'frames': 4},
+        },
+    }
 
 
 def run(config, tmp_path, *arguments):
@@ -129,30 +175,45 @@ def test_results_of_other_settings_are_refused(config, tmp_path, capsys):
     assert '3D_CNN.json is the result of other settings: take' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('row, message', [
-    ({'network': 'gru'}, "row 'x': there is no network 'gru', but head, "),
-    ({'network': 'head', 'backbone': 'resnet'}, "needs a backbone, one of residual, .* 'resnet'"),
-    ({'network': 'head'}, 'head needs a backbone, one of residual, .* not None'),
-    ({'network': 'cnn_3d', 'backbone': 'vgg'}, 'cnn_3d reads the crops themselves; leave out'),
-    ({'network': 'lstm_6', 'backbone': 'vgg', 'e2': 1.0}, 'only head, seed_head can be trained'),
-])
+@pytest.mark.parametrize(
+    'row, message',
+    [
+        ({'network': 'gru'}, "row 'x': there is no network 'gru', but head, "),
+        (
+            {'network': 'head', 'backbone': 'resnet'},
+            "needs a backbone, one of residual, .* 'resnet'",
+        ),
+        ({'network': 'head'}, 'head needs a backbone, one of residual, .* not None'),
+        ({'network': 'cnn_3d', 'backbone': 'vgg'}, 'cnn_3d reads the crops themselves; leave out'),
+        (
+            {'network': 'lstm_6', 'backbone': 'vgg', 'e2': 1.0},
+            'only head, seed_head can be trained',
+        ),
+    ],
+)
 def test_wrong_rows(row, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         Comparison({'run_dir': tmp_path, 'rows': {'x': row}})
 
 
-@pytest.mark.parametrize('change, message', [
-    ({'rows': {}}, 'rows should be a table of names, not {}'),
-    ({'rows': {'x': {'backbone': 'tiny'}}}, 'rows.x: network is missing; its keys are network, '),
-    ({'rows': {'x': {'network': 'head', 'epochs': 3}}}, 'rows.x: epochs is unknown; its keys'),
-    ({'rows': {'x': {'network': 'head', 'e2': 2}}}, 'rows.x.e2 should be a number from 0 to 1'),
-    ({'rows': {1: {'network': 'head'}}}, 'rows: 1 is unknown; its keys are names'),
-    ({'seeds': 3}, 'seeds should be a list, not 3'),
-    ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
-    ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
-    ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
-    ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'rows': {}}, 'rows should be a table of names, not {}'),
+        (
+            {'rows': {'x': {'backbone': 'tiny'}}},
+            'rows.x: network is missing; its keys are network, ',
+        ),
+        ({'rows': {'x': {'network': 'head', 'epochs': 3}}}, 'rows.x: epochs is unknown; its keys'),
+        ({'rows': {'x': {'network': 'head', 'e2': 2}}}, 'rows.x.e2 should be a number from 0 to 1'),
+        ({'rows': {1: {'network': 'head'}}}, 'rows: 1 is unknown; its keys are names'),
+        ({'seeds': 3}, 'seeds should be a list, not 3'),
+        ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
+        ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
+        ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
+        ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
+    ],
+)
 def test_wrong_configurations(config, tmp_path, capsys, change, message):
     with pytest.raises(SystemExit):
         run({**config, **change}, tmp_path)
@@ -165,7 +226,8 @@ def test_changed_settings_of_an_unknown_backbone_are_refused(config, tmp_path, c
     with pytest.raises(SystemExit):
         run(config, tmp_path)
     assert 'stills.changed: resnet is unknown; its keys are residual, ' in ' '.join(
-        capsys.readouterr().err.split())
+        capsys.readouterr().err.split()
+    )
 
 
 def test_an_output_that_cannot_be_written_is_refused_at_once(config, tmp_path, capsys):
@@ -179,7 +241,8 @@ def test_an_unknown_row_is_named(config, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(config, tmp_path, '--rows', 'transformer')
     assert 'there is no row transformer; there are: default; CNN alone; 3D-CNN' in ' '.join(
-        capsys.readouterr().err.split())
+        capsys.readouterr().err.split()
+    )
 
 
 def test_too_few_web_faces_are_refused(config, sets, tmp_path, capsys):
@@ -187,19 +250,26 @@ def test_too_few_web_faces_are_refused(config, sets, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(config, tmp_path)
     assert '12 web faces are too few: training takes 16 at a time' in ' '.join(
-        capsys.readouterr().err.split())
+        capsys.readouterr().err.split()
+    )
 
 
-@pytest.mark.parametrize('missing', [
-    lambda sample: len(sample.frames) == 1 and sample.label == 'fear',
-    lambda sample: sample.neutral_to_apex])
+@pytest.mark.parametrize(
+    'missing',
+    [
+        lambda sample: len(sample.frames) == 1 and sample.label == 'fear',
+        lambda sample: sample.neutral_to_apex,
+    ],
+)
 def test_sets_without_stills_or_sequences_to_measure_are_refused(
-        config, sets, tmp_path, capsys, missing):
+    config, sets, tmp_path, capsys, missing
+):
     sets['lab'][:] = [sample for sample in sets['lab'] if not missing(sample)]
     with pytest.raises(SystemExit):
         run(config, tmp_path)
     assert 'the lab sets need both, stills and sequences from neutral to apex' in ' '.join(
-        capsys.readouterr().err.split())
+        capsys.readouterr().err.split()
+    )
 
 
 def test_nobody_of_the_fold_is_drawn(sets):
@@ -216,8 +286,12 @@ def test_nobody_of_the_fold_is_drawn(sets):
     faces = Faces(every, read, features)
     rng = np.random.default_rng(1)
     for fold in (0, 1):
-        seen = {float(value) for _ in range(20) for episode in faces.draw(
-            rng, fold, {**TEMPORAL, 'noise': 0.0}) for value in episode.kept[:, 0]}
+        seen = {
+            float(value)
+            for _ in range(20)
+            for episode in faces.draw(rng, fold, {**TEMPORAL, 'noise': 0.0})
+            for value in episode.kept[:, 0]
+        }
         assert seen == {-1.0, 1.0 - fold}
     assert sorted(fold for fold, *_ in faces.sequences) == [0, 0, 1, 1]
     assert all(len(frames) == 5 and label == 0 for _, label, frames, _ in faces.sequences)
@@ -264,13 +338,15 @@ def test_answers_are_those_at_the_points_of_a_sequence():
     assert found['accuracy_at'] == {'20': 0, '40': 0, '60': 0, '80': 0.5, '100': 0.5}
     assert found['stills']['a']['accuracy_6'] == 0.5
     assert found['intensity_correlation'] == pytest.approx(
-        np.corrcoef(frames[:, 0], np.linspace(0, 1, 10))[0, 1])
+        np.corrcoef(frames[:, 0], np.linspace(0, 1, 10))[0, 1]
+    )
 
 
 def test_a_budget_counts_whichever_is_nearer_to_its_end(monkeypatch):
     now = [10.0]
-    monkeypatch.setattr('emotion_perception.learning.comparison.budget.perf_counter',
-                        lambda: now[0])
+    monkeypatch.setattr(
+        'emotion_perception.learning.comparison.budget.perf_counter', lambda: now[0]
+    )
     budget = Budget(20, 8.0)
     assert budget.share(0) == 0 and budget.share(5) == 0.25
     now[0] += 4
@@ -294,6 +370,7 @@ def test_networks_look_at_no_later_frame(name):
 @pytest.mark.parametrize('name', NETWORKS)
 def test_a_network_takes_batches_of_any_shape_once_it_is_traced(name):
     import tensorflow as tf
+
     make, reads = NETWORKS[name]
     shape = SHAPES[reads]
     traced = tf.function(make(), input_signature=[tf.TensorSpec((None, None, *shape))])
@@ -308,13 +385,22 @@ def test_the_cnn_alone_begins_as_its_logits():
     np.testing.assert_allclose(np.array(network(frames)), frames[..., :6], atol=1e-6)
 
 
-@pytest.mark.parametrize('name, expected', [
-    ('each_frame', FRAME * 6), ('head', (5 + 1) * 24), ('seed_head', (6 + 6) * 24),
-    ('lstm_32', (512 + 32) * 128 + 32 * 6),
-    # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
-    ('cnn_3d', 45 * (16 * (REACH - 4) * 16 ** 2 + 16 * 32 * (REACH - 8) * 8 ** 2
-                     + 32 * 48 * 4 ** 2) + 48 * 6),
-    ('conv_lstm', 9 * 16 * 16 ** 2 + 9 * (16 + 24) * 96 * 8 ** 2 + 24 * 6)])
+@pytest.mark.parametrize(
+    'name, expected',
+    [
+        ('each_frame', FRAME * 6),
+        ('head', (5 + 1) * 24),
+        ('seed_head', (6 + 6) * 24),
+        ('lstm_32', (512 + 32) * 128 + 32 * 6),
+        # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
+        (
+            'cnn_3d',
+            45 * (16 * (REACH - 4) * 16**2 + 16 * 32 * (REACH - 8) * 8**2 + 32 * 48 * 4**2)
+            + 48 * 6,
+        ),
+        ('conv_lstm', 9 * 16 * 16**2 + 9 * (16 + 24) * 96 * 8**2 + 24 * 6),
+    ],
+)
 def test_multiply_adds(name, expected):
     assert multiply_adds(one_frame(name)) == expected
 
@@ -322,11 +408,16 @@ def test_multiply_adds(name, expected):
 def test_each_training_begins_afresh():
     def draw(rng):
         frames = frames_of(rng.normal(0, 1, (4, 6, KEPT)))
-        return [onset_episode(f, rng.normal(size=(6, 8)), EMOTIONS[i])
-                for i, f in enumerate(frames)]
+        return [
+            onset_episode(f, rng.normal(size=(6, 8)), EMOTIONS[i]) for i, f in enumerate(frames)
+        ]
 
-    trainer = SequenceTrainer(NETWORKS['head'][0], (6, FRAME), {
-        'stills': 0, 'sequences': 4, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2}, 5)
+    trainer = SequenceTrainer(
+        NETWORKS['head'][0],
+        (6, FRAME),
+        {'stills': 0, 'sequences': 4, 'learning_rate': 0.01, 'e2': 1.0, 'e3': 0.2},
+        5,
+    )
     found = []
     for seed in (1, 2, 1):
         assert trainer.train(draw, seed, Budget(10, 1e6).share) == 10

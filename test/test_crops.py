@@ -1,4 +1,5 @@
 """The geometry of a crop."""
+
 import cv2
 import numpy as np
 import pytest
@@ -27,21 +28,33 @@ def test_a_box_keeps_its_place_when_it_is_resized(image):
 
 
 def test_a_box_that_is_no_square_is_widened_around_its_middle(image):
-    np.testing.assert_array_equal(crop_face(image, Roi(60, 30, 44, 64)),
-                                  crop_face(image, Roi(50, 30, 64, 64)))
-    np.testing.assert_array_equal(crop_face(image, Roi(50, 40, 64, 44)),
-                                  crop_face(image, Roi(50, 30, 64, 64)))
+    np.testing.assert_array_equal(
+        crop_face(image, Roi(60, 30, 44, 64)), crop_face(image, Roi(50, 30, 64, 64))
+    )
+    np.testing.assert_array_equal(
+        crop_face(image, Roi(50, 40, 64, 44)), crop_face(image, Roi(50, 30, 64, 64))
+    )
 
 
-@pytest.mark.parametrize('roi', [
-    Roi(0, 0, 20, 64), Roi(280, 100, 20, 64), Roi(100, 0, 64, 20), Roi(100, 180, 64, 20),
-    Roi(-30, -30, 64, 64), Roi(270, 170, 64, 64), Roi(-10, -20, 320, 240)])
+@pytest.mark.parametrize(
+    'roi',
+    [
+        Roi(0, 0, 20, 64),
+        Roi(280, 100, 20, 64),
+        Roi(100, 0, 64, 20),
+        Roi(100, 180, 64, 20),
+        Roi(-30, -30, 64, 64),
+        Roi(270, 170, 64, 64),
+        Roi(-10, -20, 320, 240),
+    ],
+)
 def test_outside_of_the_image_its_edge_goes_on(image, roi):
     side = max(roi.width, roi.height)
     left = roi.x_offset + (roi.width - side) // 2
     top = roi.y_offset + (roi.height - side) // 2
     square = image[np.arange(top, top + side).clip(0, 199)][
-        :, np.arange(left, left + side).clip(0, 299)]
+        :, np.arange(left, left + side).clip(0, 299)
+    ]
     np.testing.assert_array_equal(crop_face(image, roi), fit_crop(square))
 
 
@@ -51,8 +64,9 @@ def test_an_empty_region_is_refused(image, roi):
         crop_face(image, roi)
 
 
-@pytest.mark.parametrize('roi', [
-    Roi(300, 10, 20, 20), Roi(10, 200, 20, 20), Roi(-20, 10, 20, 20), Roi(10, -20, 20, 20)])
+@pytest.mark.parametrize(
+    'roi', [Roi(300, 10, 20, 20), Roi(10, 200, 20, 20), Roi(-20, 10, 20, 20), Roi(10, -20, 20, 20)]
+)
 def test_a_region_beside_the_image_is_refused(image, roi):
     with pytest.raises(ValueError, match='outside of the image of 300 x 200'):
         crop_face(image, roi)
@@ -65,14 +79,16 @@ def test_a_region_of_one_pixel_and_an_image_of_one_pixel(image):
 
 def test_an_image_that_is_a_view_is_cropped_alike(image):
     roi = Roi(20, 20, 90, 90)
-    np.testing.assert_array_equal(crop_face(image[:, ::-1], roi),
-                                  crop_face(np.ascontiguousarray(image[:, ::-1]), roi))
+    np.testing.assert_array_equal(
+        crop_face(image[:, ::-1], roi), crop_face(np.ascontiguousarray(image[:, ::-1]), roi)
+    )
 
 
 def test_a_large_face_is_averaged_and_not_sampled():
     image = np.random.default_rng(0).integers(0, 256, (256, 256, 3)).astype(np.uint8)
-    np.testing.assert_allclose(crop_face(image, Roi(0, 0, 256, 256)),
-                               image.reshape(64, 4, 64, 4, 3).mean((1, 3)), atol=1)
+    np.testing.assert_allclose(
+        crop_face(image, Roi(0, 0, 256, 256)), image.reshape(64, 4, 64, 4, 3).mean((1, 3)), atol=1
+    )
 
 
 def test_ready_crops():
@@ -80,8 +96,7 @@ def test_ready_crops():
     crop = fit_crop(grey)
     assert crop.dtype == np.uint8 and crop.shape == (CROP_SIZE, CROP_SIZE, 3)
     assert (crop == crop[..., :1]).all()
-    np.testing.assert_array_equal(
-        crop, fit_crop(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)))
+    np.testing.assert_array_equal(crop, fit_crop(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)))
     np.testing.assert_array_equal(fit_crop(crop), crop)
 
 

@@ -1,4 +1,5 @@
 """The demo from end to end: three processes over DDS."""
+
 import ast
 from dataclasses import replace
 import json
@@ -19,8 +20,18 @@ from emotion_perception.drawing import draw_faces  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, Roi, TrackState  # noqa: E402
 from emotion_perception.videos import Video, VideoWriter  # noqa: E402
 
-FACE = FaceEmotion(3, TrackState.CONFIRMED, Roi(40, 50, 60, 60), 'happiness', 3, 0.5, 0.75,
-                   (0.0, 0.0, 0.0, 0.75, 0.0, 0.25), 100, 3.3)
+FACE = FaceEmotion(
+    3,
+    TrackState.CONFIRMED,
+    Roi(40, 50, 60, 60),
+    'happiness',
+    3,
+    0.5,
+    0.75,
+    (0.0, 0.0, 0.0, 0.75, 0.0, 0.25),
+    100,
+    3.3,
+)
 
 
 @pytest.fixture(scope='module')
@@ -31,7 +42,7 @@ def video(tmp_path_factory):
     path = tmp_path_factory.mktemp('video') / 'portrait.avi'
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 30, (480, 480))
     for number in range(60):
-        writer.write(np.ascontiguousarray(portrait[:480, number // 2:][:, :480]))
+        writer.write(np.ascontiguousarray(portrait[:480, number // 2 :][:, :480]))
     writer.release()
     return path
 
@@ -46,7 +57,11 @@ def results(ros):
 def run_demo(*arguments, folder):
     return subprocess.run(
         [sys.executable, '-c', 'from emotion_perception.demo import main; main()', *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=180)
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
 
 
 def test_demo_from_end_to_end(video, tmp_path):
@@ -65,26 +80,41 @@ def test_demo_from_end_to_end(video, tmp_path):
     still = cv2.imread(str(tmp_path / 'demo' / 'annotated.png'))
     assert still.shape == (480, 640, 3)
     assert sorted(path.name for path in (tmp_path / 'demo').iterdir()) == [
-        'annotated.mp4', 'annotated.png', 'summary.json']
+        'annotated.mp4',
+        'annotated.png',
+        'summary.json',
+    ]
 
 
 def test_demo_fails_with_the_reason(tmp_path):
     (tmp_path / 'file').write_text('')
     for arguments, reason in (
-            (['--video', 'nowhere.mp4'],
-             f'{tmp_path}/nowhere.mp4 cannot be read as a video: no such file'),
-            (['--video', '.'], f'{tmp_path} cannot be read as a video: it is a folder'),
-            (['--video', 'http://127.0.0.1:1/a.mp4'], 'http://127.0.0.1:1/a.mp4 cannot be read as '
-             'a video: this address gives none (Connection refused)'),
-            (['--output', 'file'], f'{tmp_path}/file cannot be the output folder: File exists'),
-            (['--output', '/proc/demo'],
-             '/proc/demo cannot be the output folder: No such file or directory'),
-            (['--seconds', '1e9'], f'{tmp_path}/demo has [0-9]+ MB of free disk space, and '
-             '1000000000 s of video may take [0-9]+ MB')):
+        (
+            ['--video', 'nowhere.mp4'],
+            f'{tmp_path}/nowhere.mp4 cannot be read as a video: no such file',
+        ),
+        (['--video', '.'], f'{tmp_path} cannot be read as a video: it is a folder'),
+        (
+            ['--video', 'http://127.0.0.1:1/a.mp4'],
+            'http://127.0.0.1:1/a.mp4 cannot be read as '
+            'a video: this address gives none (Connection refused)',
+        ),
+        (['--output', 'file'], f'{tmp_path}/file cannot be the output folder: File exists'),
+        (
+            ['--output', '/proc/demo'],
+            '/proc/demo cannot be the output folder: No such file or directory',
+        ),
+        (
+            ['--seconds', '1e9'],
+            f'{tmp_path}/demo has [0-9]+ MB of free disk space, and '
+            '1000000000 s of video may take [0-9]+ MB',
+        ),
+    ):
         ended = run_demo(*arguments, folder=tmp_path)
         assert ended.returncode == 1
-        assert re.fullmatch(f'demo failed: {reason}\n'.replace('(C', r'\(C').replace('d)', r'd\)'),
-                            ended.stderr), ended.stderr
+        assert re.fullmatch(
+            f'demo failed: {reason}\n'.replace('(C', r'\(C').replace('d)', r'd\)'), ended.stderr
+        ), ended.stderr
 
 
 def test_demo_says_that_a_video_breaks_off_and_takes_any_name(video, tmp_path):
@@ -92,36 +122,59 @@ def test_demo_says_that_a_video_breaks_off_and_takes_any_name(video, tmp_path):
     with Video(video) as source, VideoWriter(broken, 480, 480, 30, 'mjpeg') as writer:
         for _, image in source:
             writer.write(image)
-    broken.write_bytes(broken.read_bytes()[:broken.stat().st_size // 5])
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 5])
     ended = run_demo('--video', broken.name, folder=tmp_path)
     assert ended.returncode == 1
-    assert re.search(f'demo failed: {re.escape(str(broken))} lasts 2.0 s, of which only 0.[2-5] s '
-                     'could be played', ended.stderr)
+    assert re.search(
+        f'demo failed: {re.escape(str(broken))} lasts 2.0 s, of which only 0.[2-5] s '
+        'could be played',
+        ended.stderr,
+    )
     summary = json.loads((tmp_path / 'demo' / 'summary.json').read_text())
     assert 0 < summary['messages_received'] <= summary['frames_published'] < 15
 
 
 def test_what_is_missing_is_told_with_its_reasons(results):
-    results.diagnostics.update({'images received': '90', 'images dropped (overload)': '15',
-                                'images unusable': '0', 'topic': '/image'})
+    results.diagnostics.update(
+        {
+            'images received': '90',
+            'images dropped (overload)': '15',
+            'images unusable': '0',
+            'topic': '/image',
+        }
+    )
     results.messages += [None] * 75
     assert demo.what_is_missing(results, 75) == ''
     text = demo.what_is_missing(results, 100)
     assert text.startswith('no result came for 25 of 100 images')
-    assert text.endswith('; images received: 90, images dropped (overload): 15, '
-                         'images that never arrived: 10')
+    assert text.endswith(
+        '; images received: 90, images dropped (overload): 15, images that never arrived: 10'
+    )
 
 
 def test_make_passes_any_file_name_on(root, tmp_path):
     (tmp_path / 'Makefile').write_text(
-        (root / 'Makefile').read_text().replace('demo: build', 'demo:').replace(
-            '$(BIN)/python -m emotion_perception.demo', f'{sys.executable} -c '
-            "'import sys; print(sys.argv[1:])'"))
+        (root / 'Makefile')
+        .read_text()
+        .replace('demo: build', 'demo:')
+        .replace(
+            '$(BIN)/python -m emotion_perception.demo',
+            f"{sys.executable} -c 'import sys; print(sys.argv[1:])'",
+        )
+    )
     for name in ("it's me.mp4", 'a$b $(shell touch made).mp4', 'say "hello" `ls`.mp4', 'x y.mp4'):
-        for command, environment in ((['make', '-s', 'demo', f'VIDEO={name}'], {}),
-                                     (['make', '-s', 'demo'], {'VIDEO': name})):
-            printed = subprocess.run(command, cwd=tmp_path, env=os.environ | environment,
-                                     capture_output=True, text=True, check=True).stdout
+        for command, environment in (
+            (['make', '-s', 'demo', f'VIDEO={name}'], {}),
+            (['make', '-s', 'demo'], {'VIDEO': name}),
+        ):
+            printed = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=os.environ | environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
             assert ast.literal_eval(printed.splitlines()[-1]) == ['--video', name]
     assert not (tmp_path / 'made').exists()
 
@@ -129,8 +182,8 @@ def test_make_passes_any_file_name_on(root, tmp_path):
 def test_drawing_stays_with_the_face():
     image = np.zeros((200, 400, 3), np.uint8)
     draw_faces(image, [FACE])
-    assert image[50, 70].any() and image[110, 70].any()        # the box
-    assert image[116, 50].max() > image[116, 95].max() > 0     # half of the bar
+    assert image[50, 70].any() and image[110, 70].any()  # the box
+    assert image[116, 50].max() > image[116, 95].max() > 0  # half of the bar
     assert not image[150:].any() and not image[:, 320:].any()
 
 

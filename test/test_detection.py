@@ -1,15 +1,17 @@
 """Detection, and detection with tracking, on real pictures."""
+
 import cv2
-from emotion_perception.boxes import Box, overlap
-from emotion_perception.detection import FaceDetector, find_cascade, shrink
-from emotion_perception.emotions import TrackState
-from emotion_perception.face_finder import FaceFinder
 from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
 
+from emotion_perception.boxes import Box, overlap
+from emotion_perception.detection import FaceDetector, find_cascade, shrink
+from emotion_perception.emotions import TrackState
+from emotion_perception.face_finder import FaceFinder
+
 FRAME_NS = 33_000_000
-FACE = Box(174.0, 67.0, 101.0, 101.0)   # in the photograph
+FACE = Box(174.0, 67.0, 101.0, 101.0)  # in the photograph
 
 
 @pytest.fixture(scope='module')
@@ -33,21 +35,24 @@ def detector():
 def picture(head, faces, width=640, height=480):
     """Return a gray image with heads at (x, y) of their face's left top, size of the face."""
     image = np.full((height, width), 90, np.uint8)
-    image += (np.arange(width) // 8 % 2 * 12).astype(np.uint8)     # a striped wall
+    image += (np.arange(width) // 8 % 2 * 12).astype(np.uint8)  # a striped wall
     for x, y, size in faces:
         edge = round(1.5 * size)
         left, top = round(x - size / 4), round(y - size / 4)
         small = cv2.resize(head, (edge, edge), interpolation=cv2.INTER_AREA)
-        small = small[max(-top, 0):max(height - top, 0), max(-left, 0):max(width - left, 0)]
-        image[max(top, 0):max(top, 0) + small.shape[0],
-              max(left, 0):max(left, 0) + small.shape[1]] = small
+        small = small[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
+        image[
+            max(top, 0) : max(top, 0) + small.shape[0], max(left, 0) : max(left, 0) + small.shape[1]
+        ] = small
     return image
 
 
 def watch(finder, images):
     """Return [(track_id, state, box), ...] for every image."""
-    return [[(t.track_id, t.state, tuple(t.box)) for t in finder.update(image, i * FRAME_NS)]
-            for i, image in enumerate(images)]
+    return [
+        [(t.track_id, t.state, tuple(t.box)) for t in finder.update(image, i * FRAME_NS)]
+        for i, image in enumerate(images)
+    ]
 
 
 def test_cascade_is_found():
@@ -73,22 +78,23 @@ def test_opencv_without_cascades_is_named(monkeypatch):
         FaceDetector()
 
 
-@pytest.mark.parametrize('options', [
-    {'scale_factor': 1.0}, {'min_face_size': 10}, {'detection_interval': 0}])
+@pytest.mark.parametrize(
+    'options', [{'scale_factor': 1.0}, {'min_face_size': 10}, {'detection_interval': 0}]
+)
 def test_options_that_cannot_work_are_refused(options):
     with pytest.raises(ValueError, match='need'):
         FaceDetector(**options)
 
 
 def test_a_photograph_gives_its_one_face(detector, photograph):
-    roi, = detector.detect(photograph)
+    (roi,) = detector.detect(photograph)
     assert overlap(roi, FACE) > 0.8
 
 
 @pytest.mark.parametrize('size', [48, 55, 70, 100, 200, 400])
 def test_faces_from_the_smallest_asked_for_are_found(detector, head, size):
     x, y = 320 - size / 2, 240 - size / 2
-    roi, = detector.detect(picture(head, [(x, y, size)]))
+    (roi,) = detector.detect(picture(head, [(x, y, size)]))
     assert overlap(roi, (x, y, size, size)) > 0.7
     assert 0.8 < roi.width / size < 1.25
 
@@ -100,8 +106,7 @@ def test_faces_far_smaller_than_asked_for_are_not_reported(head):
 
 def test_a_face_is_followed_by_its_picture(detector, head):
     found = detector.search(picture(head, [(300, 200, 70)]), Box(300.0, 200.0, 70.0, 70.0), 3)
-    place, likeness = detector.follow(
-        picture(head, [(307, 196, 70)]), found.box, found.patch, 0.25)
+    place, likeness = detector.follow(picture(head, [(307, 196, 70)]), found.box, found.patch, 0.25)
     assert likeness > 0.9
     assert place.x - found.box.x == pytest.approx(7, abs=2.5)
     assert place.y - found.box.y == pytest.approx(-4, abs=2.5)
@@ -121,7 +126,7 @@ def test_the_cascade_looks_at_a_certain_face_in_every_second_frame(detector, hea
 
 @pytest.mark.parametrize('x, y', [(2, 200), (558, 200), (280, 2), (280, 398), (2, 2)])
 def test_faces_at_the_edge_are_found(detector, head, x, y):
-    roi, = detector.detect(picture(head, [(x, y, 80)]))
+    (roi,) = detector.detect(picture(head, [(x, y, 80)]))
     assert overlap(roi, (x, y, 80, 80)) > 0.7
 
 
@@ -150,7 +155,7 @@ def test_faces_before_a_bright_window_are_found(detector, head):
     image = dimmed(picture(head, [(300, 200, 100)]), 0.2)
     y, x = np.mgrid[:480, :640]
     image[((x - 350) / 65) ** 2 + ((y - 250) / 75) ** 2 > 1] = 240
-    roi, = detector.detect(image)
+    (roi,) = detector.detect(image)
     assert overlap(roi, (300, 200, 100, 100)) > 0.7
 
 
@@ -181,8 +186,12 @@ def test_noise_and_even_walls_hold_no_face(detector):
 def test_faces_nearly_as_high_as_the_image_are_found(detector, photograph, share, x):
     scale = share * 480 / FACE.width
     left, top = x - scale * FACE.center[0], 240 - scale * FACE.center[1]
-    image = cv2.warpAffine(photograph, np.float64([[scale, 0, left], [0, scale, top]]),
-                           (640, 480), borderMode=cv2.BORDER_REPLICATE)
+    image = cv2.warpAffine(
+        photograph,
+        np.float64([[scale, 0, left], [0, scale, top]]),
+        (640, 480),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     side = share * 480
     roi = detector.detect(image)[0]
     assert roi.width > 0.8 * side
@@ -195,29 +204,42 @@ def test_a_cut_to_another_person_is_another_track(detector, photograph, data_dir
         other = cv2.imread(str(next((data_dir / 'jaffe').glob(f'{person}.NE*'))), 0)
         box = detector.detect(other)[0]
         scale = FACE.width / box.width
-        other = cv2.warpAffine(other, np.float64([
-            [scale, 0, FACE.x - scale * box.x_offset], [0, scale, FACE.y - scale * box.y_offset]]),
-            photograph.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        other = cv2.warpAffine(
+            other,
+            np.float64(
+                [
+                    [scale, 0, FACE.x - scale * box.x_offset],
+                    [0, scale, FACE.y - scale * box.y_offset],
+                ]
+            ),
+            photograph.shape[::-1],
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         frames = watch(FaceFinder(detector), [photograph] * 10 + [other] * 4)
         assert [i for i, _, _ in frames[9]] == [1]
         assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
 
 
 def tilted(image, degrees):
-    return cv2.warpAffine(image, cv2.getRotationMatrix2D(FACE.center, -degrees, 1),
-                          image.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(
+        image,
+        cv2.getRotationMatrix2D(FACE.center, -degrees, 1),
+        image.shape[::-1],
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def test_a_known_face_may_tilt(detector, photograph, monkeypatch):
     """To one side, to the other and back; a face that is not known is not looked for like that."""
     looks, search = [], detector.search
     monkeypatch.setattr(
-        detector, 'search', lambda *a, **k: looks.append(k.get('tilt', 0)) or search(*a, **k))
+        detector, 'search', lambda *a, **k: looks.append(k.get('tilt', 0)) or search(*a, **k)
+    )
     degrees = 38 * np.sin(np.linspace(0, 2 * np.pi, 90))
     finder, seen = FaceFinder(detector), []
     for i, angle in enumerate([0] * 6 + list(degrees)):
         begun = len(looks)
-        track, = finder.update(tilted(photograph, angle), i * FRAME_NS)
+        (track,) = finder.update(tilted(photograph, angle), i * FRAME_NS)
         assert track.track_id == 1
         assert overlap(track.box, FACE) > 0.75
         assert abs(track.tilt - angle) < 30
@@ -230,8 +252,10 @@ def test_a_known_face_may_tilt(detector, photograph, monkeypatch):
 
 def test_a_blink_of_the_camera_is_no_cut(detector, photograph):
     dark, bright = (photograph // 20), cv2.convertScaleAbs(photograph, alpha=0.6, beta=90)
-    frames = watch(FaceFinder(detector),
-                   [photograph] * 6 + [np.zeros_like(dark)] + [photograph, dark, bright] * 3)
+    frames = watch(
+        FaceFinder(detector),
+        [photograph] * 6 + [np.zeros_like(dark)] + [photograph, dark, bright] * 3,
+    )
     assert {track_id for frame in frames for track_id, _, _ in frame} == {1}
 
 
@@ -245,7 +269,7 @@ def test_a_cascade_for_something_else_is_refused(name):
 def test_a_cascade_with_another_window_is_used_at_its_size(photograph):
     """This one has 20 pixels."""
     detector = FaceDetector(cascade=find_cascade(name='haarcascade_frontalface_alt2.xml'))
-    roi, = detector.detect(photograph)
+    (roi,) = detector.detect(photograph)
     assert overlap(roi, FACE) > 0.8
 
 
@@ -275,8 +299,13 @@ CASCADE_60 = """<?xml version="1.0"?>
 NUMBERS = strategies.floats(-3000, 3000)
 
 
-@given(strategies.integers(1, 700), strategies.integers(1, 700), NUMBERS, NUMBERS,
-       strategies.one_of(strategies.floats(1e-9, 3000), strategies.just(1e300)))
+@given(
+    strategies.integers(1, 700),
+    strategies.integers(1, 700),
+    NUMBERS,
+    NUMBERS,
+    strategies.one_of(strategies.floats(1e-9, 3000), strategies.just(1e300)),
+)
 @settings(deadline=None, max_examples=300)
 def test_any_box_in_any_image_may_be_looked_at(detector, photograph, width, height, x, y, size):
     image = cv2.resize(photograph, (width, height))
@@ -320,8 +349,7 @@ def test_the_shares_together_see_what_one_search_sees(detector, head):
 
 
 def test_moving_faces_keep_their_ids(detector, head):
-    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 3 * i, 280, 110)])
-              for i in range(60)]
+    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 3 * i, 280, 110)]) for i in range(60)]
     frames = watch(FaceFinder(detector), images)
     for index, frame in enumerate(frames[5:], 5):
         truth = [(40 + 4 * index, 60 + index, 60, 60), (400 - 3 * index, 280, 110, 110)]
@@ -346,7 +374,7 @@ def test_the_nearest_face_alone(detector, head):
     image = picture(head, [(40, 60, 60), (300, 200, 110)])
     frames = watch(FaceFinder(detector, track_mode='nearest'), [image] * 10)
     for frame in frames:
-        (_, _, box), = frame
+        ((_, _, box),) = frame
         assert overlap(box, (300, 200, 110, 110)) > 0.7
     with pytest.raises(ValueError, match='track_mode'):
         FaceFinder(detector, track_mode='largest')
@@ -372,8 +400,7 @@ def test_the_work_of_a_frame_is_bounded(detector, head, monkeypatch):
 
 
 def test_the_same_frames_give_the_same_tracks(head):
-    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 8 * i, 200, 110)])
-              for i in range(40)]
+    images = [picture(head, [(40 + 4 * i, 60 + i, 60), (400 - 8 * i, 200, 110)]) for i in range(40)]
     assert watch(FaceFinder(FaceDetector()), images) == watch(FaceFinder(FaceDetector()), images)
 
 

@@ -1,4 +1,5 @@
 """README and docs: every block of code and every command in them is run, compiled or accounted for."""
+
 import os
 from pathlib import Path
 import re
@@ -11,17 +12,20 @@ import sys
 import warnings
 
 import cv2
-import emotion_perception
-from emotion_perception.behaviour.rules import Rules
-from emotion_perception.options import OPTIONS
-from emotion_perception.videos import VideoWriter
 import numpy as np
 import pytest
 import yaml
 
+import emotion_perception
+from emotion_perception.behaviour.rules import Rules
+from emotion_perception.options import OPTIONS
+from emotion_perception.videos import VideoWriter
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {str(path.relative_to(ROOT)): path.read_text()
-         for path in (*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md')))}
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (*sorted(ROOT.glob('*.md')), *sorted((ROOT / 'docs').glob('*.md')))
+}
 LIMIT = 300.0  # seconds after which a test gives up; nothing is judged by its duration
 
 #: Its bash is a walk from line to line, which test_bag_docs.py runs. (So does
@@ -34,9 +38,14 @@ EXAMPLES = ('python', 'cpp', 'cmake', 'xml')
 #: The test that runs or compiles each file in examples/.
 EXAMPLE_TESTS = {
     **dict.fromkeys(
-        ('behaviortree_cpp/CMakeLists.txt', 'behaviortree_cpp/comforter.cpp',
-         'behaviortree_cpp/main_person_feels.hpp', 'behaviortree_cpp/tree.xml'),
-        'test_behaviour_trees.py::test_the_condition_and_the_tree_of_the_example'),
+        (
+            'behaviortree_cpp/CMakeLists.txt',
+            'behaviortree_cpp/comforter.cpp',
+            'behaviortree_cpp/main_person_feels.hpp',
+            'behaviortree_cpp/tree.xml',
+        ),
+        'test_behaviour_trees.py::test_the_condition_and_the_tree_of_the_example',
+    ),
     'comforter.yaml': 'test_behaviour_node.py::test_the_comforter',
     'greeting.cmake': 'test_bag_docs.py::test_ctest_runs_it',
     'mirroring_face.yaml': 'test_behaviour_node.py::test_the_mirroring_face',
@@ -83,8 +92,11 @@ COMMAND = re.compile(r'python -m (emotion_perception\.\w+)')
 
 
 def blocks(language):
-    return [(name, text) for name, page in PAGES.items()
-            for text in re.findall(rf'^```{language}\n(.*?)^```', page, re.MULTILINE | re.DOTALL)]
+    return [
+        (name, text)
+        for name, page in PAGES.items()
+        for text in re.findall(rf'^```{language}\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
+    ]
 
 
 def indented(page):
@@ -104,8 +116,9 @@ def commands():
         if name not in WALKS:
             found += [line for line in map(without_comment, text.splitlines()) if line]
     for _, text in blocks('text'):
-        found += [line for line in map(without_comment, text.splitlines())
-                  if line.startswith(PROGRAMS)]
+        found += [
+            line for line in map(without_comment, text.splitlines()) if line.startswith(PROGRAMS)
+        ]
     for page in PAGES.values():
         found += re.findall(r'`((?:make|python -m emotion_perception\.)[^`]+)`', page)
         found += re.findall(r'`(ros2 (?:launch|run|param set) [^`]+)`', page)
@@ -122,7 +135,8 @@ def test_blocks_have_a_language_that_is_tested():
         assert set(fences[::2]) <= {*EXAMPLES, 'bash', 'text', 'yaml', '{toctree}'}, name
         outside = re.sub(r'^```.*?^```|<!--.*?-->', '', page, flags=re.MULTILINE | re.DOTALL)
         assert not re.findall(r'^ {5,}\S.*$|^\s+```', outside, re.MULTILINE), (
-            f'{name}: a block within a list is not found here; let it begin at the margin')
+            f'{name}: a block within a list is not found here; let it begin at the margin'
+        )
 
 
 @pytest.mark.parametrize('text', [text for _, text in blocks('yaml')])
@@ -146,8 +160,11 @@ def test_code_in_the_pages_is_that_of_the_examples(language):
 
 
 def test_every_example_has_a_test_that_runs_it():
-    files = {str(path.relative_to(ROOT / 'examples')) for path in (ROOT / 'examples').rglob('*')
-             if path.is_file() and path.suffix != '.pyc'}
+    files = {
+        str(path.relative_to(ROOT / 'examples'))
+        for path in (ROOT / 'examples').rglob('*')
+        if path.is_file() and path.suffix != '.pyc'
+    }
     assert files == set(EXAMPLE_TESTS)
     for test in EXAMPLE_TESTS.values():
         file, name = test.split('::')
@@ -181,13 +198,15 @@ def test_files_that_the_pages_name_are_there():
     for name, page in PAGES.items():
         for file in re.findall(r'`([\w./]+/\w+\.(?:py|yaml|msg|rst))`', page):
             assert 'NAME' in file or any(known.endswith(f'/{file}') for known in files), (
-                f'{name}: {file}')
+                f'{name}: {file}'
+            )
 
 
 def test_tables_in_the_docs_are_those_of_the_code(monkeypatch):
     pytest.importorskip('rclpy', reason='the tables of the nodes need ROS 2')
     monkeypatch.syspath_prepend(ROOT / 'tools')
     import write_tables
+
     tables = write_tables.tables()
     for name, page in PAGES.items():
         assert write_tables.write(page, tables) == page, f'{name}: run tools/write_tables.py'
@@ -202,8 +221,13 @@ def is_understood_by_ros(command):
     """
     words = shlex.split(command)
     if words[:3] == ['ros2', 'launch', 'emotion_perception']:
-        sources = ''.join(path.read_text() for path in (
-            *(ROOT / 'launch').glob('*.py'), ROOT / 'emotion_perception/nodes/launching.py'))
+        sources = ''.join(
+            path.read_text()
+            for path in (
+                *(ROOT / 'launch').glob('*.py'),
+                ROOT / 'emotion_perception/nodes/launching.py',
+            )
+        )
         if words[3] != 'FILE':
             assert (ROOT / 'launch' / words[3]).is_file()
         for argument in words[4:]:
@@ -211,8 +235,11 @@ def is_understood_by_ros(command):
         return True
     pytest.importorskip('rclpy', reason='the tables of the nodes need ROS 2')
     import write_tables
-    parameters = {node: {option.name: option for option in options}
-                  for node, options in write_tables.PARAMETERS.items()}
+
+    parameters = {
+        node: {option.name: option for option in options}
+        for node, options in write_tables.PARAMETERS.items()
+    }
     if words[:3] == ['ros2', 'run', 'emotion_perception']:
         node, arguments = words[3], words[5:]
         assert node in (ROOT / 'CMakeLists.txt').read_text()
@@ -232,8 +259,7 @@ def test_every_command_is_understood(command, tmp_path, monkeypatch, capsys):
     """Give each command, with its example paths, to what it is for: it may miss no more than these."""
     monkeypatch.syspath_prepend(ROOT / 'tools')
     if extra := re.fullmatch(r'pip install \.\[(\w+)\]', command):
-        assert f'{extra[1]} = file: requirements/{extra[1]}.txt' in (
-            ROOT / 'setup.cfg').read_text()
+        assert f'{extra[1]} = file: requirements/{extra[1]}.txt' in (ROOT / 'setup.cfg').read_text()
         return
     if reason := next((why for start, why in NOT_RUN.items() if command.startswith(start)), None):
         pytest.skip(f'not run: {reason}')
@@ -258,10 +284,14 @@ def test_every_command_is_understood(command, tmp_path, monkeypatch, capsys):
         return
     module = COMMAND.match(command)
     assert module, f'say in {Path(__file__).name} how this is tested: {command}'
-    given = re.findall(r'\$?[\w./{},=-]+', command[module.end():])
+    given = re.findall(r'\$?[\w./{},=-]+', command[module.end() :])
     missing = tmp_path / 'missing'
-    given = [re.sub(r'\$DATA|FOLDER|PATH|FILE', str(missing), word)
-             .replace('mine.json', 'models/emotion.json') for word in given]
+    given = [
+        re.sub(r'\$DATA|FOLDER|PATH|FILE', str(missing), word).replace(
+            'mine.json', 'models/emotion.json'
+        )
+        for word in given
+    ]
     for name in ('config', 'models'):  # not in the repository itself, where docs are written
         (tmp_path / name).symlink_to(ROOT / name)
     environment = {'DATA': str(missing), 'RUNS': str(tmp_path / 'runs')}
@@ -269,8 +299,14 @@ def test_every_command_is_understood(command, tmp_path, monkeypatch, capsys):
         pytest.importorskip('tensorflow')
         code, errors = run_here(module[1], given, tmp_path, environment, capsys)
     else:
-        ended = subprocess.run([sys.executable, '-m', module[1], *given], cwd=tmp_path, text=True,
-                               env=os.environ | environment, capture_output=True, timeout=LIMIT)
+        ended = subprocess.run(
+            [sys.executable, '-m', module[1], *given],
+            cwd=tmp_path,
+            text=True,
+            env=os.environ | environment,
+            capture_output=True,
+            timeout=LIMIT,
+        )
         code, errors = ended.returncode, ended.stderr
     told = errors.splitlines()[-1] if errors else ''
     assert code != 0 and str(missing) in told, errors
@@ -284,7 +320,7 @@ def run_here(module, arguments, folder, environment, capsys):
         patch.setattr(sys, 'argv', [module, *arguments])
         for name, value in environment.items():
             patch.setenv(name, value)
-        warnings.filterwarnings('ignore', category=RuntimeWarning)    # it was imported before
+        warnings.filterwarnings('ignore', category=RuntimeWarning)  # it was imported before
         with pytest.raises(SystemExit) as ended:
             runpy.run_module(module, run_name='__main__')
     return ended.value.code, capsys.readouterr().err
@@ -292,10 +328,15 @@ def run_here(module, arguments, folder, environment, capsys):
 
 def test_the_setting_of_fast_dds_is_that_of_the_code():
     transport = pytest.importorskip('emotion_perception.nodes.transport')
-    settings = {line for page in PAGES.values() for line in indented(page)
-                if is_own_setting(line) and 'FASTDDS' in line}
-    assert settings == {f"export {name}='{value}'"
-                        for name, value in transport.FAST_DDS_SETTINGS.items()}
+    settings = {
+        line
+        for page in PAGES.values()
+        for line in indented(page)
+        if is_own_setting(line) and 'FASTDDS' in line
+    }
+    assert settings == {
+        f"export {name}='{value}'" for name, value in transport.FAST_DDS_SETTINGS.items()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -312,23 +353,45 @@ def people(tmp_path_factory, portrait):
 @pytest.mark.slow
 def test_pip_installs_what_works_without_ros(people, tmp_path):
     source = tmp_path / 'source'  # the build leaves files beside its sources
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-        '.*', 'build', 'demo', 'docs', 'install', 'log', 'test'))
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps',
-                    '--no-build-isolation', '--target', tmp_path / 'installed', source], check=True)
-    code = ('import sys; sys.path.insert(0, sys.argv[1]); sys.modules["rclpy"] = None\n'
-            'for name in list(sys.modules):\n'
-            '    if name.startswith("emotion_perception"): del sys.modules[name]\n'
-            'exec(open(sys.argv[2]).read())\n'
-            'import emotion_perception; print(emotion_perception.__file__)')
-
+    shutil.copytree(
+        ROOT,
+        source,
+        ignore=shutil.ignore_patterns('.*', 'build', 'demo', 'docs', 'install', 'log', 'test'),
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'install',
+            '-q',
+            '--no-deps',
+            '--no-build-isolation',
+            '--target',
+            tmp_path / 'installed',
+            source,
+        ],
+        check=True,
+    )
+    code = (
+        'import sys; sys.path.insert(0, sys.argv[1]); sys.modules["rclpy"] = None\n'
+        'for name in list(sys.modules):\n'
+        '    if name.startswith("emotion_perception"): del sys.modules[name]\n'
+        'exec(open(sys.argv[2]).read())\n'
+        'import emotion_perception; print(emotion_perception.__file__)'
+    )
 
     def printed_by(example):
         *printed, file = subprocess.run(
             [sys.executable, '-c', code, tmp_path / 'installed', ROOT / 'examples' / example],
-            cwd=people, capture_output=True, text=True, check=True).stdout.splitlines()
+            cwd=people,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
         assert file.startswith(str(tmp_path / 'installed'))
         return printed
+
     printed = printed_by('without_ros.py')
     assert len(printed) > 20
     assert all(re.fullmatch(r'1 \w+ [01]\.\d+', line) for line in printed)
@@ -340,11 +403,25 @@ def test_the_listener_prints_and_ends_without_a_traceback(ros):
     msg = pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
     node = rclpy.create_node('emotions_of_a_test')
     publisher = node.create_publisher(msg.EmotionArray, '/emotion_node/emotions', 10)
-    timer = node.create_timer(0.05, lambda: publisher.publish(msg.EmotionArray(faces=[
-        msg.FaceEmotion(track_id=1, label='neutral', label_id=msg.FaceEmotion.NEUTRAL),
-        msg.FaceEmotion(track_id=2, label='fear', label_id=msg.FaceEmotion.FEAR, intensity=.8)])))
-    process = subprocess.Popen([sys.executable, ROOT / 'examples' / 'print_emotions.py'],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    timer = node.create_timer(
+        0.05,
+        lambda: publisher.publish(
+            msg.EmotionArray(
+                faces=[
+                    msg.FaceEmotion(track_id=1, label='neutral', label_id=msg.FaceEmotion.NEUTRAL),
+                    msg.FaceEmotion(
+                        track_id=2, label='fear', label_id=msg.FaceEmotion.FEAR, intensity=0.8
+                    ),
+                ]
+            )
+        ),
+    )
+    process = subprocess.Popen(
+        [sys.executable, ROOT / 'examples' / 'print_emotions.py'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     os.set_blocking(process.stdout.fileno(), False)
     try:
         for _ in range(int(LIMIT / 0.1)):
@@ -365,14 +442,22 @@ def test_the_listener_prints_and_ends_without_a_traceback(ros):
 @pytest.mark.slow
 def test_the_listener_in_cpp_compiles(tmp_path):
     """Build it against the messages, and against rclcpp or, where that is not there, a stand-in."""
-    prefix = next((parent for parent in Path(emotion_perception.__file__).parents
-                   if (parent / 'share' / 'emotion_perception' / 'package.xml').is_file()), None)
+    prefix = next(
+        (
+            parent
+            for parent in Path(emotion_perception.__file__).parents
+            if (parent / 'share' / 'emotion_perception' / 'package.xml').is_file()
+        ),
+        None,
+    )
     if prefix is None:
         pytest.skip('emotion_perception is not built by colcon')
     prefixes = os.pathsep.join([str(prefix), sys.prefix, os.environ.get('AMENT_PREFIX_PATH', '')])
     environment = os.environ | {
-        'AMENT_PREFIX_PATH': prefixes, 'CMAKE_PREFIX_PATH': prefixes,
-        'PATH': os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])}
+        'AMENT_PREFIX_PATH': prefixes,
+        'CMAKE_PREFIX_PATH': prefixes,
+        'PATH': os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']]),
+    }
     source = ROOT / 'examples' / 'print_emotions_cpp'
     configure = ['cmake', '-S', source, '-B', tmp_path, f'-DPython3_EXECUTABLE={sys.executable}']
     stands_in = subprocess.run(configure, env=environment, capture_output=True).returncode != 0

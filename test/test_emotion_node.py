@@ -1,4 +1,5 @@
 """The emotion node as a process of its own, over DDS."""
+
 import array
 import signal
 import subprocess
@@ -15,16 +16,16 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from emotion_perception.emotions import TrackState  # noqa: E402
-from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
-from emotion_perception.nodes.newest_images import NewestImages  # noqa: E402
-from emotion_perception.nodes.parameters import NODE_OPTIONS  # noqa: E402
-from emotion_perception.options import OPTIONS  # noqa: E402
 from rcl_interfaces.msg import ParameterType  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
+from emotion_perception.emotions import TrackState  # noqa: E402
+from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
+from emotion_perception.nodes.newest_images import NewestImages  # noqa: E402
+from emotion_perception.nodes.parameters import NODE_OPTIONS  # noqa: E402
+from emotion_perception.options import OPTIONS  # noqa: E402
 from processes import LIMIT, wait_for  # noqa: E402
 from robot import count, emotion_node, EMPTY, MAIN, values  # noqa: E402
 
@@ -52,7 +53,7 @@ def test_one_result_for_every_image_also_with_no_face(robot):
 
 def test_a_face_is_found_and_keeps_its_id(robot, portrait):
     results = [robot.process_image(portrait)[1] for _ in range(15)]
-    face, = results[-1].faces
+    (face,) = results[-1].faces
     assert {f.track_id for result in results for f in result.faces} == {face.track_id}
     assert face.state == TrackState.CONFIRMED
     assert face.roi.x_offset + face.roi.width <= 320
@@ -61,15 +62,29 @@ def test_a_face_is_found_and_keeps_its_id(robot, portrait):
     assert max(len(result.faces) for result in results) == 1
 
 
-@pytest.mark.parametrize('encoding, bytes_a_pixel', [
-    ('bgr8', 3), ('rgb8', 3), ('bgra8', 4), ('rgba8', 4), ('mono8', 1), ('mono16', 2),
-    ('yuv422', 2), ('yuv422_yuy2', 2), ('bayer_rggb8', 1), ('bayer_bggr8', 1), ('bayer_gbrg8', 1),
-    ('bayer_grbg8', 1)])
+@pytest.mark.parametrize(
+    'encoding, bytes_a_pixel',
+    [
+        ('bgr8', 3),
+        ('rgb8', 3),
+        ('bgra8', 4),
+        ('rgba8', 4),
+        ('mono8', 1),
+        ('mono16', 2),
+        ('yuv422', 2),
+        ('yuv422_yuy2', 2),
+        ('bayer_rggb8', 1),
+        ('bayer_bggr8', 1),
+        ('bayer_gbrg8', 1),
+        ('bayer_grbg8', 1),
+    ],
+)
 def test_every_encoding_is_processed(robot, encoding, bytes_a_pixel):
     step = 160 * bytes_a_pixel
     data = array.array('B', bytes(step * 120))
     _, result = robot.process_image(
-        Image(encoding=encoding, width=160, height=120, step=step, data=data))
+        Image(encoding=encoding, width=160, height=120, step=step, data=data)
+    )
     assert (result.image_width, result.image_height) == (160, 120)
 
 
@@ -80,7 +95,8 @@ def test_unusable_images_are_counted_and_the_node_lives_on(robot):
     for number, fields in enumerate(bad, start=1):
         robot.send(EMPTY, **fields)
         status = robot.next_report(
-            lambda all: count(all['camera camera'], 'images unusable') >= before + number)
+            lambda all: count(all['camera camera'], 'images unusable') >= before + number
+        )
         assert status['camera camera'].level == DiagnosticStatus.WARN
     assert 'the image is empty: 0 x 0' in status['camera camera'].message
     assert robot.results == []
@@ -103,15 +119,21 @@ def test_reports(robot):
     first = robot.next_report()
     for _ in range(5):
         robot.process_image(EMPTY)
-    last = robot.next_report(lambda all: count(all['camera camera'], 'images processed')
-                             >= count(first['camera camera'], 'images processed') + 5)
+    last = robot.next_report(
+        lambda all: (
+            count(all['camera camera'], 'images processed')
+            >= count(first['camera camera'], 'images processed') + 5
+        )
+    )
     assert set(last) == {'camera camera', 'processing'}
     for status in last.values():
         assert status.hardware_id == 'none'
     camera = last['camera camera']
     assert values(camera)['topic'] == '/image'
-    assert count(camera, 'images received') == sum(count(camera, f'images {what}') for what in (
-        'processed', 'dropped (overload)', 'unusable', 'late (left out)'))
+    assert count(camera, 'images received') == sum(
+        count(camera, f'images {what}')
+        for what in ('processed', 'dropped (overload)', 'unusable', 'late (left out)')
+    )
     assert last['processing'].level == DiagnosticStatus.OK
     assert len(values(last['processing'])['model SHA-256']) == 64
     stages = {key.removesuffix(' [ms/image]') for key in values(last['processing'])}
@@ -124,7 +146,8 @@ def test_a_stamp_that_goes_back_is_reported(robot):
     robot._stamp -= 10**9
     robot.process_image(EMPTY)
     status = robot.next_report(
-        lambda all: count(all['camera camera'], 'stamps that went back') > before)
+        lambda all: count(all['camera camera'], 'stamps that went back') > before
+    )
     assert status['camera camera'].level == DiagnosticStatus.WARN
     assert '1 stamps went back' in status['camera camera'].message
 
@@ -136,7 +159,8 @@ def test_a_late_image_is_reported_and_has_no_result(robot):
     newest, robot._stamp = robot._stamp, robot._stamp - 10**8
     robot.send(EMPTY)
     status = robot.next_report(
-        lambda all: count(all['camera camera'], 'images late (left out)') > before)
+        lambda all: count(all['camera camera'], 'images late (left out)') > before
+    )
     robot._stamp = newest
     assert status['camera camera'].level == DiagnosticStatus.WARN
     assert '1 images left out' in status['camera camera'].message
@@ -149,7 +173,8 @@ def test_a_change_of_image_size_is_reported(robot):
     before = count(robot.next_report()['camera camera'], 'changes of image size')
     robot.process_image(np.ascontiguousarray(EMPTY[:-8]))
     status = robot.next_report(
-        lambda all: count(all['camera camera'], 'changes of image size') > before)
+        lambda all: count(all['camera camera'], 'changes of image size') > before
+    )
     robot.process_image(EMPTY)
     assert status['camera camera'].level == DiagnosticStatus.WARN
     assert 'the size of the images changed' in status['camera camera'].message
@@ -158,7 +183,8 @@ def test_a_change_of_image_size_is_reported(robot):
 def test_parameter_file_has_every_parameter_with_its_default(root):
     file = yaml.safe_load((root / 'config' / 'emotion.yaml').read_text())
     assert file['/**']['ros__parameters'] == {
-        option.name: option.default for option in (*NODE_OPTIONS, *OPTIONS)}
+        option.name: option.default for option in (*NODE_OPTIONS, *OPTIONS)
+    }
 
 
 def test_parameters_are_described(robot):
@@ -173,30 +199,37 @@ def test_parameters_are_described(robot):
             assert (limits.from_value, limits.to_value) == (option.minimum, option.maximum)
 
 
-@pytest.mark.parametrize('name, value, reason', [
-    ('neutral_threshold', 1.5, 'out of range'),
-    ('neutral_threshold', float('nan'), 'neutral_threshold'),
-    ('neutral_threshold', 'high', 'Wrong parameter type'),
-    ('track_mode', 'farthest', 'all, nearest'),
-    ('max_coast_seconds', 0.0, 'out of range'),
-    ('threads', 2, 'read-only')])
+@pytest.mark.parametrize(
+    'name, value, reason',
+    [
+        ('neutral_threshold', 1.5, 'out of range'),
+        ('neutral_threshold', float('nan'), 'neutral_threshold'),
+        ('neutral_threshold', 'high', 'Wrong parameter type'),
+        ('track_mode', 'farthest', 'all, nearest'),
+        ('max_coast_seconds', 0.0, 'out of range'),
+        ('threads', 2, 'read-only'),
+    ],
+)
 def test_bad_value_is_refused_live_with_a_reason(robot, name, value, reason):
-    result, = robot.wait_done(
-        robot.parameters.set_parameters([Parameter(name, value=value)])).results
+    (result,) = robot.wait_done(
+        robot.parameters.set_parameters([Parameter(name, value=value)])
+    ).results
     assert not result.successful
     assert reason in result.reason
 
 
 def test_parameter_changes_live(robot, portrait):
     def set_parameter(name, value):
-        result, = robot.wait_done(
-            robot.parameters.set_parameters([Parameter(name, value=value)])).results
+        (result,) = robot.wait_done(
+            robot.parameters.set_parameters([Parameter(name, value=value)])
+        ).results
         assert result.successful, result.reason
+
     for _ in range(15):
         robot.process_image(portrait)
     set_parameter('neutral_threshold', 1.0)
     _, result = robot.process_image(portrait)
-    face, = result.faces
+    (face,) = result.faces
     assert face.label == 'neutral' or face.intensity == 1.0
     set_parameter('neutral_threshold', 0.0)
     _, result = robot.process_image(portrait)
@@ -216,15 +249,22 @@ def test_signal_ends_the_node_at_work(tmp_path, portrait, number):
         assert 'Traceback' not in log and 'Failed' not in log
 
 
-@pytest.mark.parametrize('arguments, reason', [
-    (['scale_factor:=9.0'], 'scale_factor'),
-    (['threads:=many'], 'threads'),
-    (['track_mode:=farthest'], 'track_mode takes one of all, nearest'),
-    (['image_transport:=theora'], 'image_transport takes one of raw, compressed'),
-    (['camera_names:=[a,a]', 'image_topics:=[/x,/y]'], 'one name for each topic, all different'),
-    (['image_topics:=[/my-camera/image]'], '/my-camera/image'),
-    (['model:=/nowhere.json'], '/nowhere.json is missing'),
-    (['cascade:=/nowhere.xml'], '/nowhere.xml')])
+@pytest.mark.parametrize(
+    'arguments, reason',
+    [
+        (['scale_factor:=9.0'], 'scale_factor'),
+        (['threads:=many'], 'threads'),
+        (['track_mode:=farthest'], 'track_mode takes one of all, nearest'),
+        (['image_transport:=theora'], 'image_transport takes one of raw, compressed'),
+        (
+            ['camera_names:=[a,a]', 'image_topics:=[/x,/y]'],
+            'one name for each topic, all different',
+        ),
+        (['image_topics:=[/my-camera/image]'], '/my-camera/image'),
+        (['model:=/nowhere.json'], '/nowhere.json is missing'),
+        (['cascade:=/nowhere.xml'], '/nowhere.xml'),
+    ],
+)
 def test_bad_start_says_why(tmp_path, arguments, reason):
     command = [sys.executable, '-c', MAIN, '--ros-args']
     for argument in arguments:
@@ -236,12 +276,16 @@ def test_bad_start_says_why(tmp_path, arguments, reason):
 
 
 def test_an_error_in_the_work_ends_the_node(tmp_path):
-    code = ('from emotion_perception.pipeline import EmotionPipeline\n'
-            'EmotionPipeline.process_batch = lambda self, batch: 1 / 0\n' + MAIN)
+    code = (
+        'from emotion_perception.pipeline import EmotionPipeline\n'
+        'EmotionPipeline.process_batch = lambda self, batch: 1 / 0\n' + MAIN
+    )
     with emotion_node(tmp_path, 'broken_node', code=code) as robot:
+
         def work():
             robot.send(EMPTY)
             robot.spin(0.2)
+
         wait_for(lambda: robot.process.poll() is not None, work)
         assert robot.process.returncode == 1
         assert 'ZeroDivisionError' in robot.log()
@@ -252,13 +296,20 @@ def test_compressed_images(tmp_path):
 
     def message(data):
         return CompressedImage(format='jpeg', data=array.array('B', data))
-    with emotion_node(tmp_path, 'compressed_node', '-p', 'image_transport:=compressed',
-                      '-r', 'image:=/eye/image', image_type=CompressedImage,
-                      topics=['/eye/image/compressed']) as robot:
+
+    with emotion_node(
+        tmp_path,
+        'compressed_node',
+        '-p',
+        'image_transport:=compressed',
+        '-r',
+        'image:=/eye/image',
+        image_type=CompressedImage,
+        topics=['/eye/image/compressed'],
+    ) as robot:
         robot.warm_up(message(jpeg))
-        robot.send(message(jpeg[:len(jpeg) // 2]), '/eye/image/compressed')
-        status = robot.next_report(
-            lambda all: count(all['camera camera'], 'images unusable') == 1)
+        robot.send(message(jpeg[: len(jpeg) // 2]), '/eye/image/compressed')
+        status = robot.next_report(lambda all: count(all['camera camera'], 'images unusable') == 1)
         assert 'do not decode' in status['camera camera'].message
         sent, result = robot.process_image(message(jpeg), '/eye/image/compressed')
         assert result.header == sent.header
@@ -267,30 +318,36 @@ def test_compressed_images(tmp_path):
 
 def test_cameras_share_a_node_and_a_silent_one_holds_nobody_up(tmp_path, portrait):
     with emotion_node(
-            tmp_path, 'two_cameras', '-p', 'image_topics:=[/left/image,/right/image,/dead/image]',
-            '-p', 'camera_names:=[left,right,dead]',
-            topics=['/left/image', '/right/image']) as robot:
+        tmp_path,
+        'two_cameras',
+        '-p',
+        'image_topics:=[/left/image,/right/image,/dead/image]',
+        '-p',
+        'camera_names:=[left,right,dead]',
+        topics=['/left/image', '/right/image'],
+    ) as robot:
         robot.warm_up()
         for _ in range(15):
             _, left = robot.process_image(portrait, '/left/image')
             _, right = robot.process_image(EMPTY, '/right/image')
             assert (left.camera, right.camera) == ('left', 'right')
         assert len(left.faces) == 1 and right.faces == []
-        status = robot.next_report(
-            lambda all: all['camera dead'].level == DiagnosticStatus.WARN)
+        status = robot.next_report(lambda all: all['camera dead'].level == DiagnosticStatus.WARN)
         assert status['camera dead'].message == 'no image on /dead/image: nobody publishes it'
         robot.next_report()
         assert robot.log().count('no image on /dead/image') == 1
 
 
 def test_the_newest_image_wins_under_overload(tmp_path):
-    slow = ('import time\n'
-            'from emotion_perception.pipeline import EmotionPipeline\n'
-            'process_batch = EmotionPipeline.process_batch\n'
-            'def slow(self, batch):\n'
-            '    time.sleep(1)\n'
-            '    return process_batch(self, batch)\n'
-            'EmotionPipeline.process_batch = slow\n' + MAIN)
+    slow = (
+        'import time\n'
+        'from emotion_perception.pipeline import EmotionPipeline\n'
+        'process_batch = EmotionPipeline.process_batch\n'
+        'def slow(self, batch):\n'
+        '    time.sleep(1)\n'
+        '    return process_batch(self, batch)\n'
+        'EmotionPipeline.process_batch = slow\n' + MAIN
+    )
     with emotion_node(tmp_path, 'slow_node', code=slow) as robot:
         robot.warm_up()
         before = count(robot.next_report()['camera camera'], 'images dropped (overload)')
@@ -332,5 +389,6 @@ def test_simulated_time(tmp_path):
             clock.publish(Clock(clock=Time(sec=1234)))
             robot.spin(0.2)
             return any(report.header.stamp.sec == 1234 for report in robot.reports)
+
         robot.wait_for(simulated)
         robot.process_image(EMPTY)

@@ -1,4 +1,5 @@
 """What encoders learn from, their networks, and their training on stills, which can go on."""
+
 import csv
 
 import cv2
@@ -14,16 +15,19 @@ from emotion_perception.learning.encoder import networks, trainer, web_faces  # 
 from emotion_perception.learning.encoder.augmentation import augment, resize  # noqa: E402
 from emotion_perception.learning.encoder.face_or_not import face_readout  # noqa: E402
 from emotion_perception.learning.encoder.labelled_stills import (  # noqa: E402
-    EIGHT, FER2013_VOTES, SEVEN, SMOOTHING, stills_from)
+    EIGHT,
+    FER2013_VOTES,
+    SEVEN,
+    SMOOTHING,
+    stills_from,
+)
 from emotion_perception.learning.export import read_weights, write_weights  # noqa: E402
 from emotion_perception.learning.head.episodes import grey_variants  # noqa: E402
-from emotion_perception.temporal import (  # noqa: E402
-    CHANGE, EIGHT as EIGHT_LOGITS, FACE, KEPT, LIVE)
-
+from emotion_perception.temporal import CHANGE, EIGHT as EIGHT_LOGITS, FACE, KEPT, LIVE  # noqa: E402
 from samples import sample, votes  # noqa: E402
 
-
 # --- targets --------------------------------------------------------------------------------
+
 
 def test_targets_of_votes():
     made = stills_from([sample(None, votes=votes(neutral=4, happiness=3, surprise=1, NF=2))])
@@ -34,13 +38,17 @@ def test_targets_of_votes():
 
 
 def test_targets_of_votes_and_a_fer2013_label():
-    made = stills_from([
-        sample(None, votes=votes(neutral=5, happiness=5), fer2013_label='surprise'),
-        sample(None, votes=votes(neutral=10), fer2013_label='neutral'),
-        sample(None, votes=votes(NF=10), fer2013_label='anger')])
+    made = stills_from(
+        [
+            sample(None, votes=votes(neutral=5, happiness=5), fer2013_label='surprise'),
+            sample(None, votes=votes(neutral=10), fer2013_label='neutral'),
+            sample(None, votes=votes(NF=10), fer2013_label='anger'),
+        ]
+    )
     both = 5 + FER2013_VOTES
-    np.testing.assert_allclose(made.targets['six'][0], [0, 0, 0, 5 / both, 0, FER2013_VOTES / both],
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        made.targets['six'][0], [0, 0, 0, 5 / both, 0, FER2013_VOTES / both], rtol=1e-5
+    )
     np.testing.assert_array_equal(made.targets['seven'], np.eye(7)[[5, 6, 0]])
     np.testing.assert_allclose(made.weights['six'], [1, 0, 1], rtol=1e-5)
     np.testing.assert_array_equal(made.weights['eight'], [1, 1, 0])
@@ -68,8 +76,9 @@ def test_targets_of_single_labels():
 
 
 def test_stills_can_be_taken():
-    made = stills_from([sample(label, np.full((1, 64, 64, 3), i, np.uint8))
-                        for i, label in enumerate(EMOTIONS)])
+    made = stills_from(
+        [sample(label, np.full((1, 64, 64, 3), i, np.uint8)) for i, label in enumerate(EMOTIONS)]
+    )
     taken = made.take([1, 4, 0])
     assert len(taken) == 3
     np.testing.assert_array_equal(taken.images[:, 0, 0], [1, 4, 0])
@@ -78,6 +87,7 @@ def test_stills_can_be_taken():
 
 
 # --- augmentation ---------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize('size', [32, 48])
 def test_augmented_crops(faces, size):
@@ -100,17 +110,21 @@ def test_resizing_changes_nothing_else(faces):
     np.testing.assert_array_equal(same, faces[0])
     ramp = np.tile(np.arange(0, 240, 5, dtype=np.uint8), (48, 1))
     small = resize(ramp, 24)
-    np.testing.assert_allclose(small[:, 1:-1], np.tile(np.arange(2.5, 240, 10), (24, 1))[:, 1:-1],
-                               atol=0.51)
+    np.testing.assert_allclose(
+        small[:, 1:-1], np.tile(np.arange(2.5, 240, 10), (24, 1))[:, 1:-1], atol=0.51
+    )
 
 
 # --- networks -------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize('backbone', networks.BACKBONES)
 def test_a_backbones_weights_do_not_depend_on_how_it_is_fed(backbone):
     size = networks.BACKBONES[backbone][1]
-    shapes = [[weight.shape for weight in networks.build_encoder(backbone, grey).weights]
-              for grey in (0, size)]
+    shapes = [
+        [weight.shape for weight in networks.build_encoder(backbone, grey).weights]
+        for grey in (0, size)
+    ]
     assert shapes[0] == shapes[1]
     encoder = networks.build_encoder(backbone)
     assert encoder.input_shape == (None, 64, 64, 3) and encoder.output_shape == (None, 512)
@@ -120,8 +134,10 @@ def test_a_backbones_weights_do_not_depend_on_how_it_is_fed(backbone):
 def test_the_default_backbone_takes_any_size():
     encoder = networks.build_encoder('residual', None)
     assert encoder.count_params() == networks.build_encoder('residual').count_params()
-    assert [encoder(np.zeros((1, size, size, 1), np.float32)).shape for size in (32, 48)] == \
-        [(1, 512), (1, 512)]
+    assert [encoder(np.zeros((1, size, size, 1), np.float32)).shape for size in (32, 48)] == [
+        (1, 512),
+        (1, 512),
+    ]
 
 
 def test_an_unknown_backbone_is_refused():
@@ -137,7 +153,8 @@ def test_standardise():
     plain = grey[..., 0]
     for i in range(2):
         np.testing.assert_allclose(
-            out[i], (plain[i] - plain[i].mean()) / (plain[i].std() + 1), atol=1e-3)
+            out[i], (plain[i] - plain[i].mean()) / (plain[i].std() + 1), atol=1e-3
+        )
     np.testing.assert_array_equal(layer(np.full((1, 64, 64, 3), 7, np.uint8)), 0)
     # Blue, green, red count as in OpenCV's grey.
     bgr = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
@@ -148,16 +165,22 @@ def test_standardise():
 def test_the_grey_encoder_reads_weights_of_the_one_for_crops(tiny):
     model = networks.build_stills_model(networks.build_encoder(tiny))
     rng = np.random.default_rng(0)
-    crops = np.repeat(cv2.resize(rng.integers(0, 255, (6, 6)).astype(np.uint8), (64, 64),
-                                 interpolation=cv2.INTER_CUBIC)[None, ..., None], 3, 3)
+    crops = np.repeat(
+        cv2.resize(
+            rng.integers(0, 255, (6, 6)).astype(np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC
+        )[None, ..., None],
+        3,
+        3,
+    )
     kept, features, _ = networks.GreyEncoder(model)(grey_variants(crops, 48, 1, 0))
     assert kept.shape == (1, 1, KEPT) and features.shape == (1, 1, 512)
-    assert not kept[..., CHANGE].any() and not kept[..., FACE].any()    # until they are fitted
+    assert not kept[..., CHANGE].any() and not kept[..., FACE].any()  # until they are fitted
     eight = np.exp(kept[0, 0, EIGHT_LOGITS])
     np.testing.assert_allclose(np.exp(kept[0, 0, LIVE]), [*eight[:6], eight[6:].sum()], rtol=1e-4)
     logits = model.predict(crops.astype(np.float32), verbose=0)
     np.testing.assert_allclose(
-        kept[0, 0], np.concatenate([logits[name][0] for name in networks.KEPT_HEADS]), atol=0.02)
+        kept[0, 0], np.concatenate([logits[name][0] for name in networks.KEPT_HEADS]), atol=0.02
+    )
 
 
 def test_the_face_readout_tells_faces_from_others():
@@ -166,16 +189,26 @@ def test_the_face_readout_tells_faces_from_others():
     kernel, offset = face_readout(faces.astype(np.float32), others.astype(np.float32))
     assert kernel.shape == (20, 1) and offset.shape == (1,)
     assert ((faces @ kernel + offset) > 0).mean() > 0.98
-    assert ((others @ kernel + offset) > 0).mean() < 0.3    # it leans toward faces
+    assert ((others @ kernel + offset) > 0).mean() < 0.3  # it leans toward faces
 
 
 # --- training on stills ---------------------------------------------------------------------
 
+
 @pytest.fixture
 def config(tiny):
-    return {'backbone': tiny, 'phases': [{'size': 32, 'epochs': 2}], 'batch_size': 32,
-            'learning_rate': 0.05, 'weight_decay': 0.001, 'dropout': 0.0, 'prior': 0.5,
-            'gamma': 0.25, 'seed': 1, 'precision': 'float32'}
+    return {
+        'backbone': tiny,
+        'phases': [{'size': 32, 'epochs': 2}],
+        'batch_size': 32,
+        'learning_rate': 0.05,
+        'weight_decay': 0.001,
+        'dropout': 0.0,
+        'prior': 0.5,
+        'gamma': 0.25,
+        'seed': 1,
+        'precision': 'float32',
+    }
 
 
 @pytest.fixture
@@ -185,7 +218,8 @@ def some_stills(faces):
 
 
 def test_a_training_that_was_killed_goes_on_as_if_it_had_not_been(
-        config, some_stills, tmp_path, monkeypatch):
+    config, some_stills, tmp_path, monkeypatch
+):
     config = {**config, 'dropout': 0.5, 'phases': [{'size': 32, 'epochs': 4}]}
     whole = trainer.train_stills(config, some_stills, some_stills, tmp_path / 'whole')
 
@@ -222,8 +256,7 @@ def test_the_state_of_another_training_is_refused(config, some_stills, tmp_path)
     config = {**config, 'phases': [{'size': 32, 'epochs': 1}]}
     trainer.train_stills(config, some_stills, some_stills, tmp_path)
     with pytest.raises(ValueError, match='state.npz is no state of this network'):
-        trainer.train_stills({**config, 'backbone': 'low_high'}, some_stills, some_stills,
-                            tmp_path)
+        trainer.train_stills({**config, 'backbone': 'low_high'}, some_stills, some_stills, tmp_path)
 
 
 def epochs(run_dir):
@@ -269,8 +302,11 @@ def test_stills_are_learned(config, tmp_path):
         return stills_from(made)
 
     train, valid = bars(192), bars(48)
-    config = {**config, 'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
-              'learning_rate': 0.1}
+    config = {
+        **config,
+        'phases': [{'size': 24, 'epochs': 6}, {'size': 48, 'epochs': 6}],
+        'learning_rate': 0.1,
+    }
     with pytest.MonkeyPatch.context() as patch:  # a flip or a turn is another direction
         patch.setattr(trainer, 'augment', lambda image, size, rng, gamma: resize(image, size))
         model = trainer.train_stills(config, train, valid, tmp_path)
@@ -299,7 +335,7 @@ def test_damaged_weights_are_refused(tiny, tmp_path):
     path = tmp_path / 'model.weights.npz'
     write_weights(path, networks.build_stills_model(networks.build_encoder(tiny)))
     whole = path.read_bytes()
-    for damaged in (b'', whole[:len(whole) // 2], b'no archive'):
+    for damaged in (b'', whole[: len(whole) // 2], b'no archive'):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match='model.weights.npz holds no weights of a model: '):
             read_weights(path)
@@ -309,6 +345,7 @@ def test_damaged_weights_are_refused(tiny, tmp_path):
 
 
 # --- the recipe -----------------------------------------------------------------------------
+
 
 def test_averaged_weights_lie_between_and_know_their_own_statistics(tiny, config, some_stills):
     models = [networks.build_stills_model(networks.build_encoder(tiny)) for _ in range(2)]
@@ -325,8 +362,9 @@ def test_averaged_weights_lie_between_and_know_their_own_statistics(tiny, config
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(config, some_stills, tmp_path,
-                                                           monkeypatch):
+def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(
+    config, some_stills, tmp_path, monkeypatch
+):
     begun = []
     monkeypatch.setattr(trainer, 'STATISTICS', 2)
 
@@ -340,8 +378,9 @@ def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(config, some_stills, 
     monkeypatch.setattr(recipe, 'stills_from', lambda samples: some_stills)
     made = recipe.Recipe.__new__(recipe.Recipe)
     made._web = made._valid = None
-    made._config = {'stills': {
-        **config, 'backbone': 'residual', 'cycles': [{'seed': 1}, {'seed': 3}]}}
+    made._config = {
+        'stills': {**config, 'backbone': 'residual', 'cycles': [{'seed': 1}, {'seed': 3}]}
+    }
     made.run_dir = tmp_path
     kernels = [made._encoder().get_weights()[0] for _ in range(2)]
     np.testing.assert_array_equal(kernels, 2 / 64)
@@ -353,6 +392,7 @@ def test_the_encoder_is_the_mean_of_the_ends_of_its_cycles(config, some_stills, 
 
 
 # --- folds ----------------------------------------------------------------------------------
+
 
 def test_web_faces_are_those_of_one_part(monkeypatch):
     parts = [sample('fear', part=part) for part in ('train', 'valid', 'test', 'train')]

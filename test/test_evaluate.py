@@ -1,4 +1,5 @@
 """Evaluation with a model whose every answer is known: a crop's pixels say what it gives."""
+
 from dataclasses import replace
 import json
 
@@ -8,16 +9,19 @@ import pytest
 
 from emotion_perception import evaluate
 from emotion_perception.datasets import Sample, Samples
-from emotion_perception.options import DEFAULTS
 from emotion_perception.evaluation.sequences import evaluate_sequences, resampled
 from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.options import DEFAULTS
 
 
 @pytest.fixture(autouse=True)
 def labels_of_single_frames(monkeypatch):
     """Let each frame have its own label, so that the figures of a few frames are known."""
-    for name, value in (('label_window', 0.0), ('neutral_hysteresis', 0.0),
-                        ('neutral_threshold', 0.4)):
+    for name, value in (
+        ('label_window', 0.0),
+        ('neutral_hysteresis', 0.0),
+        ('neutral_threshold', 0.4),
+    ):
         monkeypatch.setitem(DEFAULTS, name, value)
 
 
@@ -35,7 +39,7 @@ class PixelModel:
         return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
 
     def classify_all(self, kept, stamps_ns=None):
-        scores = np.where(np.arange(6) == kept[:, :1], .75, .05).astype(np.float32)
+        scores = np.where(np.arange(6) == kept[:, :1], 0.75, 0.05).astype(np.float32)
         return scores, np.where(np.arange(6) == kept[:, :1], kept[:, 1:2] / 100, 0)
 
     def classify(self, sequences):
@@ -43,8 +47,10 @@ class PixelModel:
         return tuple(np.stack([part[-1] for part in parts]) for parts in zip(*outputs))
 
     def stills_scores(self, kept):
-        return {'seven': np.eye(7)[np.minimum(kept[:, 2].astype(int), 6)],
-                'eight': np.eye(8)[kept[:, 2].astype(int)]}
+        return {
+            'seven': np.eye(7)[np.minimum(kept[:, 2].astype(int), 6)],
+            'eight': np.eye(8)[kept[:, 2].astype(int)],
+        }
 
 
 def crop(six, intensity=100, eight=0):
@@ -55,9 +61,15 @@ def still(name, label, six, intensity=100, eight=0, **fields):
     return Sample(name, None, label, crop(six, intensity, eight)[np.newaxis], **fields)
 
 
-def sequence(name, label, frames, subject='S1', neutral_to_apex=True, rate=30.):
-    return Sample(name, subject, label, np.stack([crop(*frame) for frame in frames]),
-                  stamps_ns=rate and stamps(len(frames), rate), neutral_to_apex=neutral_to_apex)
+def sequence(name, label, frames, subject='S1', neutral_to_apex=True, rate=30.0):
+    return Sample(
+        name,
+        subject,
+        label,
+        np.stack([crop(*frame) for frame in frames]),
+        stamps_ns=rate and stamps(len(frames), rate),
+        neutral_to_apex=neutral_to_apex,
+    )
 
 
 def stamps(count, rate):
@@ -79,11 +91,11 @@ def test_stills_count_what_is_labelled_with_each_set_of_classes():
     assert (result['n'], result['n_7'], result['n_8']) == (3, 4, 5)
     assert result['accuracy_6'] == pytest.approx(2 / 3)
     assert result['macro_recall_6'] == pytest.approx((1 / 2 + 1) / 2)
-    assert result['recalls_6'] == [.5, None, 1, None, None, None]
+    assert result['recalls_6'] == [0.5, None, 1, None, None, None]
     assert result['accuracy_7'] == pytest.approx(3 / 4)
     assert result['accuracy_8'] == pytest.approx(4 / 5)
     assert result['confusion_8'][2][6] == 1 and np.sum(result['confusion_8']) == 5
-    assert result['ece'] == pytest.approx(.75 - 2 / 3)
+    assert result['ece'] == pytest.approx(0.75 - 2 / 3)
     assert (result['below_threshold_neutral'], result['below_threshold_six']) == (1, 0)
 
 
@@ -142,27 +154,42 @@ def test_intensity_of_the_true_class_against_the_target():
     assert result['intensity_mae'] == pytest.approx(0, abs=1e-6)
     # The model says another class: its intensity for the true one is 0.
     result = evaluate_sequences(PixelModel(), [sequence('a', 'fear', frames)] * 2)
-    assert result['intensity_mae'] == pytest.approx(.5)
+    assert result['intensity_mae'] == pytest.approx(0.5)
     assert result['intensity_correlation'] is None
     assert result['intervals']['intensity_correlation'] is None
 
 
 def test_lag_of_joined_sequences_of_one_person():
     happy, surprise = [(3, 50)] * 4, [(5, 20)] + RISING
-    result = evaluate_sequences(PixelModel(), [
-        sequence('a', 'happiness', happy), sequence('b', 'surprise', surprise),
-        sequence('c', 'fear', happy), sequence('d', 'happiness', happy),
-        sequence('e', 'anger', [(0, 90)] * 3, subject='S2')])
+    result = evaluate_sequences(
+        PixelModel(),
+        [
+            sequence('a', 'happiness', happy),
+            sequence('b', 'surprise', surprise),
+            sequence('c', 'fear', happy),
+            sequence('d', 'happiness', happy),
+            sequence('e', 'anger', [(0, 90)] * 3, subject='S2'),
+        ],
+    )
     # a-b settles after 4 frames, of which the first is published as neutral; b-c never, c-d at
     # once; e is another person's.
-    assert result['lag'] == {'changes': 3, 'missed': 1, 'frames': 2,
-                             'seconds': pytest.approx(2 / 30)}
+    assert result['lag'] == {
+        'changes': 3,
+        'missed': 1,
+        'frames': 2,
+        'seconds': pytest.approx(2 / 30),
+    }
 
 
 def test_only_complete_sequences_of_the_six_make_the_headline():
-    result = evaluate_sequences(PixelModel(), [
-        sequence('a', 'surprise', RISING), sequence('b', 'contempt', RISING),
-        sequence('c', 'surprise', RISING[:4], neutral_to_apex=False, rate=None)])
+    result = evaluate_sequences(
+        PixelModel(),
+        [
+            sequence('a', 'surprise', RISING),
+            sequence('b', 'contempt', RISING),
+            sequence('c', 'surprise', RISING[:4], neutral_to_apex=False, rate=None),
+        ],
+    )
     assert (result['n'], result['other']['n']) == (1, 1)
     assert result['other']['accuracy_frames'] == 1 / 4
     assert result['other']['accuracy_6'] == 1
@@ -170,20 +197,29 @@ def test_only_complete_sequences_of_the_six_make_the_headline():
 
 
 def clips():
-    return [sequence(name, label, frames, neutral_to_apex=False) for name, label, frames in (
-        ('a', 'happiness', [(3, 50)] * 6), ('b', 'neutral', [(3, 50)] * 2 + [(3, 30)] * 4),
-        ('c', 'surprise', [(3, 30)] * 3 + [(5, 60)] * 3))]
+    return [
+        sequence(name, label, frames, neutral_to_apex=False)
+        for name, label, frames in (
+            ('a', 'happiness', [(3, 50)] * 6),
+            ('b', 'neutral', [(3, 50)] * 2 + [(3, 30)] * 4),
+            ('c', 'surprise', [(3, 30)] * 3 + [(5, 60)] * 3),
+        )
+    ]
 
 
 def test_clips_are_the_headline_where_no_sequence_is_complete():
     result = evaluate_sequences(PixelModel(), clips())
     assert result['n'] == 2 and 'other' not in result
-    assert result['accuracy_at'] == {'20': .5, '40': .5, '60': 1, '80': 1, '100': 1}
+    assert result['accuracy_at'] == {'20': 0.5, '40': 0.5, '60': 1, '80': 1, '100': 1}
     assert result['accuracy_6'] == 1 and result['macro_recall_6'] == 1
     # Neutral, as the node says where the expression is weak, is right in b and wrong in c.
     assert result['accuracy_frames'] == pytest.approx((1 + 4 / 6 + 3 / 6) / 3)
-    assert result['lag'] == {'changes': 2, 'missed': 0, 'frames': 2.5,
-                             'seconds': pytest.approx(2.5 / 30)}
+    assert result['lag'] == {
+        'changes': 2,
+        'missed': 0,
+        'frames': 2.5,
+        'seconds': pytest.approx(2.5 / 30),
+    }
     assert 'intensity_correlation' not in result
 
 
@@ -191,8 +227,12 @@ def test_clips_at_other_frame_rates():
     rates = evaluate_sequences(PixelModel(), clips())['rates']
     assert rates['30']['lag']['frames'] == 2.5
     # Every second frame backwards from the last: of six the 2nd, 4th, 6th.
-    assert rates['15']['lag'] == {'changes': 2, 'missed': 0, 'frames': 1,
-                                  'seconds': pytest.approx(1 / 15)}
+    assert rates['15']['lag'] == {
+        'changes': 2,
+        'missed': 0,
+        'frames': 1,
+        'seconds': pytest.approx(1 / 15),
+    }
     assert rates['5']['accuracy_at']['20'] == 1, 'of six frames at 30 a second the last is left'
 
 
@@ -201,11 +241,18 @@ def test_sequences_without_a_label_of_the_six_are_refused():
         evaluate_sequences(PixelModel(), [sequence('b', 'contempt', RISING)])
 
 
-@pytest.mark.parametrize('rate, indices', [
-    (30, [0, 1, 2, 3, 4, 5, 6]), (15, [0, 2, 4, 6]), (5, [0, 6]), (10, [0, 3, 6]),
-    (60, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6])])
+@pytest.mark.parametrize(
+    'rate, indices',
+    [
+        (30, [0, 1, 2, 3, 4, 5, 6]),
+        (15, [0, 2, 4, 6]),
+        (5, [0, 6]),
+        (10, [0, 3, 6]),
+        (60, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]),
+    ],
+)
 def test_other_frame_rates_end_on_the_apex(rate, indices):
-    assert resampled(stamps(7, 30.), rate).tolist() == indices
+    assert resampled(stamps(7, 30.0), rate).tolist() == indices
 
 
 def test_other_frame_rates_of_irregular_frames():
@@ -219,14 +266,23 @@ def test_lag_of_irregular_frames_is_taken_from_their_times():
     surprise = sequence('b', 'surprise', [(3, 50), (3, 50), (5, 50)])
     surprise = replace(surprise, stamps_ns=np.array([0, 10, 800]) * 1_000_000)
     assert evaluate_sequences(PixelModel(), [happy, surprise])['lag'] == {
-        'changes': 1, 'missed': 0, 'frames': 2, 'seconds': pytest.approx(.8)}
+        'changes': 1,
+        'missed': 0,
+        'frames': 2,
+        'seconds': pytest.approx(0.8),
+    }
 
 
 def test_rates_are_those_of_the_resampled_sequence():
     result = evaluate_sequences(PixelModel(), [sequence('a', 'surprise', RISING)])
     assert result['rates']['30']['accuracy_at'] == result['accuracy_at']
     assert result['rates']['5']['accuracy_at'] == {  # two frames: the first, the apex
-        '20': 0, '40': 0, '60': 1, '80': 1, '100': 1}
+        '20': 0,
+        '40': 0,
+        '60': 1,
+        '80': 1,
+        '100': 1,
+    }
 
 
 @pytest.fixture
@@ -235,10 +291,12 @@ def run(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(evaluate, 'load_model', lambda path: PixelModel())
 
     def command(kind, samples, *arguments, set_name='webfaces', without_face=()):
-        monkeypatch.setattr(evaluate, 'load', lambda path, kind: Samples(
-            set_name, samples, list(without_face)))
+        monkeypatch.setattr(
+            evaluate, 'load', lambda path, kind: Samples(set_name, samples, list(without_face))
+        )
         evaluate.main([kind, str(tmp_path), '--json', str(tmp_path / 'out.json'), *arguments])
         return json.loads((tmp_path / 'out.json').read_text()), capsys.readouterr().out
+
     return command
 
 
@@ -250,8 +308,13 @@ def test_command_writes_and_prints_stills(run):
 
 
 def test_command_writes_and_prints_sequences(run):
-    figures, out = run('sequences', [sequence('a', 'surprise', RISING),
-                                     sequence('b', 'surprise', RISING, neutral_to_apex=False)])
+    figures, out = run(
+        'sequences',
+        [
+            sequence('a', 'surprise', RISING),
+            sequence('b', 'surprise', RISING, neutral_to_apex=False),
+        ],
+    )
     assert figures['accuracy_at']['100'] == 1
     assert out.count('15 frames/s') == 2 and 'do not run from neutral to apex' in out
     assert 'as the node publishes it, neutral included: 57.1 %' in out
@@ -263,12 +326,16 @@ def test_command_measures_a_folder_of_clips(run):
     assert '6 classes, n = 2' in out and '30 frames/s' in out and 'intensity' not in out
 
 
-@pytest.mark.parametrize('set_name, sample, said', [
-    ('ckplus', sequence('a', 'fear', RISING, subject='S052'), 'trained on S052 of ckplus'),
-    ('ckplus', sequence('a', 'fear', RISING, subject='S999'), None),
-    ('jaffe', sequence('a', 'fear', RISING, subject='KA'), 'trained on all of jaffe'),
-    ('fer2013', still('a', 'fear', 2, part='train'), 'trained on train of fer2013'),
-    ('fer2013', still('a', 'fear', 2, part='valid'), None)])
+@pytest.mark.parametrize(
+    'set_name, sample, said',
+    [
+        ('ckplus', sequence('a', 'fear', RISING, subject='S052'), 'trained on S052 of ckplus'),
+        ('ckplus', sequence('a', 'fear', RISING, subject='S999'), None),
+        ('jaffe', sequence('a', 'fear', RISING, subject='KA'), 'trained on all of jaffe'),
+        ('fer2013', still('a', 'fear', 2, part='train'), 'trained on train of fer2013'),
+        ('fer2013', still('a', 'fear', 2, part='valid'), None),
+    ],
+)
 def test_command_warns_of_faces_that_were_trained_on(run, recwarn, set_name, sample, said):
     figures, _ = run('stills', [sample], set_name=set_name)
     warned = [str(w.message) for w in recwarn]
@@ -276,14 +343,25 @@ def test_command_warns_of_faces_that_were_trained_on(run, recwarn, set_name, sam
     assert any(said in w for w in warned) if said else not warned
 
 
-@pytest.mark.parametrize('arguments, votes, warned', [
-    ([], None, True), (['--labels', 'ferplus'], None, True), (['--labels', 'fer2013'], None, False),
-    ([], np.eye(10, dtype=np.uint8)[6], False)])
+@pytest.mark.parametrize(
+    'arguments, votes, warned',
+    [
+        ([], None, True),
+        (['--labels', 'ferplus'], None, True),
+        (['--labels', 'fer2013'], None, False),
+        ([], np.eye(10, dtype=np.uint8)[6], False),
+    ],
+)
 def test_command_warns_where_there_are_no_ferplus_votes(run, recwarn, arguments, votes, warned):
-    run('stills', [still('a', 'fear', 2, fer2013_label='fear', votes=votes)], *arguments,
-        set_name='fer2013')
-    assert [str(w.message).startswith('no FER+ votes were found (fer2013new.csv')
-            for w in recwarn] == [True] * warned
+    run(
+        'stills',
+        [still('a', 'fear', 2, fer2013_label='fear', votes=votes)],
+        *arguments,
+        set_name='fer2013',
+    )
+    assert [
+        str(w.message).startswith('no FER+ votes were found (fer2013new.csv') for w in recwarn
+    ] == [True] * warned
 
 
 @pytest.mark.parametrize('labels', ['ferplus', 'fer2013'])
@@ -294,8 +372,12 @@ def test_labels_of_sequences_are_refused(run, capsys, labels):
 
 
 def test_command_selects_a_part(run):
-    figures, _ = run('stills', [still('a', 'fear', 2, part='train'),
-                                still('b', 'fear', 2, part='valid')], '--part', 'valid')
+    figures, _ = run(
+        'stills',
+        [still('a', 'fear', 2, part='train'), still('b', 'fear', 2, part='valid')],
+        '--part',
+        'valid',
+    )
     assert figures['n'] == 1
 
 
@@ -311,8 +393,7 @@ def test_command_names_what_is_wrong(run, monkeypatch, tmp_path, capsys):
 
 
 def test_command_names_the_parts_that_there_are(run, capsys):
-    for samples, there in (([still('a', 'fear', 2, part='train')], 'train'),
-                           (STILLS, 'no parts')):
+    for samples, there in (([still('a', 'fear', 2, part='train')], 'train'), (STILLS, 'no parts')):
         with pytest.raises(SystemExit):
             run('stills', samples, '--part', 'valid')
         assert f'has no part valid; it has {there}' in capsys.readouterr().err
@@ -324,11 +405,17 @@ def test_command_refuses_a_file_in_no_folder_before_it_measures(tmp_path, capsys
     assert 'there is no folder' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name, message', [
-    ('', 'is a folder, not a file'), ('out.json', 'cannot be written by this user'),
-    ('new.json', 'cannot be written by this user')])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('', 'is a folder, not a file'),
+        ('out.json', 'cannot be written by this user'),
+        ('new.json', 'cannot be written by this user'),
+    ],
+)
 def test_command_refuses_what_it_cannot_write_before_it_measures(
-        tmp_path, monkeypatch, capsys, name, message):
+    tmp_path, monkeypatch, capsys, name, message
+):
     (tmp_path / 'out.json').write_text('')
     monkeypatch.setattr('os.access', lambda path, mode: False)
     with pytest.raises(SystemExit):
@@ -348,7 +435,8 @@ def test_faces_in_the_dark(tmp_path, capsys):
     cv2.imwrite(str(tmp_path / 'a.png'), image)
     cv2.imwrite(str(tmp_path / 'b.png'), np.full_like(image, 90))
     (tmp_path / 'people.csv').write_text(
-        'file,label,ethnicity\na.png,happiness,white\nb.png,neutral,none\n')
+        'file,label,ethnicity\na.png,happiness,white\nb.png,neutral,none\n'
+    )
     evaluate.main(['faces', str(tmp_path), '--json', str(tmp_path / 'faces.json')])
     figures = json.loads((tmp_path / 'faces.json').read_text())
     assert figures['unknown'] == ['b.png'] and figures['n'] == 1
@@ -360,8 +448,10 @@ def test_faces_in_the_dark(tmp_path, capsys):
     assert '1 of 1' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('table, reason', [
-    (None, 'people.csv'), ('name\nx\n', 'names no files'), ('file\nx.jpg\n', 'x.jpg is missing')])
+@pytest.mark.parametrize(
+    'table, reason',
+    [(None, 'people.csv'), ('name\nx\n', 'names no files'), ('file\nx.jpg\n', 'x.jpg is missing')],
+)
 def test_faces_without_their_table_or_pictures(tmp_path, capsys, table, reason):
     if table:
         (tmp_path / 'people.csv').write_text(table)

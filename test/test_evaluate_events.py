@@ -1,14 +1,16 @@
 """Events measured on whole videos."""
+
 import json
 import re
 
-from emotion_perception import evaluate
-from emotion_perception.evaluation.events import clips_in, evaluate_events, fade
-from emotion_perception.pipeline import EmotionPipeline
-from emotion_perception.datasets import DatasetError
 import cv2
 import numpy as np
 import pytest
+
+from emotion_perception import evaluate
+from emotion_perception.datasets import DatasetError
+from emotion_perception.evaluation.events import clips_in, evaluate_events, fade
+from emotion_perception.pipeline import EmotionPipeline
 
 
 @pytest.fixture(scope='module')
@@ -71,11 +73,14 @@ def test_the_command(capsys, tmp_path):
     assert json.loads((tmp_path / 'events.json').read_text())['happiness']['missed']
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['/nowhere'], 'holds no such clips; expected pairs of photographs'),
-    (['/nowhere', '--part', 'test'], '--labels and --part go with data sets of faces'),
-    (['/nowhere', '--model', '/no.json'], 'model: .*/no.json'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['/nowhere'], 'holds no such clips; expected pairs of photographs'),
+        (['/nowhere', '--part', 'test'], '--labels and --part go with data sets of faces'),
+        (['/nowhere', '--model', '/no.json'], 'model: .*/no.json'),
+    ],
+)
 def test_the_command_says_what_is_wrong(arguments, message, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(['events', *arguments])

@@ -2,6 +2,7 @@
 
 FUZZ_IMAGES sets how many; as it comes, a few hundred.
 """
+
 import array
 import os
 from pathlib import Path
@@ -22,9 +23,27 @@ from robot import count, emotion_node  # noqa: E402
 IMAGES = int(os.environ.get('FUZZ_IMAGES', 400))
 CAMERAS = ('a', 'b', 'c')
 #: Encodings and what a pixel takes [bytes]; the last three are never right.
-ENCODINGS = {'bgr8': 3, 'rgb8': 3, 'bgra8': 4, 'rgba8': 4, '8UC4': 4, 'mono8': 1, 'mono16': 2,
-             '16UC1': 2, 'bgr16': 6, 'yuv422': 2, 'yuv422_yuy2': 2, 'nv12': 1.5, 'nv21': 1.5,
-             'nv24': 3, 'bayer_rggb8': 1, 'bayer_gbrg16': 2, '32FC1': 4, 'h264': 1, '': 1}
+ENCODINGS = {
+    'bgr8': 3,
+    'rgb8': 3,
+    'bgra8': 4,
+    'rgba8': 4,
+    '8UC4': 4,
+    'mono8': 1,
+    'mono16': 2,
+    '16UC1': 2,
+    'bgr16': 6,
+    'yuv422': 2,
+    'yuv422_yuy2': 2,
+    'nv12': 1.5,
+    'nv21': 1.5,
+    'nv24': 3,
+    'bayer_rggb8': 1,
+    'bayer_gbrg16': 2,
+    '32FC1': 4,
+    'h264': 1,
+    '': 1,
+}
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -36,7 +55,7 @@ class Stream:
         self._random = np.random.default_rng(seed)
         self._face = face
         self._stamp = 10**9
-        self._at = 0.0      # where the face is, in widths of the image
+        self._at = 0.0  # where the face is, in widths of the image
         self._size = 240, 320
 
     def message(self):
@@ -50,21 +69,29 @@ class Stream:
         step += int(random.integers(0, 9)) * (random.random() < 0.2)
         if encoding == 'bgr8':
             data = np.zeros((height, step), np.uint8)
-            data[:, :width * 3] = image.reshape(height, -1)
+            data[:, : width * 3] = image.reshape(height, -1)
         else:
             rows = int(height * (ENCODINGS[encoding] if encoding[:2] == 'nv' else 1))
             data = random.integers(0, 256, rows * step, np.uint8)
         if random.random() < 0.05:
             step = int(random.integers(0, 4000))
         if random.random() < 0.03:
-            data = data.reshape(-1)[:int(random.integers(0, data.size + 1))]
-        self._stamp += int(random.choice(
-            [33, 33, 33, 33, 33, 0, -1, -40, 600, 2000, -5000, 3_600_000])) * 10**6
+            data = data.reshape(-1)[: int(random.integers(0, data.size + 1))]
+        self._stamp += (
+            int(random.choice([33, 33, 33, 33, 33, 0, -1, -40, 600, 2000, -5000, 3_600_000]))
+            * 10**6
+        )
         self._stamp = max(self._stamp, 0)
         header = Header(stamp=Time(sec=self._stamp // 10**9 % 2**31, nanosec=self._stamp % 10**9))
-        return Image(header=header, height=height, width=width, encoding=encoding, step=step,
-                     is_bigendian=int(random.integers(0, 2)),
-                     data=array.array('B', np.ascontiguousarray(data).tobytes()))
+        return Image(
+            header=header,
+            height=height,
+            width=width,
+            encoding=encoding,
+            step=step,
+            is_bigendian=int(random.integers(0, 2)),
+            data=array.array('B', np.ascontiguousarray(data).tobytes()),
+        )
 
     def _picture(self, height, width):
         """Draw the face, which walks through the image and comes and goes."""
@@ -75,7 +102,7 @@ class Stream:
         left = int((self._at - 0.4) * width)
         begin, end = max(left, 0), min(left + side, width)
         if begin < end:
-            image[:side, begin:end] = face[:, begin - left:end - left]
+            image[:side, begin:end] = face[:, begin - left : end - left]
         return image
 
 
@@ -88,9 +115,18 @@ def memory(process):
 def test_random_images_are_answered_or_counted(tmp_path, portrait):
     topics = [f'/{camera}/image' for camera in CAMERAS]
     with emotion_node(
-            tmp_path, 'fuzzed', '-p', f'image_topics:=[{",".join(topics)}]', '-p',
-            f'camera_names:=[{",".join(CAMERAS)}]', '-p', 'rotation:=[0,90,180]', '-p',
-            'min_face_size:=32', topics=topics) as robot:
+        tmp_path,
+        'fuzzed',
+        '-p',
+        f'image_topics:=[{",".join(topics)}]',
+        '-p',
+        f'camera_names:=[{",".join(CAMERAS)}]',
+        '-p',
+        'rotation:=[0,90,180]',
+        '-p',
+        'min_face_size:=32',
+        topics=topics,
+    ) as robot:
         robot.warm_up(portrait)
         streams = [Stream(seed, portrait[:200, 60:260]) for seed in range(len(CAMERAS))]
         megabytes = []
@@ -108,8 +144,10 @@ def test_random_images_are_answered_or_counted(tmp_path, portrait):
             received = count(found, 'images received')
             assert count(found, 'unexpected errors') == 0, robot.log()
             assert count(found, 'images unusable') > 0
-            assert received == sum(count(found, f'images {what}') for what in (
-                'processed', 'dropped (overload)', 'unusable', 'late (left out)'))
+            assert received == sum(
+                count(found, f'images {what}')
+                for what in ('processed', 'dropped (overload)', 'unusable', 'late (left out)')
+            )
             answered += count(found, 'images processed')
         assert answered > IMAGES / 10
         # Buffers grow to the largest image that has come; after that nothing does.

@@ -1,4 +1,5 @@
 """The starter bag and its golden result."""
+
 import csv
 import importlib.util
 import json
@@ -43,25 +44,33 @@ def test_the_command_makes_the_golden_result_again(tool, results, root, tmp_path
     tool.keep(results, again)
     names = sorted(path.name for path in golden.iterdir())
     assert names == sorted(path.name for path in again.iterdir())
-    made, now = (json.loads((folder / 'starter.json').read_text())['made_with']
-                 for folder in (golden, again))
+    made, now = (
+        json.loads((folder / 'starter.json').read_text())['made_with'] for folder in (golden, again)
+    )
     assert made['model_sha256'] == now['model_sha256'], f'another model: {AGAIN}'
     if made == now:
         for name in names:
             assert (again / name).read_bytes() == (golden / name).read_bytes(), AGAIN
     expected, found = read(golden / 'starter.csv'), read(again / 'starter.csv')
     assert [row['time_ns'] for row in found] == [row['time_ns'] for row in expected], AGAIN
-    same = [row['label'] == other['label'] and row['track_id'] == other['track_id'] and
-            near(row, other, ('x_offset', 'y_offset', 'width', 'height'), 4) and
-            near(row, other, ('intensity', *EMOTIONS), 0.1)
-            for row, other in zip(found, expected)]
+    same = [
+        row['label'] == other['label']
+        and row['track_id'] == other['track_id']
+        and near(row, other, ('x_offset', 'y_offset', 'width', 'height'), 4)
+        and near(row, other, ('intensity', *EMOTIONS), 0.1)
+        for row, other in zip(found, expected)
+    ]
     assert np.mean(same) >= 0.95, AGAIN
 
 
 def near(row, other, names, tolerance):
-    return all(row[name] == other[name] or
-               row[name] and other[name] and
-               abs(float(row[name]) - float(other[name])) <= tolerance for name in names)
+    return all(
+        row[name] == other[name]
+        or row[name]
+        and other[name]
+        and abs(float(row[name]) - float(other[name])) <= tolerance
+        for name in names
+    )
 
 
 def test_the_three_lines(results):
@@ -75,14 +84,24 @@ def test_what_is_expected_of_a_bag_of_images_is_expected_of_its_results(results)
     assert seen.results == emotions_in(results).results
 
 
-@pytest.mark.parametrize('method, arguments, reason', [
-    ('assert_shown', ('sadness', 5, 7),
-     r'results/starter: no face shows sadness in 50% of the 59 images from 5 s to 7 s: '
-     r'.*face \d+ \(happiness \d+%'),
-    ('assert_shown', ('happiness', 5, 7, 1.01), 'no face shows happiness in 101%'),
-    ('assert_shown', ('happiness', 8, 9), 'no image from 8 s to 9 s; it lasts 6.97 s'),
-    ('assert_absent', ('happiness', 5, 7),
-     r'face \d+ shows happiness in \d+ of its \d+ images, at 5.\d\d s first')])
+@pytest.mark.parametrize(
+    'method, arguments, reason',
+    [
+        (
+            'assert_shown',
+            ('sadness', 5, 7),
+            r'results/starter: no face shows sadness in 50% of the 59 images from 5 s to 7 s: '
+            r'.*face \d+ \(happiness \d+%',
+        ),
+        ('assert_shown', ('happiness', 5, 7, 1.01), 'no face shows happiness in 101%'),
+        ('assert_shown', ('happiness', 8, 9), 'no image from 8 s to 9 s; it lasts 6.97 s'),
+        (
+            'assert_absent',
+            ('happiness', 5, 7),
+            r'face \d+ shows happiness in \d+ of its \d+ images, at 5.\d\d s first',
+        ),
+    ],
+)
 def test_what_is_not_so_says_what_is(results, method, arguments, reason):
     with pytest.raises(AssertionError, match=reason):
         getattr(emotions_in(results), method)(*arguments)
@@ -97,11 +116,15 @@ def test_a_wrong_label_is_no_failed_expectation(results):
         emotions_in(results).assert_shown('joy', 0, 1)
 
 
-@pytest.mark.parametrize('arguments, code, reason', [
-    (['--shown', 'happiness', '5', '7', '--absent', 'anger', '5', '7'], 0, ''),
-    (['--shown', 'fear', '5', '7', '--shown', 'anger', '5', '7'], 1, 'no face shows fear'),
-    (['--absent', 'joy'], "'joy' is none of anger", ''),
-    (['--shown', 'fear', 'a', '7'], "could not convert string to float: 'a'", '')])
+@pytest.mark.parametrize(
+    'arguments, code, reason',
+    [
+        (['--shown', 'happiness', '5', '7', '--absent', 'anger', '5', '7'], 0, ''),
+        (['--shown', 'fear', '5', '7', '--shown', 'anger', '5', '7'], 1, 'no face shows fear'),
+        (['--absent', 'joy'], "'joy' is none of anger", ''),
+        (['--shown', 'fear', 'a', '7'], "could not convert string to float: 'a'", ''),
+    ],
+)
 def test_the_command(results, arguments, code, reason, capsys):
     with pytest.raises(SystemExit) as raised:
         expect([str(results), *arguments])

@@ -1,8 +1,9 @@
 """The structure of the package: what may import what."""
+
 import ast
+from pathlib import Path
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,11 @@ PACKAGE = Path(emotions.__file__).parent
 def modules():
     """Return {dotted name within the package: path}; without the generated messages."""
     paths = {path.relative_to(PACKAGE).with_suffix(''): path for path in PACKAGE.rglob('*.py')}
-    return {'.'.join(name.parts): path for name, path in paths.items()
-            if name.parts[0] not in ('msg', '__init__')}
+    return {
+        '.'.join(name.parts): path
+        for name, path in paths.items()
+        if name.parts[0] not in ('msg', '__init__')
+    }
 
 
 def imported(path):
@@ -51,8 +55,9 @@ ARROWS = {name: arrows(name) for name in MODULES}
 
 def within(names):
     """Return the modules of these names; a folder stands for all in it."""
-    return {name for name in MODULES for other in names
-            if name == other or name.startswith(f'{other}.')}
+    return {
+        name for name in MODULES for other in names if name == other or name.startswith(f'{other}.')
+    }
 
 
 def needed(names):
@@ -71,8 +76,13 @@ def outside(name):
 
 
 def test_the_scan_sees_the_package():
-    assert {'pipeline', 'nodes.emotion_node', 'learning.recipe', 'learning.head.trainer',
-            'datasets.loading'} <= set(MODULES)
+    assert {
+        'pipeline',
+        'nodes.emotion_node',
+        'learning.recipe',
+        'learning.head.trainer',
+        'datasets.loading',
+    } <= set(MODULES)
     assert {'crops', 'recognition', 'face_finder'} <= ARROWS['pipeline']
     assert 'temporal' in needed({'pipeline'}) and 'cv2' in outside('crops')
 
@@ -80,8 +90,15 @@ def test_the_scan_sees_the_package():
 @pytest.mark.parametrize('name', MODULES)
 def test_only_nodes_demo_and_monitor_import_ros(name):
     if not name.startswith('nodes.') and name not in ('demo', 'monitor'):
-        ros = {'rclpy', 'cv_bridge', 'ament_index_python', 'sensor_msgs', 'std_msgs',
-               'diagnostic_msgs', 'launch'}
+        ros = {
+            'rclpy',
+            'cv_bridge',
+            'ament_index_python',
+            'sensor_msgs',
+            'std_msgs',
+            'diagnostic_msgs',
+            'launch',
+        }
         assert not outside(name) & ros
         assert not any(n.startswith('emotion_perception.msg') for n in IMPORTED[name])
 
@@ -98,29 +115,68 @@ def test_only_offline_work_knows_how_bags_are_stored(name):
         assert not outside(name) & {'rosbags', 'mcap', 'rerun', 'pyarrow', 'distributed'}
 
 
-@pytest.mark.parametrize('low, high', [
-    (('options', 'crops', 'sequence', 'temporal', 'boxes', 'videos', 'images'),
-     ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
-    (('detection', 'tracking', 'face_finder'),
-     ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets')),
-    (('recognition',), ('detection', 'tracking', 'face_finder', 'pipeline', 'nodes', 'learning')),
-    (('pipeline',), ('nodes', 'learning', 'datasets', 'evaluation', 'demo', 'drawing', 'offline')),
-    (('offline', 'bag'), ('nodes', 'demo', 'learning', 'datasets', 'evaluation')),
-    (('emotions', 'images', 'videos', 'behaviour', 'learning', 'evaluation'), ('offline', 'bag')),
-    (('behaviour',), ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation')),
-    (('datasets',), ('pipeline', 'recognition', 'nodes', 'learning', 'evaluation')),
-    (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),
-    (('nodes', 'demo', 'monitor'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),
-    (('learning', 'train'), ('nodes', 'demo', 'monitor', 'pipeline')),
-    (('learning.encoder',), ('learning.lab', 'learning.head', 'learning.comparison',
-                             'learning.recipe', 'learning.own_clips', 'learning.export')),
-    (('learning.lab',), ('learning.head', 'learning.comparison', 'learning.recipe',
-                         'learning.own_clips', 'learning.export')),
-    (('learning.head',), ('learning.comparison', 'learning.recipe', 'learning.own_clips',
-                          'learning.export')),
-    (('learning.comparison',), ('learning.recipe', 'learning.own_clips')),
-    (('learning.recipe', 'learning.own_clips'), ('learning.comparison',)),
-], ids=lambda names: names[0])
+@pytest.mark.parametrize(
+    'low, high',
+    [
+        (
+            ('options', 'crops', 'sequence', 'temporal', 'boxes', 'videos', 'images'),
+            ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation'),
+        ),
+        (
+            ('detection', 'tracking', 'face_finder'),
+            ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets'),
+        ),
+        (
+            ('recognition',),
+            ('detection', 'tracking', 'face_finder', 'pipeline', 'nodes', 'learning'),
+        ),
+        (
+            ('pipeline',),
+            ('nodes', 'learning', 'datasets', 'evaluation', 'demo', 'drawing', 'offline'),
+        ),
+        (('offline', 'bag'), ('nodes', 'demo', 'learning', 'datasets', 'evaluation')),
+        (
+            ('emotions', 'images', 'videos', 'behaviour', 'learning', 'evaluation'),
+            ('offline', 'bag'),
+        ),
+        (
+            ('behaviour',),
+            ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation'),
+        ),
+        (('datasets',), ('pipeline', 'recognition', 'nodes', 'learning', 'evaluation')),
+        (('evaluation', 'evaluate'), ('nodes', 'learning', 'train')),
+        (('nodes', 'demo', 'monitor'), ('learning', 'datasets', 'evaluation', 'evaluate', 'train')),
+        (('learning', 'train'), ('nodes', 'demo', 'monitor', 'pipeline')),
+        (
+            ('learning.encoder',),
+            (
+                'learning.lab',
+                'learning.head',
+                'learning.comparison',
+                'learning.recipe',
+                'learning.own_clips',
+                'learning.export',
+            ),
+        ),
+        (
+            ('learning.lab',),
+            (
+                'learning.head',
+                'learning.comparison',
+                'learning.recipe',
+                'learning.own_clips',
+                'learning.export',
+            ),
+        ),
+        (
+            ('learning.head',),
+            ('learning.comparison', 'learning.recipe', 'learning.own_clips', 'learning.export'),
+        ),
+        (('learning.comparison',), ('learning.recipe', 'learning.own_clips')),
+        (('learning.recipe', 'learning.own_clips'), ('learning.comparison',)),
+    ],
+    ids=lambda names: names[0],
+)
 def test_arrows_run_one_way(low, high):
     assert within(low)
     assert not needed(within(low)) & within(high)
@@ -136,9 +192,12 @@ def test_no_imports_run_in_a_circle():
 
 
 def test_the_running_pipeline_loads_neither_ros_nor_tensorflow(tmp_path):
-    code = ('import sys; from emotion_perception.pipeline import EmotionPipeline; '
-            'print(*{name.split(".")[0] for name, module in sys.modules.items() if module})')
-    loaded = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                            check=True, cwd=tmp_path).stdout.split()
+    code = (
+        'import sys; from emotion_perception.pipeline import EmotionPipeline; '
+        'print(*{name.split(".")[0] for name, module in sys.modules.items() if module})'
+    )
+    loaded = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=tmp_path
+    ).stdout.split()
     assert 'emotion_perception' in loaded
     assert not {'tensorflow', 'keras', 'rclpy', 'yaml'} & set(loaded)

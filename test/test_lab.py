@@ -1,4 +1,5 @@
 """Faces of known people, dealt out to folds, and what is trained on them beside the head."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,6 @@ from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
 from emotion_perception.learning.lab.adapter import train_adapter  # noqa: E402
 from emotion_perception.learning.lab.change_readout import change_readout, DEVIATION  # noqa: E402
 from emotion_perception.learning.lab.faces import lab_stills, LabFaces, onset_frames  # noqa: E402
-
 from samples import sample  # noqa: E402
 
 
@@ -32,6 +32,7 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
         rest, strength = rng.normal(0, 5, 20), np.linspace(0, 1, 8)[None, :, None]
         features = rest + strength * directions[label] + rng.normal(0, 0.1, (2, 8, 20))
         return features.astype(np.float32)
+
     train = [(onset(label), EMOTIONS[label]) for label in range(6) for _ in range(10)]
     readout, offset = change_readout(train)
     assert readout.shape == (20, 6) and readout.dtype == np.float32
@@ -39,7 +40,7 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
     assert (changes @ readout).std() == pytest.approx(DEVIATION, abs=1e-3)
     neutral = np.concatenate([f[:, 0] for f, _ in train])
     np.testing.assert_allclose((neutral @ readout + offset).mean(0), 0, atol=1e-3)
-    for label in range(6):      # another person, another look at rest
+    for label in range(6):  # another person, another look at rest
         other = onset(label)
         assert ((other - other[:, :1])[:, -1] @ readout).argmax(-1).tolist() == [label] * 2
     with pytest.raises(ValueError, match='no onset shows anger: the readout'):
@@ -50,37 +51,63 @@ def test_the_readout_of_change_tells_classes_by_changes_alone():
 def lab(monkeypatch):
     """Return LabFaces of ten people in two sets; seven have complete sequences."""
     sets = {
-        'a': [sample('fear', np.zeros((5, 64, 64, 3), np.uint8), f'S{i}', neutral_to_apex=True)
-              for i in range(7) for _ in range(2)] + [sample('anger', subject='S8')],
-        'b': [sample('neutral', subject=f'S{i}') for i in range(10)]}
+        'a': [
+            sample('fear', np.zeros((5, 64, 64, 3), np.uint8), f'S{i}', neutral_to_apex=True)
+            for i in range(7)
+            for _ in range(2)
+        ]
+        + [sample('anger', subject='S8')],
+        'b': [sample('neutral', subject=f'S{i}') for i in range(10)],
+    }
     monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, sets[name], []))
     return LabFaces(['a', 'b'], folds=7)
 
 
 def test_people_are_dealt_out_to_folds_evenly(lab):
     assert sorted(person for people in lab.folds for person in people) == [
-        f'S{i}' for i in range(10)]
+        f'S{i}' for i in range(10)
+    ]
     watched = {f'S{i}' for i in range(7)}
     assert [len(people & watched) for people in lab.folds] == [1] * 7, 'leave one subject out'
     assert max(map(len, lab.folds)) == 2
 
 
 def test_the_people_of_a_model_are_listed(lab):
-    assert lab.people() == {'a': [f'S{i}' for i in (0, 1, 2, 3, 4, 5, 6, 8)],
-                            'b': [f'S{i}' for i in range(10)]}
+    assert lab.people() == {
+        'a': [f'S{i}' for i in (0, 1, 2, 3, 4, 5, 6, 8)],
+        'b': [f'S{i}' for i in range(10)],
+    }
 
 
 def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
     onset = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((64, 64, 3), np.uint8)
-    stills = lab_stills([
-        sample('fear', onset[:1] + 100), sample('anger', onset, neutral_to_apex=True),
-        sample('sadness', onset), sample('contempt', onset[:1])])
+    stills = lab_stills(
+        [
+            sample('fear', onset[:1] + 100),
+            sample('anger', onset, neutral_to_apex=True),
+            sample('sadness', onset),
+            sample('contempt', onset[:1]),
+        ]
+    )
     assert [(s.frames[0, 0, 0, 0], len(s.frames), s.label) for s in stills] == [
-        (100, 1, 'fear'), (0, 1, 'neutral'), (4, 1, 'anger')]
+        (100, 1, 'fear'),
+        (0, 1, 'neutral'),
+        (4, 1, 'anger'),
+    ]
 
 
-ADAPTER = {'web_images': 24, 'lab': [1.0], 'live': [0.5], 'strength': 1.0, 'epochs': 20,
-           'batch_size': 8, 'learning_rate': 0.01, 'weight_decay': 0.0, 'dropout': 0.0, 'seed': 1}
+ADAPTER = {
+    'web_images': 24,
+    'lab': [1.0],
+    'live': [0.5],
+    'strength': 1.0,
+    'epochs': 20,
+    'batch_size': 8,
+    'learning_rate': 0.01,
+    'weight_decay': 0.0,
+    'dropout': 0.0,
+    'seed': 1,
+}
 
 
 def test_an_adapter_adds_what_the_logits_lack():
@@ -89,7 +116,7 @@ def test_an_adapter_adds_what_the_logits_lack():
     live = rng.normal(size=(120, 7)).astype(np.float32)
     targets = np.eye(7, dtype=np.float32)[seen[:, :7].argmax(1)]
     weights = np.ones(120, np.float32)
-    weights[60:] = 0            # these are not to be learnt
+    weights[60:] = 0  # these are not to be learnt
     targets[60:] = np.eye(7)[0]
     trained = train_adapter(seen, live, targets, weights, ADAPTER)
     right = (live + trained(seen).numpy()).argmax(1) == seen[:, :7].argmax(1)
@@ -102,8 +129,11 @@ def test_an_adapter_adds_what_the_logits_lack():
 
 
 def test_more_folds_than_people_are_refused(monkeypatch):
-    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(
-        name, [replace(sample('fear'), subject=who) for who in 'ABA'], []))
+    monkeypatch.setattr(
+        lab_faces,
+        'load',
+        lambda name: Samples(name, [replace(sample('fear'), subject=who) for who in 'ABA'], []),
+    )
     assert LabFaces(['jaffe'], folds=2).folds == [{'A'}, {'B'}]
     with pytest.raises(ValueError, match='the 2 people of jaffe do not fill 3 folds'):
         LabFaces(['jaffe'], folds=3)

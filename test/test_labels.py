@@ -1,4 +1,5 @@
 """The published label: what flickers in single frames, and what has lasted."""
+
 import numpy as np
 import pytest
 
@@ -15,8 +16,9 @@ def labels(rows, rate=30, **options):
         intensities = np.zeros(6, np.float32)
         for name, value in row.items():
             intensities[LABELS.index(name)] = value
-        found.append(LABELS[face.update(i * 10**9 // rate, intensities,
-                                        **{**STABILITY, **options})])
+        found.append(
+            LABELS[face.update(i * 10**9 // rate, intensities, **{**STABILITY, **options})]
+        )
     return found
 
 
@@ -28,7 +30,8 @@ def test_a_movement_that_does_not_last_changes_nothing():
     blink = [{}] * 30 + [{'anger': 1.0}] * 8 + [{}] * 30
     assert set(labels(blink)) == {'neutral'}
     assert set(labels([{'happiness': 0.9}] * 30 + [{}] * 8 + [{'happiness': 0.9}] * 30)) == {
-        'happiness'}
+        'happiness'
+    }
 
 
 @pytest.mark.parametrize('rate', [5, 30, 120])
@@ -40,8 +43,9 @@ def test_what_lasts_is_published_after_the_same_time_at_every_rate(rate):
 
 
 def test_at_the_edge_of_the_threshold_the_label_stays():
-    edge = [{'sadness': 0.45}] * 10 + [{'sadness': 0.4 + 0.08 * (-1) ** (i // 15)}
-                                       for i in range(150)]
+    edge = [{'sadness': 0.45}] * 10 + [
+        {'sadness': 0.4 + 0.08 * (-1) ** (i // 15)} for i in range(150)
+    ]
     assert set(labels(edge)) == {'sadness'}
     assert set(labels([{}] * 30 + edge[10:], neutral_hysteresis=0.0)) == {'neutral', 'sadness'}
     assert labels([{'sadness': 0.5}] * 30 + [{'sadness': 0.2}] * 30)[-1] == 'neutral'
@@ -55,7 +59,10 @@ def test_another_emotion_must_be_clearly_stronger():
 
 def test_without_a_window_the_newest_frame_counts():
     assert labels([{'fear': 1.0}, {}, {'fear': 1.0}], label_window=0.0) == [
-        'fear', 'neutral', 'fear']
+        'fear',
+        'neutral',
+        'fear',
+    ]
 
 
 def test_confidence_is_the_labels_score_and_of_neutral_the_lack_of_intensity():

@@ -1,4 +1,5 @@
 """The launch files, run by ros2 launch."""
+
 from contextlib import contextmanager
 from importlib.util import find_spec
 import os
@@ -16,12 +17,12 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 if shutil.which('ros2') is None:
     pytest.skip('needs the command ros2', allow_module_level=True)
 
-from emotion_perception.msg import EmotionArray  # noqa: E402
-from emotion_perception.nodes.messages import image_from_bgr  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.nodes.messages import image_from_bgr  # noqa: E402
 from processes import wait_for  # noqa: E402
 
 LIMIT = 120.0  # seconds after which a test gives up; nothing is judged by its duration
@@ -29,23 +30,39 @@ LIMIT = 120.0  # seconds after which a test gives up; nothing is judged by its d
 
 CAMERA = ['params_file', 'image_topic', 'camera_name', 'image_transport', 'model']
 EVERYWHERE = ['namespace', 'use_sim_time', 'log_level', 'large_data', 'enclaves']
-OUTPUTS = ['annotated_image', 'detections', 'foxglove_annotations', 'ros4hri', 'behaviour_node',
-           'rules', 'behaviour_params_file', 'rviz']
+OUTPUTS = [
+    'annotated_image',
+    'detections',
+    'foxglove_annotations',
+    'ros4hri',
+    'behaviour_node',
+    'rules',
+    'behaviour_params_file',
+    'rviz',
+]
 
 
-@pytest.mark.parametrize('file, arguments', [
-    ('emotion.launch.py', ['model', 'autostart', 'respawn', *CAMERA]),
-    ('demo.launch.py', ['video']),
-    ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA, *OUTPUTS]),
-    ('outputs.launch.py', OUTPUTS),
-    ('webcam.launch.py', ['device', *OUTPUTS]),
-    ('cameras.launch.py', ['params_file', *OUTPUTS]),
-    ('everything.launch.py', [*CAMERA, *OUTPUTS]),
-    ('behaviours.launch.py', [*CAMERA, *OUTPUTS]),
-])
+@pytest.mark.parametrize(
+    'file, arguments',
+    [
+        ('emotion.launch.py', ['model', 'autostart', 'respawn', *CAMERA]),
+        ('demo.launch.py', ['video']),
+        ('replay.launch.py', ['bag', 'rate', 'loop', 'start_offset', *CAMERA, *OUTPUTS]),
+        ('outputs.launch.py', OUTPUTS),
+        ('webcam.launch.py', ['device', *OUTPUTS]),
+        ('cameras.launch.py', ['params_file', *OUTPUTS]),
+        ('everything.launch.py', [*CAMERA, *OUTPUTS]),
+        ('behaviours.launch.py', [*CAMERA, *OUTPUTS]),
+    ],
+)
 def test_arguments_are_described(file, arguments):
-    shown = subprocess.run(['ros2', 'launch', 'emotion_perception', file, '--show-args'],
-                           capture_output=True, text=True, check=True, timeout=LIMIT).stdout
+    shown = subprocess.run(
+        ['ros2', 'launch', 'emotion_perception', file, '--show-args'],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+    ).stdout
     for argument in [*arguments, *EVERYWHERE]:
         assert shown.count(f"\n    '{argument}':") == 1
     assert 'no description given' not in shown.lower()
@@ -55,8 +72,12 @@ def test_arguments_are_described(file, arguments):
 def launched(log, file, *arguments):
     """Run a launch file; what it says goes to log."""
     with log.open('w') as stream:
-        launch = subprocess.Popen(['ros2', 'launch', 'emotion_perception', file, *arguments],
-                                  stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        launch = subprocess.Popen(
+            ['ros2', 'launch', 'emotion_perception', file, *arguments],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         yield launch
     finally:
@@ -72,11 +93,17 @@ def publish_until(node, topics, condition, launch, log):
 
     def work():
         for publisher in publishers:
-            publisher.publish(image_from_bgr(np.full((120, 160, 3), 90, np.uint8), Header(
-                stamp=node.get_clock().now().to_msg(), frame_id='eye')))
+            publisher.publish(
+                image_from_bgr(
+                    np.full((120, 160, 3), 90, np.uint8),
+                    Header(stamp=node.get_clock().now().to_msg(), frame_id='eye'),
+                )
+            )
         rclpy.spin_once(node, timeout_sec=0.1)
-    wait_for(lambda: condition() or launch.poll() is not None, work, told=log.read_text,
-             limit=LIMIT)
+
+    wait_for(
+        lambda: condition() or launch.poll() is not None, work, told=log.read_text, limit=LIMIT
+    )
     return condition()
 
 
@@ -91,24 +118,33 @@ def test_everything_is_on_and_follows_the_arguments(listener, tmp_path):
     log = tmp_path / 'log'
     seen, results = [], []
     listener.create_subscription(
-        CompressedImage, '/robot/annotated_image/front/compressed', seen.append, 1)
-    listener.create_subscription(
-        EmotionArray, '/robot/emotion_node/emotions', results.append, 1)
-    expected = {('/robot', name) for name in (
-        'emotion_node', 'annotated_image', 'behaviour_node')}
+        CompressedImage, '/robot/annotated_image/front/compressed', seen.append, 1
+    )
+    listener.create_subscription(EmotionArray, '/robot/emotion_node/emotions', results.append, 1)
+    expected = {('/robot', name) for name in ('emotion_node', 'annotated_image', 'behaviour_node')}
     missing = 0
-    for name, package in (('detections', 'vision_msgs'), ('ros4hri', 'hri_msgs'),
-                          ('foxglove_annotations', 'foxglove_msgs')):
+    for name, package in (
+        ('detections', 'vision_msgs'),
+        ('ros4hri', 'hri_msgs'),
+        ('foxglove_annotations', 'foxglove_msgs'),
+    ):
         if find_spec(package):
             expected.add(('/robot', name))
         else:
             missing += 1
-    with launched(log, 'everything.launch.py', 'image_topic:=/eye', 'camera_name:=front',
-                  'namespace:=robot') as launch:
+    with launched(
+        log, 'everything.launch.py', 'image_topic:=/eye', 'camera_name:=front', 'namespace:=robot'
+    ) as launch:
+
         def complete():
             nodes = {(space, name) for name, space in listener.get_node_names_and_namespaces()}
-            return (seen and results and nodes >= expected
-                    and log.read_text().count('_msgs is not installed: apt') == missing)
+            return (
+                seen
+                and results
+                and nodes >= expected
+                and log.read_text().count('_msgs is not installed: apt') == missing
+            )
+
         assert publish_until(listener, ['/eye'], complete, launch, log), log.read_text()
     assert results[-1].camera == 'front'
     assert 'Traceback' not in log.read_text()
@@ -116,36 +152,50 @@ def test_everything_is_on_and_follows_the_arguments(listener, tmp_path):
 
 def test_outputs_can_be_switched_and_have_enclaves(listener, tmp_path):
     log = tmp_path / 'log'
-    with launched(log, 'outputs.launch.py', 'annotated_image:=false', 'behaviour_node:=true',
-                  'enclaves:=/emotion_perception') as launch:
+    with launched(
+        log,
+        'outputs.launch.py',
+        'annotated_image:=false',
+        'behaviour_node:=true',
+        'enclaves:=/emotion_perception',
+    ) as launch:
+
         def nodes():
-            return {name: enclave for name, _, enclave
-                    in listener.get_node_names_and_namespaces_with_enclaves()}
-        assert publish_until(
-            listener, [], lambda: 'behaviour_node' in nodes(), launch, log)
+            return {
+                name: enclave
+                for name, _, enclave in listener.get_node_names_and_namespaces_with_enclaves()
+            }
+
+        assert publish_until(listener, [], lambda: 'behaviour_node' in nodes(), launch, log)
         assert 'annotated_image' not in nodes()
         assert nodes()['behaviour_node'] == '/emotion_perception/behaviour_node'
 
 
 def test_cameras_of_one_file(listener, tmp_path):
     file = tmp_path / 'two.yaml'
-    file.write_text('/**:\n  ros__parameters:\n    image_topics: [/left/eye, /right/eye]\n'
-                    '    camera_names: [left, right]\n')
+    file.write_text(
+        '/**:\n  ros__parameters:\n    image_topics: [/left/eye, /right/eye]\n'
+        '    camera_names: [left, right]\n'
+    )
     results, seen = [], []
     listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 10)
     listener.create_subscription(Image, '/annotated_image/right', seen.append, 1)
     log = tmp_path / 'log'
     with launched(log, 'cameras.launch.py', f'params_file:={file}') as launch:
+
         def complete():
             return seen and {result.camera for result in results} == {'left', 'right'}
-        assert publish_until(
-            listener, ['/left/eye', '/right/eye'], complete, launch, log)
+
+        assert publish_until(listener, ['/left/eye', '/right/eye'], complete, launch, log)
 
 
 def test_a_webcam_that_does_not_open_ends_its_launch():
     ended = subprocess.run(
         ['ros2', 'launch', 'emotion_perception', 'webcam.launch.py', 'device:=63'],
-        capture_output=True, text=True, timeout=LIMIT)
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
     assert 'webcam 63 does not open' in ended.stdout + ended.stderr
 
 
@@ -161,8 +211,18 @@ def video(tmp_path):
 
 def test_demo_ends_with_its_node(video):
     ended = subprocess.run(
-        ['ros2', 'launch', 'emotion_perception', 'demo.launch.py', f'video:={video}',
-         'model:=/nowhere.json'], capture_output=True, text=True, timeout=LIMIT)
+        [
+            'ros2',
+            'launch',
+            'emotion_perception',
+            'demo.launch.py',
+            f'video:={video}',
+            'model:=/nowhere.json',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
     assert '/nowhere.json is missing' in ended.stdout + ended.stderr
     assert ended.returncode == 1
 
@@ -171,17 +231,31 @@ def test_demo_loops_a_video_through_the_node(ros, video, monkeypatch):
     monkeypatch.delenv('FASTDDS_BUILTIN_TRANSPORTS', raising=False)
 
     launch = subprocess.Popen(
-        ['ros2', 'launch', 'emotion_perception', 'demo.launch.py', f'video:={video}',
-         'namespace:=robot', 'camera_name:=front', 'image_topic:=/elsewhere',
-         'image_transport:=compressed', 'use_sim_time:=true'], start_new_session=True)
+        [
+            'ros2',
+            'launch',
+            'emotion_perception',
+            'demo.launch.py',
+            f'video:={video}',
+            'namespace:=robot',
+            'camera_name:=front',
+            'image_topic:=/elsewhere',
+            'image_transport:=compressed',
+            'use_sim_time:=true',
+        ],
+        start_new_session=True,
+    )
     results = []
     try:
         node = rclpy.create_node('listener')
-        node.create_subscription(
-            EmotionArray, '/robot/emotion_node/emotions', results.append, 10)
+        node.create_subscription(EmotionArray, '/robot/emotion_node/emotions', results.append, 10)
         # More than the video has, so it was played again.
-        wait_for(lambda: len(results) >= 5, lambda: rclpy.spin_once(node, timeout_sec=0.1), launch,
-                 limit=LIMIT)
+        wait_for(
+            lambda: len(results) >= 5,
+            lambda: rclpy.spin_once(node, timeout_sec=0.1),
+            launch,
+            limit=LIMIT,
+        )
         node.destroy_node()
     finally:
         # As Ctrl-C does in a terminal: to launch and to the nodes.
@@ -197,8 +271,15 @@ def test_replay_ends_with_the_bag(listener, tmp_path, portrait, bag_messages, wr
     listener.create_subscription(EmotionArray, '/emotion_node/emotions', results.append, 100)
     # An output that has no messages, as here perhaps this one, ends alone. Slowly: a second of
     # results may be over before the listener has met the node.
-    with launched(log, 'replay.launch.py', f'bag:={bag}', 'image_topic:=/eye', 'rate:=0.25',
-                  'foxglove_annotations:=true', 'annotated_image:=true') as launch:
+    with launched(
+        log,
+        'replay.launch.py',
+        f'bag:={bag}',
+        'image_topic:=/eye',
+        'rate:=0.25',
+        'foxglove_annotations:=true',
+        'annotated_image:=true',
+    ) as launch:
         publish_until(listener, [], lambda: launch.poll() is not None, launch, log)
         assert launch.poll() == 0, log.read_text()
     assert results and results[-1].faces

@@ -1,4 +1,5 @@
 """The emotion node as a managed node: every transition, in order, twice, in the wrong order."""
+
 from itertools import product
 import shutil
 
@@ -8,10 +9,10 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from emotion_perception.recognition import shipped_model  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
+from emotion_perception.recognition import shipped_model  # noqa: E402
 from robot import emotion_node, EMPTY, values  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
@@ -33,9 +34,15 @@ class Manager:
 
     def __init__(self, robot):
         self.robot = robot
-        self._clients = {name: robot.node.create_client(kind, f'/{robot.name}/{name}')
-                         for name, kind in (('change_state', ChangeState), ('get_state', GetState),
-                                            ('enable', SetBool), ('reset_tracks', Trigger))}
+        self._clients = {
+            name: robot.node.create_client(kind, f'/{robot.name}/{name}')
+            for name, kind in (
+                ('change_state', ChangeState),
+                ('get_state', GetState),
+                ('enable', SetBool),
+                ('reset_tracks', Trigger),
+            )
+        }
 
     def call(self, name, request):
         client = self._clients[name]
@@ -61,8 +68,9 @@ class Manager:
 
 @pytest.fixture(scope='module')
 def manager(tmp_path_factory):
-    with emotion_node(tmp_path_factory.mktemp('managed'), 'managed',
-                      '-p', 'autostart:=false') as robot:
+    with emotion_node(
+        tmp_path_factory.mktemp('managed'), 'managed', '-p', 'autostart:=false'
+    ) as robot:
         yield Manager(robot)
 
 
@@ -73,7 +81,7 @@ def test_every_transition_in_every_state(manager, state, transition):
     goal = GRAPH[state].get(transition)
     assert manager.change(transition) is (goal is not None)
     assert manager.state == (goal or state)
-    if goal:    # a second time is the wrong order
+    if goal:  # a second time is the wrong order
         assert not manager.change(transition)
         assert manager.state == goal
     assert manager.change(*BACK[goal or state])
@@ -84,6 +92,7 @@ def test_only_an_active_node_subscribes_and_all_states_are_reported(manager):
 
     def subscriptions():
         return robot.node.count_subscribers('/image')
+
     assert subscriptions() == 0
     status = robot.next_report(lambda all: all['processing'].message == 'unconfigured')
     assert status['processing'].level == DiagnosticStatus.OK
@@ -112,8 +121,9 @@ def test_faces_survive_a_pause_but_not_a_cleanup_nor_a_reset(manager, portrait):
     def the_id():
         for _ in range(15):
             _, result = robot.process_image(portrait)
-        face, = result.faces
+        (face,) = result.faces
         return face.track_id
+
     manager.change('configure', 'activate')
     robot.warm_up()
     first = the_id()
@@ -136,8 +146,12 @@ def test_enable_switches_off_and_on(manager):
     on = manager.enable(True)
     assert not on.success and on.message == 'the node is unconfigured: configure it first'
     manager.change('configure')
-    for wanted, state in ((True, 'active'), (True, 'active'), (False, 'inactive'),
-                          (False, 'inactive')):
+    for wanted, state in (
+        (True, 'active'),
+        (True, 'active'),
+        (False, 'inactive'),
+        (False, 'inactive'),
+    ):
         answer = manager.enable(wanted)
         assert answer.success and answer.message == f'the node is {state}'
         assert manager.state == state
@@ -146,18 +160,26 @@ def test_enable_switches_off_and_on(manager):
 
 def test_a_configuration_that_fails_is_told_and_can_be_tried_again(tmp_path):
     model = tmp_path / 'mine.json'
-    with emotion_node(tmp_path, 'unlucky', '-p', 'autostart:=false', '-p', f'model:={model}',
-                      ) as robot:
+    with emotion_node(
+        tmp_path,
+        'unlucky',
+        '-p',
+        'autostart:=false',
+        '-p',
+        f'model:={model}',
+    ) as robot:
         manager = Manager(robot)
 
         def refused(condition, text):
             assert not manager.change('configure')
             assert manager.state == 'unconfigured'
             status = robot.next_report(
-                lambda all: values(all['processing']).get('conditions') == condition)
+                lambda all: values(all['processing']).get('conditions') == condition
+            )
             assert status['processing'].level == DiagnosticStatus.ERROR
             assert text in status['processing'].message
             robot.wait_for(lambda: text in robot.log())
+
         refused('model_missing', f'{model} is missing')
         assert not manager.change('activate')
         shipped = shipped_model()
@@ -177,23 +199,27 @@ def test_a_configuration_that_fails_is_told_and_can_be_tried_again(tmp_path):
 
 
 def test_a_missing_cascade_is_told(tmp_path):
-    with emotion_node(tmp_path, 'blind', '-p', 'autostart:=false', '-p',
-                      'cascade:=/nowhere.xml') as robot:
+    with emotion_node(
+        tmp_path, 'blind', '-p', 'autostart:=false', '-p', 'cascade:=/nowhere.xml'
+    ) as robot:
         manager = Manager(robot)
         assert not manager.change('configure')
         status = robot.next_report(
-            lambda all: values(all['processing']).get('conditions') == 'cascade_missing')
+            lambda all: values(all['processing']).get('conditions') == 'cascade_missing'
+        )
         assert '/nowhere.xml' in status['processing'].message
 
 
 def test_an_unexpected_error_in_a_transition_is_logged_and_ends_unconfigured(tmp_path):
-    code = ('from emotion_perception.nodes import emotion_node\n'
-            'pipeline, tries = emotion_node.EmotionPipeline, []\n'
-            'def broken(*arguments, **options):\n'
-            '    tries.append(1)\n'
-            '    return pipeline(*arguments, **options) if len(tries) > 1 else 1 / 0\n'
-            'emotion_node.EmotionPipeline = broken\n'
-            'emotion_node.main()')
+    code = (
+        'from emotion_perception.nodes import emotion_node\n'
+        'pipeline, tries = emotion_node.EmotionPipeline, []\n'
+        'def broken(*arguments, **options):\n'
+        '    tries.append(1)\n'
+        '    return pipeline(*arguments, **options) if len(tries) > 1 else 1 / 0\n'
+        'emotion_node.EmotionPipeline = broken\n'
+        'emotion_node.main()'
+    )
     with emotion_node(tmp_path, 'stumbling', '-p', 'autostart:=false', code=code) as robot:
         manager = Manager(robot)
         assert not manager.change('configure')

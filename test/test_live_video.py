@@ -1,4 +1,5 @@
 """Clips through the whole running system, and what is said of them."""
+
 import json
 
 import cv2
@@ -16,15 +17,26 @@ from emotion_perception.pipeline import EmotionPipeline
 def watched(label, given, person='ann', rate=10, ids=None):
     """Return a clip in which each frame has a label of LABELS, or None for no face."""
     label_ids = np.array([NO_FACE if name is None else LABELS.index(name) for name in given])
-    return Watched(f'{label}/{person}', person, label, np.arange(len(given)) * 10**9 // rate,
-                   label_ids, np.zeros((len(given), 6)), np.zeros(len(given)),
-                   np.where(label_ids == NO_FACE, NO_FACE, 1) if ids is None else np.array(ids))
+    return Watched(
+        f'{label}/{person}',
+        person,
+        label,
+        np.arange(len(given)) * 10**9 // rate,
+        label_ids,
+        np.zeros((len(given), 6)),
+        np.zeros(len(given)),
+        np.where(label_ids == NO_FACE, NO_FACE, 1) if ids is None else np.array(ids),
+    )
 
 
 def test_neutral_clips_count_shares_false_starts_and_changes():
-    result = clips_figures([
-        watched('neutral', [None] + ['neutral'] * 6 + ['fear'] * 2 + ['neutral'] * 2),
-        watched('neutral', ['neutral'] * 10, 'ann'), watched('neutral', ['anger'] * 5, 'bob')])
+    result = clips_figures(
+        [
+            watched('neutral', [None] + ['neutral'] * 6 + ['fear'] * 2 + ['neutral'] * 2),
+            watched('neutral', ['neutral'] * 10, 'ann'),
+            watched('neutral', ['anger'] * 5, 'bob'),
+        ]
+    )
     row = result['neutral']
     assert (row['n'], row['people']) == (3, 2)
     assert row['share_neutral'] == pytest.approx((0.9 + 0) / 2), 'each person counts alike'
@@ -38,10 +50,13 @@ def test_neutral_clips_count_shares_false_starts_and_changes():
 
 
 def test_emotional_clips_count_right_neutral_wrong_and_how_soon():
-    result = clips_figures([
-        watched('fear', ['neutral'] * 2 + ['fear'] * 2 + ['surprise'] + ['fear'] * 5),
-        watched('happiness', ['anger'] * 10, 'bob'),
-        watched('neutral', ['neutral'] * 10)])
+    result = clips_figures(
+        [
+            watched('fear', ['neutral'] * 2 + ['fear'] * 2 + ['surprise'] + ['fear'] * 5),
+            watched('happiness', ['anger'] * 10, 'bob'),
+            watched('neutral', ['neutral'] * 10),
+        ]
+    )
     row = result['emotional']
     assert row['right'] == pytest.approx(0.35) and row['neutral'] == pytest.approx(0.1)
     assert row['wrong'] == pytest.approx((0.1 + 1) / 2)
@@ -57,8 +72,10 @@ def test_another_face_is_a_change_of_id():
     assert clips_figures([clip])['id_changes'] == 2
 
 
-@pytest.mark.parametrize('own, rate, left', [(30, 30, 30), (29.97, 30, 30), (30, 15, 15),
-                                             (24, 15, 15), (5, 30, 5), (60, 5, 5)])
+@pytest.mark.parametrize(
+    'own, rate, left',
+    [(30, 30, 30), (29.97, 30, 30), (30, 15, 15), (24, 15, 15), (5, 30, 5), (60, 5, 5)],
+)
 def test_a_video_is_watched_no_faster_than_it_is(own, rate, left):
     images = [(round(i * 1e9 / own), np.empty((1, 1, 3), np.uint8)) for i in range(round(own))]
     stamps = [stamp for stamp, _ in at_rate(images, rate)]
@@ -87,8 +104,16 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_the_command_watches_clips_and_draws_their_timelines(folder, tmp_path, capsys):
     pytest.importorskip('matplotlib', reason='draws the timelines')
-    evaluate.main(['video', str(folder / 'clips'), '--json', str(tmp_path / 'figures.json'),
-                   '--plots', str(tmp_path / 'plots')])
+    evaluate.main(
+        [
+            'video',
+            str(folder / 'clips'),
+            '--json',
+            str(tmp_path / 'figures.json'),
+            '--plots',
+            str(tmp_path / 'plots'),
+        ]
+    )
     result = json.loads((tmp_path / 'figures.json').read_text())
     assert list(result) == ['30', '15', '5'] and result['30']['n'] == 2
     # She smiles in both.

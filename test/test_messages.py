@@ -1,4 +1,5 @@
 """Messages in and out, in one process: every encoding against OpenCV's own conversion."""
+
 import array
 import io
 import os
@@ -13,11 +14,12 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
 from emotion_perception import emotions, images  # noqa: E402
 from emotion_perception.msg import FaceEmotion  # noqa: E402
 from emotion_perception.nodes import messages  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -30,8 +32,14 @@ def picture():
 def image_message(pixels, encoding, padding=0, **fields):
     rows = np.ascontiguousarray(pixels).view(np.uint8).reshape(pixels.shape[0], -1)
     rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
-    return Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding,
-                 step=rows.shape[1], data=array.array('B', rows.tobytes()), **fields)
+    return Image(
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=rows.shape[1],
+        data=array.array('B', rows.tobytes()),
+        **fields,
+    )
 
 
 def yuv422(picture, first):
@@ -49,7 +57,7 @@ def bayer(picture, pattern):
     """Keep of each pixel the one colour that a sensor with this pattern measures."""
     mosaic = np.empty(picture.shape[:2], np.uint8)
     for position, colour in enumerate(pattern):
-        place = np.s_[position // 2::2, position % 2::2]
+        place = np.s_[position // 2 :: 2, position % 2 :: 2]
         mosaic[place] = picture[place][..., 'bgr'.index(colour)]
     return mosaic
 
@@ -69,9 +77,16 @@ def assert_like(found, expected, tolerance):
 
 
 @pytest.mark.parametrize('padding', [0, 6])
-@pytest.mark.parametrize('encoding, code', [
-    ('bgr8', None), ('8UC3', None), ('rgb8', cv2.COLOR_BGR2RGB), ('bgra8', cv2.COLOR_BGR2BGRA),
-    ('rgba8', cv2.COLOR_BGR2RGBA)])
+@pytest.mark.parametrize(
+    'encoding, code',
+    [
+        ('bgr8', None),
+        ('8UC3', None),
+        ('rgb8', cv2.COLOR_BGR2RGB),
+        ('bgra8', cv2.COLOR_BGR2BGRA),
+        ('rgba8', cv2.COLOR_BGR2RGBA),
+    ],
+)
 def test_colour_is_exact(picture, encoding, code, padding):
     pixels = picture if code is None else cv2.cvtColor(picture, code)
     assert_like(decoded(image_message(pixels, encoding, padding)), picture, 0)
@@ -91,9 +106,18 @@ def test_grey_is_exact(picture, encoding):
     assert_like(decoded(image_message(grey, encoding, 3)), np.dstack([grey] * 3), 0)
 
 
-@pytest.mark.parametrize('encoding, code', [
-    ('bgr16', None), ('16UC3', None), ('rgb16', cv2.COLOR_BGR2RGB), ('bgra16', cv2.COLOR_BGR2BGRA),
-    ('16UC4', cv2.COLOR_BGR2BGRA), ('rgba16', cv2.COLOR_BGR2RGBA), ('8UC4', cv2.COLOR_BGR2BGRA)])
+@pytest.mark.parametrize(
+    'encoding, code',
+    [
+        ('bgr16', None),
+        ('16UC3', None),
+        ('rgb16', cv2.COLOR_BGR2RGB),
+        ('bgra16', cv2.COLOR_BGR2BGRA),
+        ('16UC4', cv2.COLOR_BGR2BGRA),
+        ('rgba16', cv2.COLOR_BGR2RGBA),
+        ('8UC4', cv2.COLOR_BGR2BGRA),
+    ],
+)
 def test_deep_colour_and_unnamed_channels(picture, encoding, code):
     pixels = picture if code is None else cv2.cvtColor(picture, code)
     if '16' in encoding:
@@ -111,11 +135,20 @@ def test_two_planes(picture, encoding, padding):
     if encoding == 'nv24':
         pairs = pairs.repeat(2, axis=0).repeat(2, axis=1)
     # A row of pairs for all pixels is twice as long as a row of brightness, and so is its padding.
-    planes = [np.pad(i420[:height], ((0, 0), (0, padding))), np.pad(
-        pairs.reshape(len(pairs), -1),
-        ((0, 0), (0, 2 * padding if encoding == 'nv24' else padding)))]
-    message = Image(height=height, width=width, encoding=encoding, step=width + padding,
-                    data=array.array('B', b''.join(plane.tobytes() for plane in planes)))
+    planes = [
+        np.pad(i420[:height], ((0, 0), (0, padding))),
+        np.pad(
+            pairs.reshape(len(pairs), -1),
+            ((0, 0), (0, 2 * padding if encoding == 'nv24' else padding)),
+        ),
+    ]
+    message = Image(
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=width + padding,
+        data=array.array('B', b''.join(plane.tobytes() for plane in planes)),
+    )
     expected = cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420)
     assert_like(decoded(message), expected, 0)
 
@@ -128,8 +161,11 @@ def test_16_bits_are_scaled_by_those_in_use(picture, encoding, bits):
         grey[:] = grey.max()
     deep = (grey.astype('<u2') << 8) >> 16 - bits
     if encoding == 'png':
-        found = images.bgr_from_compressed_image(CompressedImage(
-            format='mono16; png', data=array.array('B', cv2.imencode('.png', deep)[1].tobytes())))
+        found = images.bgr_from_compressed_image(
+            CompressedImage(
+                format='mono16; png', data=array.array('B', cv2.imencode('.png', deep)[1].tobytes())
+            )
+        )
     else:
         found = decoded(image_message(deep, encoding))
     assert_like(found, np.dstack([grey] * 3), 0)
@@ -143,11 +179,12 @@ def test_the_bits_in_use_are_those_of_the_stream(picture):
         for at, defect in pixels.items():
             image[0, int(at[1:])] = defect
         return messages.bgr_from_image(image_message(image, 'mono16'), depth=depth)[5, 5, 0]
+
     assert brightest(100) == 100
-    assert brightest(1000, x7=65535) == 1000 >> 2      # one defect pixel does not decide
+    assert brightest(1000, x7=65535) == 1000 >> 2  # one defect pixel does not decide
     assert depth.bits == 10
     assert brightest(4000) == 4000 >> 4
-    assert brightest(100) == 100 >> 4                  # steadily: no brighter for a dark image
+    assert brightest(100) == 100 >> 4  # steadily: no brighter for a dark image
     assert depth.bits == 12
 
 
@@ -160,8 +197,9 @@ def test_16_bits_keep_the_upper_8_in_either_byte_order(picture, encoding, order,
     assert_like(decoded(message), np.dstack([grey] * 3), 0)
 
 
-@pytest.mark.parametrize('encoding, first', [
-    ('yuv422', 'u'), ('uyvy', 'u'), ('yuv422_yuy2', 'y'), ('yuyv', 'y')])
+@pytest.mark.parametrize(
+    'encoding, first', [('yuv422', 'u'), ('uyvy', 'u'), ('yuv422_yuy2', 'y'), ('yuyv', 'y')]
+)
 def test_both_orders_of_yuv422(picture, encoding, first):
     message = image_message(yuv422(picture, first), encoding, padding=4)
     assert_like(decoded(message), picture, 6)
@@ -175,19 +213,23 @@ def test_bayer_patterns(picture, pattern):
     assert_like(decoded(image_message(deep, f'bayer_{pattern}16')), picture, 4)
 
 
-@pytest.mark.parametrize('changes, reason', [
-    ({'encoding': 'jpeg'}, "unknown encoding 'jpeg', expected one of bgr8"),
-    ({'encoding': ''}, "unknown encoding ''"),
-    ({'height': 0}, 'empty: 64 x 0'),
-    ({'width': 0, 'height': 0, 'step': 0}, 'empty: 0 x 0'),
-    ({'step': 100}, 'step is 100, expected at least 192 bytes for 64 pixels of bgr8'),
-    ({'height': 47}, r'holds 9216 bytes, expected step x height = 192 x 47'),
-    ({'height': 49}, r'holds 9216 bytes, expected step x height = 192 x 49'),
-    ({'encoding': 'yuv422', 'width': 63}, 'width is 63, expected an even one'),
-    ({'encoding': 'nv12', 'width': 63}, 'size is 63 x 48, expected even numbers for nv12'),
-    ({'encoding': 'nv12'}, r'holds 9216 bytes, expected step x rows = 192 x 72'),
-    ({'encoding': 'x' * 5000}, r"unknown encoding 'x{40}'\.\.\. \(5000 characters\)"),
-    ({'width': 2**31, 'height': 9}, 'expected at most 33177600 .max_pixels')])
+@pytest.mark.parametrize(
+    'changes, reason',
+    [
+        ({'encoding': 'jpeg'}, "unknown encoding 'jpeg', expected one of bgr8"),
+        ({'encoding': ''}, "unknown encoding ''"),
+        ({'height': 0}, 'empty: 64 x 0'),
+        ({'width': 0, 'height': 0, 'step': 0}, 'empty: 0 x 0'),
+        ({'step': 100}, 'step is 100, expected at least 192 bytes for 64 pixels of bgr8'),
+        ({'height': 47}, r'holds 9216 bytes, expected step x height = 192 x 47'),
+        ({'height': 49}, r'holds 9216 bytes, expected step x height = 192 x 49'),
+        ({'encoding': 'yuv422', 'width': 63}, 'width is 63, expected an even one'),
+        ({'encoding': 'nv12', 'width': 63}, 'size is 63 x 48, expected even numbers for nv12'),
+        ({'encoding': 'nv12'}, r'holds 9216 bytes, expected step x rows = 192 x 72'),
+        ({'encoding': 'x' * 5000}, r"unknown encoding 'x{40}'\.\.\. \(5000 characters\)"),
+        ({'width': 2**31, 'height': 9}, 'expected at most 33177600 .max_pixels'),
+    ],
+)
 def test_unusable_image_says_why(picture, changes, reason):
     message = image_message(picture, 'bgr8')
     for field, value in changes.items():
@@ -210,9 +252,11 @@ def compressed(data, format_='jpeg'):
 @pytest.mark.parametrize('share', [0, 0.1, 0.5, 0.9])
 def test_half_a_picture_says_why_and_libraries_are_quiet(picture, suffix, share, capfd):
     data = cv2.imencode(suffix, picture)[1].tobytes()
-    data = data[:int(len(data) * share)]
-    with pytest.raises(ValueError, match=f"{len(data)} bytes of format 'jpeg' do not decode, "
-                                         'expected a whole picture'):
+    data = data[: int(len(data) * share)]
+    with pytest.raises(
+        ValueError,
+        match=f"{len(data)} bytes of format 'jpeg' do not decode, expected a whole picture",
+    ):
         images.bgr_from_compressed_image(compressed(data))
     assert capfd.readouterr().err == ''
 
@@ -241,7 +285,7 @@ def test_what_others_write_while_a_picture_is_decoded_remains(capfd):
 @pytest.mark.parametrize('size', [1 << 13, 1 << 19])
 def test_a_picture_that_claims_to_be_huge_is_not_decoded(size):
     png = bytearray(cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes())
-    png[16:24] = size.to_bytes(4, 'big') * 2     # its width and height
+    png[16:24] = size.to_bytes(4, 'big') * 2  # its width and height
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
     with pytest.raises(ValueError, match='pixels'):
         images.bgr_from_compressed_image(compressed(png, 'png'))
@@ -250,7 +294,7 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(size):
 def test_exif_turns_nothing(picture):
     stream = io.BytesIO()
     exif = PIL.Image.Exif()
-    exif[0x0112] = 6     # orientation: a quarter turn
+    exif[0x0112] = 6  # orientation: a quarter turn
     PIL.Image.fromarray(picture).save(stream, 'JPEG', exif=exif)
     assert images.bgr_from_compressed_image(compressed(stream.getvalue())).shape == picture.shape
 
@@ -268,14 +312,22 @@ def test_nanoseconds():
 
 def test_emotion_array_holds_every_field():
     face = emotions.FaceEmotion(
-        track_id=7, state=emotions.TrackState.COASTING, roi=emotions.Roi(1, 2, 30, 40),
-        label='happiness', label_id=3, intensity=0.25, confidence=0.5,
-        scores=(0.0, 0.125, 0.125, 0.5, 0.25, 0.0), sequence_length=12, sequence_duration=0.375)
+        track_id=7,
+        state=emotions.TrackState.COASTING,
+        roi=emotions.Roi(1, 2, 30, 40),
+        label='happiness',
+        label_id=3,
+        intensity=0.25,
+        confidence=0.5,
+        scores=(0.0, 0.125, 0.125, 0.5, 0.25, 0.0),
+        sequence_length=12,
+        sequence_duration=0.375,
+    )
     header = Header(frame_id='eye', stamp=Time(sec=3, nanosec=4))
     message = messages.emotion_array(header, 'left', (480, 640), [face])
     assert message.header == header and message.camera == 'left'
     assert (message.image_width, message.image_height) == (640, 480)
-    found, = message.faces
+    (found,) = message.faces
     assert found.roi.x_offset == 1 and found.roi.y_offset == 2
     assert found.roi.width == 30 and found.roi.height == 40 and not found.roi.do_rectify
     for field in FaceEmotion.get_fields_and_field_types():

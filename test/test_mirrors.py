@@ -1,4 +1,5 @@
 """The nodes that show results in another form, each a process of its own, over DDS."""
+
 from contextlib import contextmanager
 import json
 import os
@@ -16,19 +17,17 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
 from emotion_perception.annotations import image_annotations  # noqa: E402
 from emotion_perception.drawing import COLOURS  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
 from emotion_perception.msg import EmotionArray, FaceEmotion as FaceEmotionMessage  # noqa: E402
-from emotion_perception.nodes import (  # noqa: E402
-    detections, messages, ros4hri)
+from emotion_perception.nodes import detections, messages, ros4hri  # noqa: E402
 from emotion_perception.nodes.matched_images import StampPairs  # noqa: E402
 from emotion_perception.nodes.mirror import topic_token  # noqa: E402
-from rclpy.qos import (  # noqa: E402
-    DurabilityPolicy, qos_profile_sensor_data, QoSProfile)
-from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-
 from processes import LIMIT, running  # noqa: E402
 from robot import Opposite  # noqa: E402
 
@@ -37,10 +36,26 @@ GREY = np.full((120, 160, 3), 90, np.uint8)
 pytestmark = pytest.mark.usefixtures('ros')
 
 
-def face(track_id=1, label='happiness', roi=Roi(40, 30, 60, 50), intensity=0.8, confidence=0.9,
-         state=TrackState.CONFIRMED):
-    return FaceEmotion(track_id, state, roi, label, LABELS.index(label), intensity, confidence,
-                       (0.02, 0.02, 0.02, 0.9, 0.02, 0.02), 20, 0.7)
+def face(
+    track_id=1,
+    label='happiness',
+    roi=Roi(40, 30, 60, 50),
+    intensity=0.8,
+    confidence=0.9,
+    state=TrackState.CONFIRMED,
+):
+    return FaceEmotion(
+        track_id,
+        state,
+        roi,
+        label,
+        LABELS.index(label),
+        intensity,
+        confidence,
+        (0.02, 0.02, 0.02, 0.9, 0.02, 0.02),
+        20,
+        0.7,
+    )
 
 
 class Viewer(Opposite):
@@ -66,13 +81,15 @@ class Viewer(Opposite):
     def camera(self, topic='image', message_type=Image):
         if topic not in self._cameras:
             self._cameras[topic] = self.node.create_publisher(
-                message_type, topic, qos_profile_sensor_data)
+                message_type, topic, qos_profile_sensor_data
+            )
         return self._cameras[topic]
 
     def header(self):
         self._stamp += 33_000_000
-        return Header(stamp=Time(sec=100 + self._stamp // 10**9, nanosec=self._stamp % 10**9),
-                      frame_id='eye')
+        return Header(
+            stamp=Time(sec=100 + self._stamp // 10**9, nanosec=self._stamp % 10**9), frame_id='eye'
+        )
 
     def send_image(self, header, topic='image'):
         self.camera(topic).publish(messages.image_from_bgr(GREY, header))
@@ -82,23 +99,32 @@ class Viewer(Opposite):
 
     def show(self, seen, *faces, topic='image', camera='camera'):
         """Send an image and its result until the mirror shows it; return what it shows."""
+
         def send():
             header = self.header()
             self.send_image(header, topic)
             self.send_result(header, faces, camera)
+
         seen.clear()
         self.wait_for(lambda: seen, send)
         return seen[-1]
 
     def listens(self, topic):
         """Tell whether the mirror is subscribed to a topic."""
-        return any(info.node_name.startswith(('annotated', 'detections', 'foxglove', 'ros4hri'))
-                   for info in self.node.get_subscriptions_info_by_topic(topic))
+        return any(
+            info.node_name.startswith(('annotated', 'detections', 'foxglove', 'ros4hri'))
+            for info in self.node.get_subscriptions_info_by_topic(topic)
+        )
 
 
 def command(node, *arguments):
-    return [sys.executable, '-c', f'from emotion_perception.nodes.{node} import main; main()',
-            '--ros-args', *arguments]
+    return [
+        sys.executable,
+        '-c',
+        f'from emotion_perception.nodes.{node} import main; main()',
+        '--ros-args',
+        *arguments,
+    ]
 
 
 @contextmanager
@@ -116,9 +142,14 @@ def mirror(folder, node, *arguments):
 
 @pytest.fixture(scope='module')
 def annotated(tmp_path_factory):
-    with mirror(tmp_path_factory.mktemp('annotated'), 'annotated_image',
-                '-p', 'image_topics:=[image,/left/image]', '-p', 'camera_names:=[camera,le ft]',
-                ) as viewer:
+    with mirror(
+        tmp_path_factory.mktemp('annotated'),
+        'annotated_image',
+        '-p',
+        'image_topics:=[image,/left/image]',
+        '-p',
+        'camera_names:=[camera,le ft]',
+    ) as viewer:
         yield viewer
         viewer.look_away()
 
@@ -168,7 +199,9 @@ def test_annotated_image_matches_by_stamp_in_both_orders(annotated):
     annotated.spin(0.3)
     assert [image.header for image in seen] == headers[1:3]
     assert [box_colour(messages.bgr_from_image(image), face()) for image in seen] == [
-        COLOURS['anger'], COLOURS['fear']]
+        COLOURS['anger'],
+        COLOURS['fear'],
+    ]
     annotated.look_away()
 
 
@@ -187,11 +220,15 @@ def test_annotated_image_works_only_while_somebody_looks(annotated):
 
 def test_annotated_image_says_why_it_shows_nothing(annotated):
     annotated.look_at(Image, '/annotated_image/camera')
-    annotated.wait_for(lambda: 'results came without their images' in annotated.log(),
-                       lambda: annotated.send_result(annotated.header()))
+    annotated.wait_for(
+        lambda: 'results came without their images' in annotated.log(),
+        lambda: annotated.send_result(annotated.header()),
+    )
     assert 'Expected those images on /image' in annotated.log()
-    annotated.wait_for(lambda: "Results of camera 'other' are left out" in annotated.log(),
-                       lambda: annotated.send_result(annotated.header(), camera='other'))
+    annotated.wait_for(
+        lambda: "Results of camera 'other' are left out" in annotated.log(),
+        lambda: annotated.send_result(annotated.header(), camera='other'),
+    )
     assert annotated.log().count("camera 'other'") == 1
     annotated.look_away()
 
@@ -218,14 +255,20 @@ def test_views_show_what_is_published(annotated, root):
 def test_bad_start_says_why(tmp_path):
     ended = subprocess.run(
         command('annotated_image', '-p', 'camera_names:=[a-b,a2db]', '-p', 'image_topics:=[/a,/b]'),
-        cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
     assert ended.returncode == 1
     assert "make topics ['a2db', 'a2db'], expected all different" in ended.stderr
     assert 'Traceback' not in ended.stderr
 
 
-@pytest.mark.parametrize('name, token', [
-    ('front_left', 'front_left'), ('a b', 'a20b'), ('2nd', 'camera_2nd'), ('é', 'e9')])
+@pytest.mark.parametrize(
+    'name, token',
+    [('front_left', 'front_left'), ('a b', 'a20b'), ('2nd', 'camera_2nd'), ('é', 'e9')],
+)
 def test_a_camera_has_a_part_of_a_topic(name, token):
     assert topic_token(name) == token
 
@@ -254,8 +297,10 @@ class PlainMessages:
 PLAIN = {
     'LabelInfo': lambda **fields: SimpleNamespace(header=Header(), **fields),
     'Detection2D': lambda **fields: SimpleNamespace(
-        bbox=SimpleNamespace(center=SimpleNamespace(position=SimpleNamespace())), results=[],
-        **fields),
+        bbox=SimpleNamespace(center=SimpleNamespace(position=SimpleNamespace())),
+        results=[],
+        **fields,
+    ),
     'ObjectHypothesisWithPose': lambda: SimpleNamespace(hypothesis=SimpleNamespace()),
     'ImageAnnotations': lambda: SimpleNamespace(timestamp=Time(), points=[], texts=[]),
 }
@@ -283,29 +328,37 @@ def test_a_result_as_detections():
     assert (first.bbox.center.position.x, first.bbox.center.position.y) == (70.0, 55.0)
     assert (first.bbox.size_x, first.bbox.size_y) == (60.0, 50.0)
     assert (second.bbox.center.position.x, second.bbox.center.position.y) == (3.5, 9.0)
-    hypothesis, = second.results
+    (hypothesis,) = second.results
     assert hypothesis.hypothesis.class_id == str(LABELS.index('neutral'))
     assert hypothesis.hypothesis.score == 0.75
-    names = {str(known.class_id): known.class_name
-             for known in detections.label_info(vision, sent.header.stamp).class_map}
+    names = {
+        str(known.class_id): known.class_name
+        for known in detections.label_info(vision, sent.header.stamp).class_map
+    }
     assert [names[found.results[0].hypothesis.class_id] for found in array.detections] == [
-        'happiness', 'neutral']
+        'happiness',
+        'neutral',
+    ]
     assert list(names.values()) == list(LABELS)
 
 
 def test_a_result_as_foxglove_annotations():
     sent = result(face(3), face(4, state=TrackState.COASTING))
-    shown = image_annotations(
-        messages_or_plain('foxglove_msgs'), sent.header.stamp, sent.faces)
+    shown = image_annotations(messages_or_plain('foxglove_msgs'), sent.header.stamp, sent.faces)
     assert shown.timestamp == sent.header.stamp
     box, predicted = shown.points
     assert (box.timestamp, box.type) == (sent.header.stamp, 2)
     assert [(point.x, point.y) for point in box.points] == [
-        (40, 30), (100, 30), (100, 80), (40, 80)]
+        (40, 30),
+        (100, 30),
+        (100, 80),
+        (40, 80),
+    ]
     assert box.thickness > predicted.thickness
     colour = box.outline_color
     assert [round(value * 255) for value in (colour.b, colour.g, colour.r)] == list(
-        COLOURS['happiness'])
+        COLOURS['happiness']
+    )
     text = shown.texts[0]
     assert text.timestamp == sent.header.stamp
     assert (text.position.x, text.position.y, text.text) == (40, 30, '3  happiness 90%')
@@ -316,7 +369,12 @@ def test_a_face_as_ros4hri():
     roi = ros4hri.normalized_roi(hri, header, face(), (160, 120))
     assert roi.header == header
     assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax, roi.c) == (
-        40 / 160, 30 / 120, 100 / 160, pytest.approx(80 / 120), 1.0)
+        40 / 160,
+        30 / 120,
+        100 / 160,
+        pytest.approx(80 / 120),
+        1.0,
+    )
     coasting = ros4hri.normalized_roi(hri, header, face(state=TrackState.COASTING), (160, 120))
     assert coasting.c == 0.0
     shown = ros4hri.expression(hri, header, face(label='fear', confidence=0.5))
@@ -338,16 +396,28 @@ def test_a_cropped_face_is_scaled_and_centred_on_black():
     assert (crop[32:96] == 200).all() and not crop[:32].any() and not crop[96:].any()
 
 
-@pytest.mark.parametrize('node, package', [
-    ('detections', 'vision_msgs'), ('foxglove_annotations', 'foxglove_msgs'),
-    ('ros4hri', 'hri_msgs')])
+@pytest.mark.parametrize(
+    'node, package',
+    [
+        ('detections', 'vision_msgs'),
+        ('foxglove_annotations', 'foxglove_msgs'),
+        ('ros4hri', 'hri_msgs'),
+    ],
+)
 def test_without_its_messages_a_node_says_how_to_get_them(tmp_path, node, package):
     code = f'import sys; sys.modules["{package}"] = None\n' + command(node)[2]
-    ended = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True,
-                           text=True, timeout=LIMIT, env=os.environ | {'ROS_DISTRO': 'kilted'})
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env=os.environ | {'ROS_DISTRO': 'kilted'},
+    )
     assert ended.returncode == 1
     assert f'{package} is not installed: apt install ros-kilted-{package.replace("_", "-")}' in (
-        ended.stderr)
+        ended.stderr
+    )
     assert 'Traceback' not in ended.stderr and ended.stderr.count('\n') == 1
 
 
@@ -361,8 +431,11 @@ def test_detections(tmp_path):
         seen = viewer.look_at(vision.Detection2DArray, '/detections/camera')
         shown = viewer.show(seen, face(3))
         assert (shown.header.frame_id, shown.detections[0].id) == ('eye', '3')
-        label, = (known.class_name for known in infos[0].class_map
-                  if str(known.class_id) == shown.detections[0].results[0].hypothesis.class_id)
+        (label,) = (
+            known.class_name
+            for known in infos[0].class_map
+            if str(known.class_id) == shown.detections[0].results[0].hypothesis.class_id
+        )
         assert label == 'happiness'
         viewer.look_away()
         viewer.wait_for(lambda: not viewer.listens('/emotion_node/emotions'))
@@ -397,8 +470,10 @@ def test_ros4hri(tmp_path):
         assert (crop.width, crop.height, crop.header.frame_id) == (128, 128, 'eye')
         assert viewer.listens('/image')
 
-        viewer.wait_for(lambda: tracked[-1].ids == ['camera_4'],
-                        lambda: viewer.send_result(viewer.header(), [face(4)]))
+        viewer.wait_for(
+            lambda: tracked[-1].ids == ['camera_4'],
+            lambda: viewer.send_result(viewer.header(), [face(4)]),
+        )
         viewer.wait_for(lambda: not viewer.node.count_publishers('/humans/faces/camera_3/roi'))
         viewer.wait_for(lambda: not viewer.listens('/image'))
         # The emotion node ends: nobody is tracked any more.

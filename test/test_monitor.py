@@ -1,4 +1,5 @@
 """The monitor as a process of its own: on a terminal, on poor ones, and in a pipe."""
+
 from contextlib import contextmanager
 import fcntl
 import os
@@ -18,12 +19,12 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
-from emotion_perception.drawing import COLOURS  # noqa: E402
-from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
-from emotion_perception.nodes import messages  # noqa: E402
-from emotion_perception.msg import EmotionArray  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from emotion_perception.drawing import COLOURS  # noqa: E402
+from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
+from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.nodes import messages  # noqa: E402
 from processes import LIMIT, wait_for  # noqa: E402
 
 COMMAND = [sys.executable, '-m', 'emotion_perception.monitor']
@@ -45,21 +46,47 @@ class Robot:
     def publish(self):
         stamp = self.node.get_clock().now().to_msg()
         for camera, faces in (('front', self.faces), ('rear', [])):
-            self._emotions.publish(messages.emotion_array(
-                Header(stamp=stamp, frame_id='eye'), camera, (120, 160), faces))
-        self._reports.publish(DiagnosticArray(status=[
-            DiagnosticStatus(level=DiagnosticStatus.WARN, name='emotion_node: camera front',
-                             message='3 of 30 images dropped',
-                             values=[KeyValue(key='images dropped (overload)', value='3')]),
-            DiagnosticStatus(level=DiagnosticStatus.OK, name='emotion_node: processing',
-                             message='5.0 ms/image'),
-            DiagnosticStatus(level=DiagnosticStatus.ERROR, name='other_node: of no interest')]))
+            self._emotions.publish(
+                messages.emotion_array(
+                    Header(stamp=stamp, frame_id='eye'), camera, (120, 160), faces
+                )
+            )
+        self._reports.publish(
+            DiagnosticArray(
+                status=[
+                    DiagnosticStatus(
+                        level=DiagnosticStatus.WARN,
+                        name='emotion_node: camera front',
+                        message='3 of 30 images dropped',
+                        values=[KeyValue(key='images dropped (overload)', value='3')],
+                    ),
+                    DiagnosticStatus(
+                        level=DiagnosticStatus.OK,
+                        name='emotion_node: processing',
+                        message='5.0 ms/image',
+                    ),
+                    DiagnosticStatus(
+                        level=DiagnosticStatus.ERROR, name='other_node: of no interest'
+                    ),
+                ]
+            )
+        )
         rclpy.spin_once(self.node, timeout_sec=0.05)
 
 
 def face(track_id, label, intensity, state=TrackState.CONFIRMED):
-    return FaceEmotion(track_id, state, Roi(1, 2, 30, 30), label, LABELS.index(label), intensity,
-                       0.9, (0.0, 0.0, 0.0, 1.0, 0.0, 0.0), 20, 3.25)
+    return FaceEmotion(
+        track_id,
+        state,
+        Roi(1, 2, 30, 30),
+        label,
+        LABELS.index(label),
+        intensity,
+        0.9,
+        (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+        20,
+        3.25,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -75,10 +102,22 @@ class Terminal:
     def __init__(self, folder, **environment):
         self._end, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('HHHH', ROWS, COLUMNS, 0, 0))
-        variables = {'TERM': 'xterm-256color', 'COLORTERM': 'truecolor', 'LANG': 'C.UTF-8',
-                     **os.environ, **environment}
-        self.process = subprocess.Popen(COMMAND, cwd=folder, env=variables, stdin=end, stdout=end,
-                                        stderr=end, start_new_session=True)
+        variables = {
+            'TERM': 'xterm-256color',
+            'COLORTERM': 'truecolor',
+            'LANG': 'C.UTF-8',
+            **os.environ,
+            **environment,
+        }
+        self.process = subprocess.Popen(
+            COMMAND,
+            cwd=folder,
+            env=variables,
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            start_new_session=True,
+        )
         os.close(end)
         self._screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self._screen)
@@ -88,7 +127,7 @@ class Terminal:
         while select.select([self._end], [], [], 0)[0]:
             try:
                 data = os.read(self._end, 65536)
-            except OSError:     # the process has ended
+            except OSError:  # the process has ended
                 return
             self.written += data
             self._stream.feed(data)
@@ -120,9 +159,11 @@ def terminal(folder, number=signal.SIGINT, **environment):
 
 def wait_until(condition, terminal, robot):
     """Let the robot publish until the terminal shows it."""
+
     def work():
         robot.publish()
         terminal.read()
+
     wait_for(condition, work, terminal.process, terminal.text)
 
 
@@ -132,23 +173,38 @@ def shows(terminal, *patterns):
 
 def test_a_terminal_shows_faces_rates_and_diagnostics(robot, tmp_path):
     with terminal(tmp_path) as screen:
-        wait_until(shows(
-            screen, r'/emotion_node/emotions  \d\d:\d\d:\d\d',
-            r'front  \d+ results/s  latency \d+\.\d ms  dropped 3', r'rear .*\n *no face',
-            r' 7 confirmed happiness █{11}··· 0\.80 +90% .*██ .* 3\.2 s',
-            r'12 coasting +neutral +█·{13} 0\.10',
-            r'WARN +camera front  3 of 30 images dropped', r'OK +processing +5\.0 ms/image'), screen, robot)
+        wait_until(
+            shows(
+                screen,
+                r'/emotion_node/emotions  \d\d:\d\d:\d\d',
+                r'front  \d+ results/s  latency \d+\.\d ms  dropped 3',
+                r'rear .*\n *no face',
+                r' 7 confirmed happiness █{11}··· 0\.80 +90% .*██ .* 3\.2 s',
+                r'12 coasting +neutral +█·{13} 0\.10',
+                r'WARN +camera front  3 of 30 images dropped',
+                r'OK +processing +5\.0 ms/image',
+            ),
+            screen,
+            robot,
+        )
         assert 'of no interest' not in screen.text()
         blue, green, red = COLOURS['happiness']
         assert {cell.fg for cell in screen.cells() if cell.data == '█'} >= {
-            f'{red:02x}{green:02x}{blue:02x}'}
+            f'{red:02x}{green:02x}{blue:02x}'
+        }
 
 
 def test_without_colour_and_utf_8_it_shows_the_same(robot, tmp_path):
     with terminal(tmp_path, signal.SIGTERM, NO_COLOR='1', PYTHONIOENCODING='ascii') as screen:
-        wait_until(shows(
-            screen, r' 7 confirmed happiness #{11}\.\.\. 0\.80 +90% .*## ', r'WARN +camera front'),
-            screen, robot)
+        wait_until(
+            shows(
+                screen,
+                r' 7 confirmed happiness #{11}\.\.\. 0\.80 +90% .*## ',
+                r'WARN +camera front',
+            ),
+            screen,
+            robot,
+        )
         assert {cell.fg for cell in screen.cells()} == {'default'}
 
 
@@ -170,28 +226,40 @@ def test_more_faces_than_rows_stay_on_the_screen(robot, tmp_path):
 
 
 def test_in_a_pipe_it_writes_a_line_a_camera(robot, tmp_path):
-    with subprocess.Popen([*COMMAND], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         wrote = []
         while not (wrote and 'WARN' in wrote[-1]):
             while not select.select([process.stdout], [], [], 0)[0]:
                 robot.publish()
             wrote.append(process.stdout.readline())
             assert wrote[-1], process.stderr.read()
-        process.stdout.close()      # as `| head` does
+        process.stdout.close()  # as `| head` does
         assert process.wait(LIMIT) == 0
         assert process.stderr.read() == ''
-    assert any(re.fullmatch(r'\d\d:\d\d:\d\d  front  .*  dropped 3  \| 7 happiness 0\.80 90% \| '
-                            r'12 neutral 0\.10 90%\n', line) for line in wrote)
+    assert any(
+        re.fullmatch(
+            r'\d\d:\d\d:\d\d  front  .*  dropped 3  \| 7 happiness 0\.80 90% \| '
+            r'12 neutral 0\.10 90%\n',
+            line,
+        )
+        for line in wrote
+    )
     assert any(re.fullmatch(r'\d\d:\d\d:\d\d  rear  .*\| no face\n', line) for line in wrote)
     assert 'WARN  camera front: 3 of 30 images dropped\n' in wrote[-1]
 
 
 def test_it_says_why_it_shows_nothing(tmp_path):
-    with subprocess.Popen([*COMMAND, '--ros-args', '-r', '__ns:=/nowhere'], cwd=tmp_path,
-                          stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, '--ros-args', '-r', '__ns:=/nowhere'],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 0
-    assert line.endswith('nobody publishes /nowhere/emotion_node/emotions: is emotion_node '
-                         'running?\n')
+    assert line.endswith(
+        'nobody publishes /nowhere/emotion_node/emotions: is emotion_node running?\n'
+    )

@@ -1,9 +1,10 @@
 """The table of options, from which validation, ROS parameters and docs follow."""
+
 import math
 
 import pytest
 
-from emotion_perception.options import checked, OPTIONS, Option
+from emotion_perception.options import checked, Option, OPTIONS
 
 NUMBERS = [option for option in OPTIONS if option.minimum is not None]
 
@@ -33,8 +34,9 @@ def test_range_is_inclusive(option):
     step = 1 if type(option.default) is int else 1e-6
     for edge, beyond in ((option.minimum, -step), (option.maximum, step)):
         assert option.check(edge) == edge
-        with pytest.raises(ValueError, match=f'{option.name} takes {option.minimum} to '
-                                             f'{option.maximum}') as error:
+        with pytest.raises(
+            ValueError, match=f'{option.name} takes {option.minimum} to {option.maximum}'
+        ) as error:
             option.check(edge + beyond)
         assert option.unit in str(error.value)
 
@@ -44,18 +46,21 @@ def test_an_integer_is_a_number_too():
     assert value == 1.0 and type(value) is float
 
 
-@pytest.mark.parametrize('name, value, right', [
-    ('max_faces', 3.0, 'takes a int'),
-    ('max_faces', True, 'takes a int'),
-    ('max_faces', '3', 'takes a int'),
-    ('scale_factor', '1.2', 'takes a float'),
-    ('scale_factor', True, 'takes a float'),
-    ('scale_factor', math.nan, 'takes 1.05 to 1.5'),
-    ('scale_factor', math.inf, 'takes 1.05 to 1.5'),
-    ('publish_new_tracks', 1, 'takes a bool'),
-    ('cascade', None, 'takes a str'),
-    ('track_mode', 'largest', 'takes one of all, nearest'),
-])
+@pytest.mark.parametrize(
+    'name, value, right',
+    [
+        ('max_faces', 3.0, 'takes a int'),
+        ('max_faces', True, 'takes a int'),
+        ('max_faces', '3', 'takes a int'),
+        ('scale_factor', '1.2', 'takes a float'),
+        ('scale_factor', True, 'takes a float'),
+        ('scale_factor', math.nan, 'takes 1.05 to 1.5'),
+        ('scale_factor', math.inf, 'takes 1.05 to 1.5'),
+        ('publish_new_tracks', 1, 'takes a bool'),
+        ('cascade', None, 'takes a str'),
+        ('track_mode', 'largest', 'takes one of all, nearest'),
+    ],
+)
 def test_a_wrong_value_is_refused_with_what_would_be_right(name, value, right):
     with pytest.raises(ValueError, match=f'^{name} {right}.*not {value!r}'):
         checked({name: value})

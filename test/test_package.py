@@ -1,4 +1,5 @@
 """The package as it is installed: facts that stand in two places agree."""
+
 import importlib.metadata
 import os
 from pathlib import Path
@@ -7,16 +8,24 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import pytest
+
 import emotion_perception
 from emotion_perception.emotions import LABELS, TrackState
-import pytest
 
 #: The only parts that may import these.
 ROS_PACKAGES = {'rclpy', 'sensor_msgs', 'std_msgs', 'cv_bridge'}
-PARTS_WITH_ROS = ('emotion_perception.nodes', 'emotion_perception.msg', 'emotion_perception.demo',
-                  'emotion_perception.monitor')
-PARTS_WITH_TENSORFLOW = ('emotion_perception.learning', 'emotion_perception.train',
-                         'emotion_perception.compare')
+PARTS_WITH_ROS = (
+    'emotion_perception.nodes',
+    'emotion_perception.msg',
+    'emotion_perception.demo',
+    'emotion_perception.monitor',
+)
+PARTS_WITH_TENSORFLOW = (
+    'emotion_perception.learning',
+    'emotion_perception.train',
+    'emotion_perception.compare',
+)
 
 #: Parts with libraries of their own, which few want.
 PARTS_WITH_EXTRAS = ('emotion_perception.offline.rerun_file',)
@@ -24,11 +33,12 @@ PARTS_WITH_EXTRAS = ('emotion_perception.offline.rerun_file',)
 
 def core_modules():
     """Name every installed module that must import without ROS and without TensorFlow."""
-    return [module.name for module in pkgutil.walk_packages(
-                emotion_perception.__path__, 'emotion_perception.')
-            if not module.name.startswith(
-                PARTS_WITH_ROS + PARTS_WITH_TENSORFLOW + PARTS_WITH_EXTRAS)
-            and 'rosidl_typesupport' not in module.name]
+    return [
+        module.name
+        for module in pkgutil.walk_packages(emotion_perception.__path__, 'emotion_perception.')
+        if not module.name.startswith(PARTS_WITH_ROS + PARTS_WITH_TENSORFLOW + PARTS_WITH_EXTRAS)
+        and 'rosidl_typesupport' not in module.name
+    ]
 
 
 def install_prefix():
@@ -47,28 +57,35 @@ def messages():
 def test_constants_of_the_message_are_those_of_the_core(messages):
     face = messages.FaceEmotion
     assert {label: getattr(face, label.upper()) for label in LABELS} == {
-        label: position for position, label in enumerate(LABELS)}
+        label: position for position, label in enumerate(LABELS)
+    }
     assert {state.name: getattr(face, state.name) for state in TrackState} == {
-        state.name: state.value for state in TrackState}
+        state.name: state.value for state in TrackState
+    }
 
 
 def test_fields_of_the_message_are_those_of_the_core(messages):
     from emotion_perception.emotions import FaceEmotion
+
     assert list(messages.FaceEmotion.get_fields_and_field_types()) == list(
-        FaceEmotion.__dataclass_fields__)
+        FaceEmotion.__dataclass_fields__
+    )
 
 
 def test_version_stands_in_package_xml(root):
     version = ElementTree.parse(root / 'package.xml').findtext('version')
-    newest = next(line for line in (root / 'CHANGELOG.rst').read_text().splitlines()
-                  if line[:1].isdigit())
+    newest = next(
+        line for line in (root / 'CHANGELOG.rst').read_text().splitlines() if line[:1].isdigit()
+    )
     assert newest.split()[0] == version
     assert importlib.metadata.version('emotion_perception') == version
 
 
 def test_licences_are_there(root):
-    files = [element.get('file') for element in ElementTree.parse(root / 'package.xml').findall(
-        'license')]
+    files = [
+        element.get('file')
+        for element in ElementTree.parse(root / 'package.xml').findall('license')
+    ]
     assert files == ['LICENSE', 'models/LICENSE']
     assert all((root / file).read_text() for file in files)
 
@@ -76,9 +93,21 @@ def test_licences_are_there(root):
 def checked_by_mypy(script):
     """Give what mypy says of a user's script, as it does without any configuration."""
     pytest.importorskip('mypy', reason='needs mypy')
-    return subprocess.run([sys.executable, '-m', 'mypy', '--strict', '--config-file=',
-                           '--cache-dir', script.with_suffix('.cache'), script], cwd=script.parent,
-                          capture_output=True, text=True).stdout
+    return subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'mypy',
+            '--strict',
+            '--config-file=',
+            '--cache-dir',
+            script.with_suffix('.cache'),
+            script,
+        ],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+    ).stdout
 
 
 @pytest.mark.slow
@@ -86,8 +115,11 @@ def test_a_users_script_finds_the_types(root, tmp_path):
     text = (root / 'examples' / 'without_ros.py').read_text()
     right, wrong = tmp_path / 'right.py', tmp_path / 'wrong.py'
     right.write_text(text)
-    wrong.write_text(text.replace('face.intensity', 'face.strength').replace(
-        'process(image, stamp_ns)', 'process(stamp_ns, image)'))
+    wrong.write_text(
+        text.replace('face.intensity', 'face.strength').replace(
+            'process(image, stamp_ns)', 'process(stamp_ns, image)'
+        )
+    )
     assert checked_by_mypy(right).startswith('Success')
     found = checked_by_mypy(wrong)
     assert '"FaceEmotion" has no attribute "strength"' in found
@@ -95,18 +127,23 @@ def test_a_users_script_finds_the_types(root, tmp_path):
 
 
 def test_core_imports_without_ros_and_tensorflow():
-    code = '\n'.join((
-        'import importlib, sys',
-        f'sys.modules.update(dict.fromkeys({sorted(ROS_PACKAGES | {"tensorflow", "keras"})}))',
-        f'for name in {core_modules()}: importlib.import_module(name)'))
+    code = '\n'.join(
+        (
+            'import importlib, sys',
+            f'sys.modules.update(dict.fromkeys({sorted(ROS_PACKAGES | {"tensorflow", "keras"})}))',
+            f'for name in {core_modules()}: importlib.import_module(name)',
+        )
+    )
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_nodes_import_no_tensorflow():
     pytest.importorskip('rclpy', reason='needs ROS 2')
-    code = ('import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None\n'
-            'import emotion_perception.nodes.emotion_node\n'
-            'import emotion_perception.nodes.video_publisher')
+    code = (
+        'import sys; sys.modules["tensorflow"] = sys.modules["keras"] = None\n'
+        'import emotion_perception.nodes.emotion_node\n'
+        'import emotion_perception.nodes.video_publisher'
+    )
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
@@ -114,8 +151,15 @@ def test_executables_run_with_the_interpreter_that_built_them():
     folder = install_prefix() / 'lib' / 'emotion_perception'
     executables = sorted(folder.iterdir())
     assert [path.name for path in executables] == [
-        'annotated_image', 'bag_player', 'behaviour_node', 'detections', 'emotion_node',
-        'foxglove_annotations', 'ros4hri', 'video_publisher']
+        'annotated_image',
+        'bag_player',
+        'behaviour_node',
+        'detections',
+        'emotion_node',
+        'foxglove_annotations',
+        'ros4hri',
+        'video_publisher',
+    ]
     for path in executables:
         assert os.access(path, os.X_OK)
         interpreter = path.read_text().splitlines()[0].removeprefix('#!')

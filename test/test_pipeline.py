@@ -1,4 +1,5 @@
 """The whole walk, with real images of a face."""
+
 import cv2
 from hypothesis import given, settings, strategies
 import numpy as np
@@ -8,7 +9,7 @@ from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL, TrackState
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.recognition import load_model
 
-PERIOD = 33_333_333     # [ns]
+PERIOD = 33_333_333  # [ns]
 START = 1_700_000_000_000_000_000
 BLANK = np.full((240, 320, 3), 90, np.uint8)
 
@@ -22,11 +23,23 @@ def portrait():
 @pytest.fixture(scope='session')
 def video(portrait):
     """Return a function of a count to frames, uint8 [240,320,3], of a face that moves."""
+
     def frames(count):
-        return [cv2.warpAffine(portrait, np.float64([
-            [0.7 * zoom, 0, 10 + 20 * np.sin(i / 9)], [0, 0.7 * zoom, 5 + 10 * np.sin(i / 13)]]),
-            (320, 240), flags=cv2.INTER_AREA) for i, zoom in (
-                (i, 1 + 0.1 * np.sin(i / 17)) for i in range(count))]
+        return [
+            cv2.warpAffine(
+                portrait,
+                np.float64(
+                    [
+                        [0.7 * zoom, 0, 10 + 20 * np.sin(i / 9)],
+                        [0, 0.7 * zoom, 5 + 10 * np.sin(i / 13)],
+                    ]
+                ),
+                (320, 240),
+                flags=cv2.INTER_AREA,
+            )
+            for i, zoom in ((i, 1 + 0.1 * np.sin(i / 17)) for i in range(count))
+        ]
+
     return frames
 
 
@@ -41,14 +54,15 @@ def two_faces(portrait):
 
 
 def run(pipeline, frames, camera='camera', start=START):
-    return [pipeline.process(frame, start + i * PERIOD, camera)
-            for i, frame in enumerate(frames)]
+    return [pipeline.process(frame, start + i * PERIOD, camera) for i, frame in enumerate(frames)]
 
 
 def numbers(results):
     """Return results without the ids."""
-    return [[(f.roi, f.label, f.intensity, f.scores, f.sequence_length) for f in faces]
-            for faces in results]
+    return [
+        [(f.roi, f.label, f.intensity, f.scores, f.sequence_length) for f in faces]
+        for faces in results
+    ]
 
 
 def test_one_face_over_a_video(video):
@@ -84,6 +98,7 @@ def check_face(face, width, height):
 def test_results_are_those_of_the_crops_of_the_regions(video):
     """Whoever crops the published regions and runs the model gets the published scores."""
     from emotion_perception.crops import crop_face
+
     frames = video(8)
     results = run(EmotionPipeline(publish_new_tracks=True), frames)
     crops = np.stack([crop_face(frame, faces[0].roi) for frame, faces in zip(frames, results)])
@@ -120,15 +135,19 @@ def test_two_cameras_in_one_batch_equal_two_alone(video):
     left = video(10)
     right = [np.ascontiguousarray(frame[:, ::-1]) for frame in left[::-1]]
     pipeline = EmotionPipeline()
-    together = [pipeline.process_batch([('left', a, START + i * PERIOD),
-                                        ('right', b, START + i * PERIOD + 5)])
-                for i, (a, b) in enumerate(zip(left, right))]
+    together = [
+        pipeline.process_batch(
+            [('left', a, START + i * PERIOD), ('right', b, START + i * PERIOD + 5)]
+        )
+        for i, (a, b) in enumerate(zip(left, right))
+    ]
     alone = zip(run(EmotionPipeline(), left), run(EmotionPipeline(), right))
     assert any(a and b for a, b in together)
     for (a, b), (expected_a, expected_b) in zip(together, alone):
         for faces, expected in ((a, expected_a), (b, expected_b)):
-            assert [(f.track_id, f.roi, f.state, f.sequence_length) for f in faces] == \
-                   [(f.track_id, f.roi, f.state, f.sequence_length) for f in expected]
+            assert [(f.track_id, f.roi, f.state, f.sequence_length) for f in faces] == [
+                (f.track_id, f.roi, f.state, f.sequence_length) for f in expected
+            ]
             for face, other in zip(faces, expected):
                 np.testing.assert_allclose(face.scores, other.scores, atol=1e-4)
     assert set(pipeline.timings) and min(pipeline.timings.values()) >= 0
@@ -138,8 +157,9 @@ def test_what_is_found_may_be_read_later(video):
     frames = video(12)[:6] + [BLANK] * 2 + video(12)[6:]
     expected = run(EmotionPipeline(), frames)
     pipeline = EmotionPipeline()
-    found = [pipeline.find([('camera', frame, START + i * PERIOD)])
-             for i, frame in enumerate(frames)]
+    found = [
+        pipeline.find([('camera', frame, START + i * PERIOD)]) for i, frame in enumerate(frames)
+    ]
     assert [pipeline.read(batch)[0] for batch in found] == expected
     late = pipeline.find([('camera', frames[0], START)])
     assert pipeline.read(late) == [None]
@@ -148,8 +168,9 @@ def test_what_is_found_may_be_read_later(video):
 def test_neutral_threshold(video):
     frames = video(6)
     [always] = run(EmotionPipeline(neutral_threshold=1.0), frames)[-1]
-    [never] = run(EmotionPipeline(neutral_threshold=0.0, label_window=0.0,
-                                  neutral_hysteresis=0.0), frames)[-1]
+    [never] = run(
+        EmotionPipeline(neutral_threshold=0.0, label_window=0.0, neutral_hysteresis=0.0), frames
+    )[-1]
     assert always.label == NEUTRAL and always.label_id == LABELS.index(NEUTRAL)
     assert always.confidence == pytest.approx(1 - always.intensity)
     assert never.label == EMOTIONS[np.argmax(never.scores)]
@@ -210,10 +231,21 @@ def test_images_of_another_size_begin_anew(video):
     assert pipeline.resizes('camera') == 1 and pipeline.restarts('camera') == 0
 
 
-@given(strategies.lists(strategies.tuples(
-    strategies.sampled_from([0, PERIOD, PERIOD, -1_000_000, 700_000_000, 10**9, -10**12, 10**14]),
-    strategies.integers(1, 400), strategies.integers(1, 400),
-    strategies.integers(-300, 300), strategies.floats(0.2, 3)), min_size=1, max_size=12))
+@given(
+    strategies.lists(
+        strategies.tuples(
+            strategies.sampled_from(
+                [0, PERIOD, PERIOD, -1_000_000, 700_000_000, 10**9, -(10**12), 10**14]
+            ),
+            strategies.integers(1, 400),
+            strategies.integers(1, 400),
+            strategies.integers(-300, 300),
+            strategies.floats(0.2, 3),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
 @settings(deadline=None, max_examples=60)
 def test_no_image_and_no_stamp_is_too_much(shared_pipeline, portrait, images):
     """Any sizes, any steps of time, faces anywhere, of any size."""
@@ -222,8 +254,11 @@ def test_no_image_and_no_stamp_is_too_much(shared_pipeline, portrait, images):
     stamp = START
     for step, width, height, offset, scale in images:
         stamp += step
-        image = cv2.warpAffine(portrait, np.float64([
-            [scale, 0, offset - scale * 100], [0, scale, offset / 2]]), (width, height))
+        image = cv2.warpAffine(
+            portrait,
+            np.float64([[scale, 0, offset - scale * 100], [0, scale, offset / 2]]),
+            (width, height),
+        )
         for face in pipeline.process(image, stamp):
             check_face(face, width, height)
             assert face.sequence_duration < 100 * 1.2
@@ -248,8 +283,9 @@ def test_reset_forgets_one_camera_or_all(video):
     stamp = START + 4 * PERIOD
 
     def lengths():
-        return [pipeline.process(frames[-1], stamp, camera)[0].sequence_length
-                for camera in ('a', 'b')]
+        return [
+            pipeline.process(frames[-1], stamp, camera)[0].sequence_length for camera in ('a', 'b')
+        ]
 
     run(pipeline, frames, 'a')
     run(pipeline, frames, 'b')
@@ -312,24 +348,26 @@ def test_a_tiny_image_gives_nothing(shape):
     assert EmotionPipeline().process(np.zeros((*shape, 3), np.uint8), START) == []
 
 
-@pytest.mark.parametrize('image, found', [
-    (np.zeros((48, 64, 3), np.float32), r'float32 \[48, 64, 3\]'),
-    (np.zeros((48, 64, 3), np.int8), r'int8 \[48, 64, 3\]'),
-    (np.zeros((48, 64), np.uint8), r'uint8 \[48, 64\]'),
-    (np.zeros((48, 64, 1), np.uint8), r'uint8 \[48, 64, 1\]'),
-    (np.zeros((48, 64, 4), np.uint8), r'uint8 \[48, 64, 4\]'),
-    (np.zeros((0, 64, 3), np.uint8), r'uint8 \[0, 64, 3\]'),
-    (np.zeros((48, 0, 3), np.uint8), r'uint8 \[48, 0, 3\]'),
-    (None, 'NoneType'),
-    ([[[0, 0, 0]]], 'list'),
-])
+@pytest.mark.parametrize(
+    'image, found',
+    [
+        (np.zeros((48, 64, 3), np.float32), r'float32 \[48, 64, 3\]'),
+        (np.zeros((48, 64, 3), np.int8), r'int8 \[48, 64, 3\]'),
+        (np.zeros((48, 64), np.uint8), r'uint8 \[48, 64\]'),
+        (np.zeros((48, 64, 1), np.uint8), r'uint8 \[48, 64, 1\]'),
+        (np.zeros((48, 64, 4), np.uint8), r'uint8 \[48, 64, 4\]'),
+        (np.zeros((0, 64, 3), np.uint8), r'uint8 \[0, 64, 3\]'),
+        (np.zeros((48, 0, 3), np.uint8), r'uint8 \[48, 0, 3\]'),
+        (None, 'NoneType'),
+        ([[[0, 0, 0]]], 'list'),
+    ],
+)
 def test_a_wrong_image_is_refused_before_anything_is_done(video, image, found):
     frames = video(5)
     pipeline = EmotionPipeline()
     run(pipeline, frames)
     with pytest.raises(ValueError, match=f'image of b is {found}, but a uint8 array'):
-        pipeline.process_batch([('camera', frames[-1], START + 5 * PERIOD),
-                                ('b', image, START)])
+        pipeline.process_batch([('camera', frames[-1], START + 5 * PERIOD), ('b', image, START)])
     [face] = pipeline.process(frames[-1], START + 5 * PERIOD)
     assert face.sequence_length == 6
 
@@ -357,12 +395,15 @@ def test_live_options(video, two_faces):
     assert [len(faces) for faces in after] == [1, 1, 0]
 
 
-@pytest.mark.parametrize('options, reason', [
-    ({'min_face_size': 60}, 'min_face_size can only be set at start'),
-    ({'threads': 2, 'neutral_threshold': 1.0}, 'threads can only be set at start'),
-    ({'neutral_threshold': 2.0}, 'neutral_threshold takes 0.0 to 1.0'),
-    ({'nothing': 1}, "no option 'nothing'"),
-])
+@pytest.mark.parametrize(
+    'options, reason',
+    [
+        ({'min_face_size': 60}, 'min_face_size can only be set at start'),
+        ({'threads': 2, 'neutral_threshold': 1.0}, 'threads can only be set at start'),
+        ({'neutral_threshold': 2.0}, 'neutral_threshold takes 0.0 to 1.0'),
+        ({'nothing': 1}, "no option 'nothing'"),
+    ],
+)
 def test_options_that_cannot_be_set_change_nothing(video, options, reason):
     frames = video(6)
     pipeline = EmotionPipeline(neutral_threshold=0.0)

@@ -1,4 +1,5 @@
 """The recipe of a model: what stands around the training of its parts."""
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from emotion_perception.learning.encoder import networks  # noqa: E402
 from emotion_perception.learning.head.network import HeadNetwork  # noqa: E402
 from emotion_perception.recognition import load_model  # noqa: E402
 from emotion_perception.temporal import KEPT  # noqa: E402
-
 from samples import sample  # noqa: E402
 
 

@@ -1,4 +1,5 @@
 """Loading a model, and encoding with it."""
+
 import hashlib
 import json
 import shutil
@@ -13,7 +14,7 @@ from emotion_perception.evaluation.metrics import accuracy
 from emotion_perception.recognition import checksum_of, load_model, MAX_BATCH, shipped_model
 from emotion_perception.temporal import KEPT
 
-MEGABYTE = 10 ** 6
+MEGABYTE = 10**6
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +40,7 @@ def crops():
     for _ in range(100):
         top, left = rng.integers(0, 40, 2)
         side = rng.integers(60, 90)
-        part = face[top:top + side, left:left + side].astype(float)
+        part = face[top : top + side, left : left + side].astype(float)
         result.append(fit_crop((part * rng.uniform(0.4, 1)).astype(np.uint8)))
     return np.stack(result)
 
@@ -65,11 +66,14 @@ def test_an_encoder_of_another_version_is_refused(copy):
     inputs = tensorflow.keras.Input((64, 64, 3), dtype='uint8')
     mean = tensorflow.keras.ops.mean(tensorflow.keras.ops.cast(inputs, 'float32'), (1, 2))
     encoder = tensorflow.lite.TFLiteConverter.from_keras_model(
-        tensorflow.keras.Model(inputs, mean)).convert()
+        tensorflow.keras.Model(inputs, mean)
+    ).convert()
     copy.with_suffix('.tflite').write_bytes(encoder)
     changed(copy, encoder={'sha256': hashlib.sha256(encoder).hexdigest(), 'weights': 'float32'})
-    with pytest.raises(ValueError, match='copy.tflite: an encoder of this version gives 35 and '
-                                         '512 numbers of a face, not 3: '):
+    with pytest.raises(
+        ValueError,
+        match='copy.tflite: an encoder of this version gives 35 and 512 numbers of a face, not 3: ',
+    ):
         load_model(copy)
 
 
@@ -82,8 +86,7 @@ def test_the_shipped_model_is_what_the_package_needs(model):
     assert tuple(description['classes']) == EMOTIONS
     assert description['crop'] == CROP
     assert description['encoder']['weights'] == 'int8'
-    assert description['stills_classes'] == {'seven': list(LABELS),
-                                             'eight': [*LABELS, 'contempt']}
+    assert description['stills_classes'] == {'seven': list(LABELS), 'eight': [*LABELS, 'contempt']}
     assert description['name'] and description['trained_on']
 
 
@@ -111,8 +114,11 @@ def test_another_encoder_than_the_described_one_is_refused(copy):
     encoder[len(encoder) // 2] ^= 1
     copy.with_suffix('.tflite').write_bytes(encoder)
     found = hashlib.sha256(encoder).hexdigest()
-    with pytest.raises(ValueError, match=f'copy.json: the SHA-256 of the encoder is {found}, but '
-                                         f'should be {load_model(None).sha256}'):
+    with pytest.raises(
+        ValueError,
+        match=f'copy.json: the SHA-256 of the encoder is {found}, but '
+        f'should be {load_model(None).sha256}',
+    ):
         load_model(copy)
 
 
@@ -135,12 +141,19 @@ def test_a_file_that_is_no_description_is_refused(copy, text):
         load_model(copy)
 
 
-@pytest.mark.parametrize('part, value, missing', [
-    ('encoder', {'weights': 'int8'}, 'encoder.sha256'), ('encoder', 'int8', 'encoder'),
-    ('encoder', None, 'encoder'), ('head', [], 'head')])
+@pytest.mark.parametrize(
+    'part, value, missing',
+    [
+        ('encoder', {'weights': 'int8'}, 'encoder.sha256'),
+        ('encoder', 'int8', 'encoder'),
+        ('encoder', None, 'encoder'),
+        ('head', [], 'head'),
+    ],
+)
 def test_a_description_with_a_gap_is_refused(copy, part, value, missing):
     with pytest.raises(
-            ValueError, match=f'copy.json is no model description: {missing} is missing'):
+        ValueError, match=f'copy.json is no model description: {missing} is missing'
+    ):
         load_model(changed(copy, **{part: value}))
 
 
@@ -150,15 +163,18 @@ def test_classes_that_are_no_list_are_refused(copy, classes):
         load_model(changed(copy, classes=classes))
 
 
-@pytest.mark.parametrize('name, value, message', [
-    ('kernel', [[0.0] * 24] * 2, r'is of shape \[2, 24\], but should be .* \[5, 4, 6\]'),
-    ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
-    ('bias', 'text', 'is no array of numbers'),
-    ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[4, 6\]'),
-    ('recurrent', [0.0] * 5, r'is of shape \[5\], but'),
-    ('sharpness', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
-    ('sharpness', None, 'finite numbers'),
-])
+@pytest.mark.parametrize(
+    'name, value, message',
+    [
+        ('kernel', [[0.0] * 24] * 2, r'is of shape \[2, 24\], but should be .* \[5, 4, 6\]'),
+        ('kernel', [[0.0], [0.0, 1.0]], 'is no array of numbers'),
+        ('bias', 'text', 'is no array of numbers'),
+        ('bias', 0.0, r'is of shape \[\], but should be finite numbers of shape \[4, 6\]'),
+        ('recurrent', [0.0] * 5, r'is of shape \[5\], but'),
+        ('sharpness', [1.0], r'is of shape \[1\], but should be finite numbers of shape \[\]'),
+        ('sharpness', None, 'finite numbers'),
+    ],
+)
 def test_head_arrays_that_do_not_fit_are_refused(copy, name, value, message):
     head = {**json.loads(copy.read_text())['head'], name: value}
     with pytest.raises(ValueError, match=f"copy.json: the head's {name} .*{message}"):
@@ -169,7 +185,8 @@ def test_a_head_of_another_version_is_refused(copy):
     head = json.loads(copy.read_text())['head']
     del head['recurrent'], head['sharpness']
     with pytest.raises(
-            ValueError, match='copy.json: the head lacks recurrent, sharpness: it was made by'):
+        ValueError, match='copy.json: the head lacks recurrent, sharpness: it was made by'
+    ):
         load_model(changed(copy, head=head))
 
 
@@ -179,8 +196,8 @@ def test_encoding_together_equals_one_by_one(model, crops, count):
     assert kept.shape == (count, KEPT) and features.shape == (count, 512)
     assert kept.dtype == features.dtype == np.float32
     for i in {0, count // 2, count - 1}:
-        np.testing.assert_allclose(kept[i], model.encode(crops[i:i + 1])[0], atol=1e-3)
-        np.testing.assert_allclose(features[i], model.features(crops[i:i + 1])[0], atol=1e-3)
+        np.testing.assert_allclose(kept[i], model.encode(crops[i : i + 1])[0], atol=1e-3)
+        np.testing.assert_allclose(features[i], model.features(crops[i : i + 1])[0], atol=1e-3)
 
 
 def test_what_was_encoded_stays_when_more_is_encoded(model, crops):
@@ -197,16 +214,28 @@ def test_no_crops_give_nothing(model):
 
 
 def test_crops_may_be_a_view(model, crops):
-    np.testing.assert_array_equal(model.encode(crops[:4, :, ::-1]),
-                                  model.encode(np.ascontiguousarray(crops[:4, :, ::-1])))
+    np.testing.assert_array_equal(
+        model.encode(crops[:4, :, ::-1]), model.encode(np.ascontiguousarray(crops[:4, :, ::-1]))
+    )
 
 
-@pytest.mark.parametrize('shape, dtype', [
-    ((2, 64, 64, 3), np.float32), ((2, 64, 64, 3), np.int8), ((2, 48, 48, 3), np.uint8),
-    ((64, 64, 3), np.uint8), ((2, 64, 64), np.uint8), ((2, 3, 64, 64), np.uint8)])
+@pytest.mark.parametrize(
+    'shape, dtype',
+    [
+        ((2, 64, 64, 3), np.float32),
+        ((2, 64, 64, 3), np.int8),
+        ((2, 48, 48, 3), np.uint8),
+        ((64, 64, 3), np.uint8),
+        ((2, 64, 64), np.uint8),
+        ((2, 3, 64, 64), np.uint8),
+    ],
+)
 def test_wrong_crops_are_refused(model, shape, dtype):
-    with pytest.raises(ValueError, match=r'crops are uint8 \[n,64,64,3\], not '
-                                         rf'{np.dtype(dtype)} \[{str(list(shape))[1:-1]}\]'):
+    with pytest.raises(
+        ValueError,
+        match=r'crops are uint8 \[n,64,64,3\], not '
+        rf'{np.dtype(dtype)} \[{str(list(shape))[1:-1]}\]',
+    ):
         model.encode(np.zeros(shape, dtype))
 
 
@@ -227,17 +256,22 @@ def exported(tmp_path_factory):
     """Return (stills model, head, its int8 export, its float32 export), of random weights."""
     pytest.importorskip('tensorflow')
     import keras
-    from emotion_perception.learning.export import write_model
+
     from emotion_perception.learning.encoder.networks import build_encoder, build_stills_model
+    from emotion_perception.learning.export import write_model
     from emotion_perception.learning.head.network import HeadNetwork
+
     keras.utils.set_random_seed(3)
     stills_model = build_stills_model(build_encoder())
     rng = np.random.default_rng(0)
     for layer in stills_model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):  # as if it had been trained
-            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) if i in (0, 3) else
-                               rng.normal(0, 0.2, w.shape)
-                               for i, w in enumerate(layer.get_weights())])
+            layer.set_weights(
+                [
+                    rng.uniform(0.5, 1.5, w.shape) if i in (0, 3) else rng.normal(0, 0.2, w.shape)
+                    for i, w in enumerate(layer.get_weights())
+                ]
+            )
     head = HeadNetwork()
     folder = tmp_path_factory.mktemp('export')
     models = []
@@ -250,8 +284,10 @@ def exported(tmp_path_factory):
 
 def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
     import keras
+
     from emotion_perception.learning.encoder.networks import KEPT_HEADS
     from emotion_perception.learning.head.network import frames_of
+
     stills_model, head, _, model = exported
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
     kept = np.concatenate([logits[name] for name in KEPT_HEADS], 1)
@@ -263,9 +299,11 @@ def test_the_float32_export_equals_keras_over_a_sequence(exported, crops):
 
 def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, keras_head_of):
     import keras
-    from emotion_perception.learning.export import read_weights
+
     from emotion_perception.learning.encoder.networks import KEPT_HEADS
+    from emotion_perception.learning.export import read_weights
     from emotion_perception.learning.head.network import frames_of
+
     model = load_model(shipped_model().with_name('emotion_float32.json'))
     stills_model = read_weights(shipped_model().with_suffix('.weights.npz'))
     logits = stills_model.predict(crops.astype(np.float32), verbose=0)
@@ -277,8 +315,9 @@ def test_the_shipped_float32_model_equals_the_shipped_weights_in_keras(crops, ke
 
 def test_the_int8_export_is_small_and_near(exported, crops):
     *_, int8, float32 = exported
-    difference = np.abs(int8.classify_all(int8.encode(crops))[0]
-                        - float32.classify_all(float32.encode(crops))[0])
+    difference = np.abs(
+        int8.classify_all(int8.encode(crops))[0] - float32.classify_all(float32.encode(crops))[0]
+    )
     assert 0 < difference.mean() < 0.01 and difference.max() < 0.2
     assert int8.description['encoder']['weights'] == 'int8'
     assert float32.description['encoder']['weights'] == 'float32'
@@ -287,6 +326,7 @@ def test_the_int8_export_is_small_and_near(exported, crops):
 @pytest.mark.slow
 def test_the_shipped_int8_model_reads_stills_like_the_float32_one(model, data_dir):
     from emotion_perception.datasets import load
+
     path = shipped_model().with_name('emotion_float32.json')
     samples = [s for s in load(data_dir / 'ferplus' / 'valid.npz') if s.label in EMOTIONS]
     assert len(samples) == 2092

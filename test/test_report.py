@@ -1,4 +1,5 @@
 """Pages to look at: of one run, and of two runs side by side; opened in a real browser."""
+
 import base64
 from dataclasses import replace
 import json
@@ -15,9 +16,9 @@ pytest.importorskip('jinja2', reason='needs the extra [bags]')
 from emotion_perception import bag as command  # noqa: E402
 from emotion_perception.emotions import EMOTIONS, FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
 from emotion_perception.offline import comparison, curves, film, report  # noqa: E402
-from emotion_perception.offline.messages import EMOTION_ARRAY, decode  # noqa: E402
+from emotion_perception.offline.messages import decode, EMOTION_ARRAY  # noqa: E402
 from emotion_perception.offline.pages import seconds  # noqa: E402
-from emotion_perception.offline.processing import Settings, process  # noqa: E402
+from emotion_perception.offline.processing import process, Settings  # noqa: E402
 from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
 from emotion_perception.offline.result_bag import ImageResult, RESULTS_TOPIC  # noqa: E402
 from emotion_perception.videos import Video  # noqa: E402
@@ -32,15 +33,17 @@ def bags(moving_face, bag_messages, write_bag, tmp_path_factory):
     """Return a folder with a bag that has a gap of half a second, and the same upside down."""
     folder = tmp_path_factory.mktemp('bags')
     frames = moving_face(60)
-    for name, pixels in ((NAME, frames),
-                         ('turned', [np.ascontiguousarray(f[::-1, ::-1]) for f in frames])):
+    for name, pixels in (
+        (NAME, frames),
+        ('turned', [np.ascontiguousarray(f[::-1, ::-1]) for f in frames]),
+    ):
         messages = bag_messages(pixels)
         write_bag(folder / name, {TOPIC: messages[:20] + messages[35:]})
     return folder
 
 
 def run(place, output, **settings):
-    recording, = find_recordings([place])
+    (recording,) = find_recordings([place])
     outcome = process(recording, Settings(output, **settings))
     assert not outcome.error
     return output / place.name
@@ -50,21 +53,25 @@ def run(place, output, **settings):
 def runs(bags, tmp_path_factory):
     """Return the folders of three runs: as it comes, with another threshold, upside down."""
     folder = tmp_path_factory.mktemp('runs')
-    return (run(bags / NAME, folder / 'a', report=True),
-            run(bags / NAME, folder / 'b', options={'neutral_threshold': 1.0}),
-            run(bags / 'turned', folder / 'c', report=True, rotation=180))
+    return (
+        run(bags / NAME, folder / 'a', report=True),
+        run(bags / NAME, folder / 'b', options={'neutral_threshold': 1.0}),
+        run(bags / 'turned', folder / 'c', report=True, rotation=180),
+    )
 
 
 @pytest.fixture(scope='module')
 def browser():
     playwright = pytest.importorskip('playwright.sync_api', reason='playwright drives the browser')
-    program = next(filter(None, map(
-        shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    program = next(
+        filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
+    )
     if program is None:
         pytest.skip('no browser: apt install chromium')
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
-            executable_path=program, args=['--no-sandbox'], timeout=300_000)
+            executable_path=program, args=['--no-sandbox'], timeout=300_000
+        )
         yield browser
         browser.close()
 
@@ -84,6 +91,7 @@ def open_page(browser):
         page.on('request', lambda request: asked.append(request.url))
         page.goto(path.as_uri())
         return page
+
     yield open_page
     for context in contexts:
         context.close()
@@ -96,7 +104,7 @@ def test_a_click_and_a_key_go_there_in_the_video(runs, open_page):
     assert page.title() == f'{NAME}: emotions'
     assert page.locator('h1').inner_text() == NAME
     page.wait_for_function('document.querySelector("video").readyState >= 2')
-    assert page.evaluate('document.querySelector("video").duration') == pytest.approx(1.97, abs=.2)
+    assert page.evaluate('document.querySelector("video").duration') == pytest.approx(1.97, abs=0.2)
     timeline = page.locator('.timeline[data-face]').first
     timeline.scroll_into_view_if_needed()
     box = timeline.bounding_box()
@@ -105,7 +113,7 @@ def test_a_click_and_a_key_go_there_in_the_video(runs, open_page):
     start, end = (float(timeline.get_attribute(f'data-{name}')) for name in ('start', 'end'))
     there = page.evaluate('document.querySelector("video").currentTime')
     assert there == pytest.approx(start + 0.75 * (end - start), abs=0.05)
-    label, = set(re.findall('|'.join(LABELS), timeline.get_attribute('aria-valuetext')))
+    (label,) = set(re.findall('|'.join(LABELS), timeline.get_attribute('aria-valuetext')))
     assert label in page.locator('.readout').first.inner_text()
     timeline.focus()
     page.keyboard.press('Home')
@@ -154,7 +162,7 @@ def test_the_videos_time_is_that_of_the_recording(tmp_path):
     assert shown.rate == pytest.approx(0.3)
     for second in [*range(0, 300), *range(500, 601)]:
         image = np.zeros((60, 200, 3), np.uint8)
-        image[:, :second // 3] = 255
+        image[:, : second // 3] = 255
         shown.show((5 + second) * SECOND, image, [])
     shown.close()
     with Video(tmp_path / 'film.mp4') as video:
@@ -168,8 +176,18 @@ def test_the_videos_time_is_that_of_the_recording(tmp_path):
 def face(track_id=1, label='happiness', intensity=0.5, left=10):
     scores = np.full(6, 0.1)
     scores[3] = 0.5
-    return FaceEmotion(track_id, TrackState.CONFIRMED, Roi(left, 10, 50, 50), label,
-                       LABELS.index(label), intensity, 0.5, tuple(scores), 5, 0.5)
+    return FaceEmotion(
+        track_id,
+        TrackState.CONFIRMED,
+        Roi(left, 10, 50, 50),
+        label,
+        LABELS.index(label),
+        intensity,
+        0.5,
+        tuple(scores),
+        5,
+        0.5,
+    )
 
 
 def result(number, *faces, camera='camera', period=SECOND // 10):
@@ -179,8 +197,9 @@ def result(number, *faces, camera='camera', period=SECOND // 10):
 def test_a_curve_is_short_however_long_the_face_is_there():
     curve = curves.Curve(1)
     for number in range(5000):
-        curve.add(number, face(label='anger' if number < 2500 else 'neutral',
-                               intensity=number / 5000))
+        curve.add(
+            number, face(label='anger' if number < 2500 else 'neutral', intensity=number / 5000)
+        )
     assert curves.STEPS / 2 <= len(curve.steps) <= curves.STEPS
     assert sum(step.images for step in curve.steps) == curve.images == 5000
     assert sum(step.intensity for step in curve.steps) == pytest.approx(sum(range(5000)) / 5000)
@@ -192,22 +211,27 @@ def test_a_curve_is_short_however_long_the_face_is_there():
 
 def test_what_is_gathered_is_bounded():
     """An hour and a quarter at 10 Hz in which there is a new face in every second."""
+
     def results():
         for number in range(45_000):
-            yield result(number + 3000 * (number > 30_000), face(7 if number % 2 else 100 + number // 10))
+            yield result(
+                number + 3000 * (number > 30_000), face(7 if number % 2 else 100 + number // 10)
+            )
+
     cameras = report.gather(results())
     camera = cameras['camera']
     assert len(camera.curves) == report.FACES and 7 in camera.curves
     assert len(camera.curves) + camera.left_out == 4501
     assert camera.period == pytest.approx(0.1) and camera.rate == pytest.approx(9.4, abs=0.1)
-    (start, length), = camera.gaps()
+    ((start, length),) = camera.gaps()
     assert (start, length) == (3000 * SECOND, pytest.approx(300.1 * SECOND))
     assert len(camera.rates()) <= 401 and min(camera.rates()) == 0.0
     assert max(camera.rates()) == pytest.approx(10, abs=0.1)
 
 
-@pytest.mark.parametrize('value, words', [
-    (0, '0.00 s'), (59.99, '59.99 s'), (65.34, '1:05.3'), (7265, '2:01:05')])
+@pytest.mark.parametrize(
+    'value, words', [(0, '0.00 s'), (59.99, '59.99 s'), (65.34, '1:05.3'), (7265, '2:01:05')]
+)
 def test_times_in_words(value, words):
     assert seconds(value) == words
 
@@ -241,8 +265,9 @@ def test_two_runs_are_compared(compared, open_page):
 
 def test_the_same_results_are_the_same(runs, tmp_path, capsys):
     with pytest.raises(SystemExit) as raised:
-        command.main(['--compare', str(runs[0]), str(runs[0] / f'{NAME}_0.mcap'),
-                      '-o', str(tmp_path)])
+        command.main(
+            ['--compare', str(runs[0]), str(runs[0] / f'{NAME}_0.mcap'), '-o', str(tmp_path)]
+        )
     assert raised.value.code == 0
     assert capsys.readouterr().out.startswith('the same: 45 images in both, 0 only in A')
     assert json.loads((tmp_path / 'comparison.json').read_text())['same'] is True
@@ -252,13 +277,17 @@ def test_the_same_results_are_the_same(runs, tmp_path, capsys):
 @pytest.fixture
 def recorded(runs, write_bag, tmp_path):
     """Return a function that writes results as if recorded from the node, every so many."""
+
     def write(name, each, shift=0):
         with Bag([runs[0] / f'{NAME}_0.mcap']) as bag:
-            messages = [(message.log_time, decode(message.data, EMOTION_ARRAY))
-                        for message in bag.messages({RESULTS_TOPIC})][::each]
+            messages = [
+                (message.log_time, decode(message.data, EMOTION_ARRAY))
+                for message in bag.messages({RESULTS_TOPIC})
+            ][::each]
         for _, message in messages:
             message.header.stamp.sec += shift
         return write_bag(tmp_path / name, {RESULTS_TOPIC: messages})
+
     return write
 
 
@@ -275,9 +304,11 @@ def test_what_cannot_be_compared_says_why(runs, bags, recorded, tmp_path, capsys
         assert raised.value.code == 2
         assert not (tmp_path / 'out').exists()
         return capsys.readouterr().err
+
     assert 'are of different recordings (recording: ' in error('--compare', runs[0], runs[2])
     assert 'have no image in common (45 and 45)' in error(
-        '--compare', runs[0], recorded('later', 1, 100))
+        '--compare', runs[0], recorded('later', 1, 100)
+    )
     assert 'nothing: no such file' in error('--compare', runs[0], 'nothing')
     assert 'holds no topic of type' in error('--compare', runs[0], bags / NAME)
     assert 'but ' in error(bags / 'turned', '--compare', runs[0], runs[1])
@@ -295,8 +326,10 @@ def test_differences_by_importance_in_bounded_memory():
     found = comparison.Comparison(0.05)
     for number in range(4000):
         here = [face(), face(2, left=200)]
-        there = [face(11, 'neutral' if number % 10 == 0 else 'happiness'),
-                 face(12, intensity=0.9 if 100 <= number < 120 else 0.52, left=205)]
+        there = [
+            face(11, 'neutral' if number % 10 == 0 else 'happiness'),
+            face(12, intensity=0.9 if 100 <= number < 120 else 0.52, left=205),
+        ]
         if number in (50, 51):
             there.pop()
         found.add(result(number, *here), result(number, *there))

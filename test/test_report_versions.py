@@ -1,4 +1,5 @@
 """What `python -m emotion_perception.report_versions` prints, for reports of faults."""
+
 import importlib.util
 import os
 from pathlib import Path
@@ -19,12 +20,18 @@ def printed(*options, **environment):
     """Run the command; give what it printed, {name: value}."""
     lines = subprocess.run(
         [sys.executable, *options, '-m', 'emotion_perception.report_versions'],
-        env=os.environ | environment, capture_output=True, text=True, check=True).stdout
-    return {name: value.strip() for name, _, value in (
-        line.partition(':') for line in lines.splitlines())}
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return {
+        name: value.strip()
+        for name, _, value in (line.partition(':') for line in lines.splitlines())
+    }
 
 
-@pytest.mark.slow       # it asks ROS, where that is installed
+@pytest.mark.slow  # it asks ROS, where that is installed
 def test_it_prints_what_is_installed():
     found = printed(ROS_DISTRO='kilted')
     assert list(found) == list(report_versions.versions())
@@ -49,7 +56,7 @@ def test_it_needs_nothing_but_python(tmp_path):
     (tmp_path / 'emotion_perception').mkdir()
     for name in ('__init__.py', 'report_versions.py', 'recognition.py'):
         shutil.copy(package / name, tmp_path / 'emotion_perception')
-    found = printed('-S', PYTHONPATH=str(tmp_path))      # -S: without anything that is installed
+    found = printed('-S', PYTHONPATH=str(tmp_path))  # -S: without anything that is installed
     assert found['TensorFlow'] == found['numpy'] == 'not installed'
     assert found['ROS'] == 'not installed for this Python'
     assert found['OpenCV'] == "does not run: No module named 'cv2'"

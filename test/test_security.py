@@ -1,4 +1,5 @@
 """The policies of SROS 2: what they allow is what the nodes do, and nothing else gets through."""
+
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -14,16 +15,19 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 msg = pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
-from emotion_perception.nodes.messages import optional_messages  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from emotion_perception.nodes.messages import optional_messages  # noqa: E402
 from processes import LIMIT, running, take_ros_domain, wait_for  # noqa: E402
 
 INCLUDE = '{http://www.w3.org/2001/XInclude}include'
 
 #: Messages that a node needs which may not be installed.
-NEEDS = {'detections': 'vision_msgs', 'foxglove_annotations': 'foxglove_msgs',
-         'ros4hri': 'hri_msgs'}
+NEEDS = {
+    'detections': 'vision_msgs',
+    'foxglove_annotations': 'foxglove_msgs',
+    'ros4hri': 'hri_msgs',
+}
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -57,8 +61,10 @@ class Enclave:
 def enclaves(root):
     folder = root / 'config' / 'security'
     elements = ElementTree.parse(folder / 'policies.xml').getroot().find('enclaves')
-    return {enclave.path.rpartition('/')[2]: enclave
-            for enclave in (Enclave(element, folder) for element in elements)}
+    return {
+        enclave.path.rpartition('/')[2]: enclave
+        for enclave in (Enclave(element, folder) for element in elements)
+    }
 
 
 def command(name):
@@ -86,8 +92,9 @@ def robot(enclaves, ros, tmp_path_factory):
     if installed('detections'):
         views.append((optional_messages('vision_msgs').Detection2DArray, '/detections/camera'))
     if installed('foxglove_annotations'):
-        views.append((optional_messages('foxglove_msgs').ImageAnnotations,
-                      '/foxglove_annotations/camera'))
+        views.append(
+            (optional_messages('foxglove_msgs').ImageAnnotations, '/foxglove_annotations/camera')
+        )
     if installed('ros4hri'):
         views.append((optional_messages('hri_msgs').IdsList, '/humans/faces/tracked'))
         # The first face has this name. Later ones have others: it is enough that one was seen.
@@ -104,56 +111,81 @@ def robot(enclaves, ros, tmp_path_factory):
 
 def used(node, name):
     """Return what a node does, as Enclave.rights has it."""
+
     def names(get):
         try:
             return {found for found, _ in get(name, '/')}
         except rclpy.node.NodeNameNonExistentError:
             return set()
-    return {'publish': names(node.get_publisher_names_and_types_by_node),
-            'subscribe': names(node.get_subscriber_names_and_types_by_node),
-            'reply': names(node.get_service_names_and_types_by_node),
-            'request': names(node.get_client_names_and_types_by_node)}
+
+    return {
+        'publish': names(node.get_publisher_names_and_types_by_node),
+        'subscribe': names(node.get_subscriber_names_and_types_by_node),
+        'reply': names(node.get_service_names_and_types_by_node),
+        'request': names(node.get_client_names_and_types_by_node),
+    }
 
 
 def same(allowed, found):
     """Tell whether all that was found is allowed, and all that is allowed was found."""
-    return (all(any(fnmatchcase(name, pattern) for pattern in allowed) for name in found)
-            and all(any(fnmatchcase(name, pattern) for name in found) for pattern in allowed))
+    return all(any(fnmatchcase(name, pattern) for pattern in allowed) for name in found) and all(
+        any(fnmatchcase(name, pattern) for name in found) for pattern in allowed
+    )
 
 
-@pytest.mark.parametrize('name', [
-    'video_publisher', 'emotion_node', 'behaviour_node', 'listener', 'annotated_image',
-    'detections', 'foxglove_annotations', 'ros4hri'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'video_publisher',
+        'emotion_node',
+        'behaviour_node',
+        'listener',
+        'annotated_image',
+        'detections',
+        'foxglove_annotations',
+        'ros4hri',
+    ],
+)
 def test_an_enclave_allows_what_its_node_does_and_nothing_else(robot, enclaves, name):
     if not installed(name):
         pytest.skip(f'needs {NEEDS[name]}')
     enclave = enclaves[name]
-    wait_for(lambda: all(same(enclave.rights[right], found)
-                         for right, found in used(robot, enclave.node).items()),
-             lambda: rclpy.spin_once(robot, timeout_sec=0.1),
-             told=lambda: f'{used(robot, enclave.node)}, allowed is {enclave.rights}')
+    wait_for(
+        lambda: all(
+            same(enclave.rights[right], found) for right, found in used(robot, enclave.node).items()
+        ),
+        lambda: rclpy.spin_once(robot, timeout_sec=0.1),
+        told=lambda: f'{used(robot, enclave.node)}, allowed is {enclave.rights}',
+    )
 
 
 def test_the_operator_may_do_all_that_the_node_offers_and_see_nothing(enclaves):
     operator, node = enclaves['operator'], enclaves['emotion_node']
     assert operator.rights['request'] == node.rights['reply'] - {
-        '/emotion_node/get_type_description'}
+        '/emotion_node/get_type_description'
+    }
     assert operator.rights['subscribe'] == set()
 
 
 def test_faces_and_emotions_reach_only_those_who_are_listed(enclaves):
     def who(right, topic):
         return {name for name, enclave in enclaves.items() if topic in enclave.rights[right]}
+
     assert who('publish', '/image') == {'video_publisher'}
     assert who('subscribe', '/image') == {'emotion_node', 'annotated_image', 'ros4hri'}
     assert who('publish', '/emotion_node/emotions') == {'emotion_node'}
     assert who('subscribe', '/emotion_node/emotions') == set(enclaves) - {
-        'video_publisher', 'emotion_node', 'operator'}
+        'video_publisher',
+        'emotion_node',
+        'operator',
+    }
 
 
 def test_comments_do_not_stand_where_sros2_looks_for_enclaves(root):
-    tree = ElementTree.parse(root / 'config' / 'security' / 'policies.xml', ElementTree.XMLParser(
-        target=ElementTree.TreeBuilder(insert_comments=True)))
+    tree = ElementTree.parse(
+        root / 'config' / 'security' / 'policies.xml',
+        ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)),
+    )
     assert {element.tag for element in tree.getroot().find('enclaves')} == {'enclave'}
 
 
@@ -243,8 +275,11 @@ print('got', answer.done() and answer.result().success)
 
 def fast_dds_has_security():
     """Look into the Fast DDS that this process has loaded."""
-    libraries = {line.split()[-1] for line in Path('/proc/self/maps').read_text().splitlines()
-                 if 'libfastdds' in line}
+    libraries = {
+        line.split()[-1]
+        for line in Path('/proc/self/maps').read_text().splitlines()
+        if 'libfastdds' in line
+    }
     return any(b'builtin.PKI-DH' in Path(library).read_bytes() for library in libraries)
 
 
@@ -254,55 +289,118 @@ class Keystore:
     def __init__(self, folder, enclaves):
         self._folder = folder
         self._openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'ca.key')
-        self._openssl('req', '-x509', '-new', '-key', 'ca.key', '-subj', '/CN=ca', '-days', '30',
-                      '-out', 'ca.pem')
+        self._openssl(
+            'req',
+            '-x509',
+            '-new',
+            '-key',
+            'ca.key',
+            '-subj',
+            '/CN=ca',
+            '-days',
+            '30',
+            '-out',
+            'ca.pem',
+        )
         self._sign('governance', GOVERNANCE)
         for name, enclave in enclaves.items():
-            self._openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout',
-                          '-out', f'{name}.key')
-            self._openssl('req', '-new', '-key', f'{name}.key', '-subj', f'/CN={name}',
-                          '-out', f'{name}.csr')
-            self._openssl('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey',
-                          'ca.key', '-CAcreateserial', '-days', '30', '-out', f'{name}.pem')
+            self._openssl(
+                'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', f'{name}.key'
+            )
+            self._openssl(
+                'req', '-new', '-key', f'{name}.key', '-subj', f'/CN={name}', '-out', f'{name}.csr'
+            )
+            self._openssl(
+                'x509',
+                '-req',
+                '-in',
+                f'{name}.csr',
+                '-CA',
+                'ca.pem',
+                '-CAkey',
+                'ca.key',
+                '-CAcreateserial',
+                '-days',
+                '30',
+                '-out',
+                f'{name}.pem',
+            )
             self._sign(name, self._permissions(name, enclave.rights))
 
     def _permissions(self, name, rights):
         def topics(names):
             return ''.join(f'<topic>{topic}</topic>' for topic in names)
-        requests = {right: [f'rq{service}Request' for service in rights[right]]
-                    for right in ('reply', 'request')}
-        replies = {right: [f'rr{service}Reply' for service in rights[right]]
-                   for right in ('reply', 'request')}
+
+        requests = {
+            right: [f'rq{service}Request' for service in rights[right]]
+            for right in ('reply', 'request')
+        }
+        replies = {
+            right: [f'rr{service}Reply' for service in rights[right]]
+            for right in ('reply', 'request')
+        }
         return PERMISSIONS.format(
             name=name,
-            publish=topics(['ros_discovery_info', *(f'rt{topic}' for topic in rights['publish']),
-                            *requests['request'], *replies['reply']]),
-            subscribe=topics(['ros_discovery_info',
-                              *(f'rt{topic}' for topic in rights['subscribe']),
-                              *requests['reply'], *replies['request']]))
+            publish=topics(
+                [
+                    'ros_discovery_info',
+                    *(f'rt{topic}' for topic in rights['publish']),
+                    *requests['request'],
+                    *replies['reply'],
+                ]
+            ),
+            subscribe=topics(
+                [
+                    'ros_discovery_info',
+                    *(f'rt{topic}' for topic in rights['subscribe']),
+                    *requests['reply'],
+                    *replies['request'],
+                ]
+            ),
+        )
 
     def environment(self, name):
         """Return what makes a process that of an enclave."""
-        files = {'auth.builtin.PKI-DH.identity_ca': 'ca.pem',
-                 'auth.builtin.PKI-DH.identity_certificate': f'{name}.pem',
-                 'auth.builtin.PKI-DH.private_key': f'{name}.key',
-                 'access.builtin.Access-Permissions.permissions_ca': 'ca.pem',
-                 'access.builtin.Access-Permissions.governance': 'governance.p7s',
-                 'access.builtin.Access-Permissions.permissions': f'{name}.p7s'}
-        properties = {'auth.plugin': 'builtin.PKI-DH',
-                      'access.plugin': 'builtin.Access-Permissions',
-                      'crypto.plugin': 'builtin.AES-GCM-GMAC',
-                      **{key: f'file://{self._folder / file}' for key, file in files.items()}}
+        files = {
+            'auth.builtin.PKI-DH.identity_ca': 'ca.pem',
+            'auth.builtin.PKI-DH.identity_certificate': f'{name}.pem',
+            'auth.builtin.PKI-DH.private_key': f'{name}.key',
+            'access.builtin.Access-Permissions.permissions_ca': 'ca.pem',
+            'access.builtin.Access-Permissions.governance': 'governance.p7s',
+            'access.builtin.Access-Permissions.permissions': f'{name}.p7s',
+        }
+        properties = {
+            'auth.plugin': 'builtin.PKI-DH',
+            'access.plugin': 'builtin.Access-Permissions',
+            'crypto.plugin': 'builtin.AES-GCM-GMAC',
+            **{key: f'file://{self._folder / file}' for key, file in files.items()},
+        }
         profile = self._folder / f'{name}.profile.xml'
-        profile.write_text(PROFILE.format(properties='\n'.join(
-            f'<property><name>dds.sec.{key}</name><value>{value}</value></property>'
-            for key, value in properties.items())))
+        profile.write_text(
+            PROFILE.format(
+                properties='\n'.join(
+                    f'<property><name>dds.sec.{key}</name><value>{value}</value></property>'
+                    for key, value in properties.items()
+                )
+            )
+        )
         return {'FASTDDS_DEFAULT_PROFILES_FILE': str(profile)}
 
     def _sign(self, name, text):
         (self._folder / f'{name}.xml').write_text(text)
-        self._openssl('smime', '-sign', '-in', f'{name}.xml', '-text', '-out', f'{name}.p7s',
-                      '-signer', 'ca.pem', '-inkey', 'ca.key')
+        self._openssl(
+            'smime',
+            '-sign',
+            '-in',
+            f'{name}.xml',
+            '-text',
+            '-out',
+            f'{name}.p7s',
+            '-signer',
+            'ca.pem',
+            '-inkey',
+            'ca.key',
+        )
 
     def _openssl(self, *arguments):
         subprocess.run(['openssl', *arguments], cwd=self._folder, check=True, capture_output=True)
@@ -326,17 +424,22 @@ def secured(keystore, enclaves, tmp_path_factory):
     with ExitStack() as stack:
         for name in enclaves:
             if name != 'operator' and installed(name):
-                stack.enter_context(process(
-                    folder, name, **domain, **keystore.environment(name)))
+                stack.enter_context(process(folder, name, **domain, **keystore.environment(name)))
 
         def run(code, name='', seconds=LIMIT):
             """Run code in an enclave, or outside of all; return what it got, and its log."""
             who = keystore.environment(name) if name else {}
             node = enclaves[name].node if name else 'stranger'
             ended = subprocess.run(
-                [sys.executable, '-c', code.format(node=node, seconds=seconds)], cwd=folder,
-                timeout=2 * LIMIT, capture_output=True, text=True, env=os.environ | domain | who)
+                [sys.executable, '-c', code.format(node=node, seconds=seconds)],
+                cwd=folder,
+                timeout=2 * LIMIT,
+                capture_output=True,
+                text=True,
+                env=os.environ | domain | who,
+            )
             return ended.stdout.strip().rpartition('got ')[2], ended.stdout + ended.stderr
+
         run.folder = folder
         yield run
 

@@ -1,4 +1,5 @@
 """What is kept of one face."""
+
 import numpy as np
 
 from emotion_perception.sequence import FaceSequence
@@ -9,7 +10,7 @@ SCORES, INTENSITIES = np.full(6, 1 / 6, np.float32), np.zeros(6, np.float32)
 def test_grows_to_its_limit():
     sequence = FaceSequence(3)
     for number in range(5):
-        sequence.append(10 ** 9 * number, SCORES, INTENSITIES, 1.0)
+        sequence.append(10**9 * number, SCORES, INTENSITIES, 1.0)
         assert len(sequence) == min(number + 1, 3)
 
 

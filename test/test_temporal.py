@@ -1,4 +1,5 @@
 """The temporal head of the running system against the trained one, and against itself."""
+
 import json
 import shutil
 
@@ -7,7 +8,15 @@ import pytest
 
 from emotion_perception.recognition import checksum_of, load_model, shipped_model
 from emotion_perception.temporal import (
-    CHANGE, KEPT, LIVE, LOOK, read_frames, STEP_LIMITS, TemporalHead, Windows)
+    CHANGE,
+    KEPT,
+    LIVE,
+    LOOK,
+    read_frames,
+    STEP_LIMITS,
+    TemporalHead,
+    Windows,
+)
 
 LENGTHS = (1, 2, 99, 100, 101, 300)
 
@@ -29,8 +38,12 @@ def random_stamps(length, seed=0):
 def random_weights(seed=0):
     """Return the weights of a head that remembers long, none of them 0."""
     rng = np.random.default_rng(seed)
-    return {'kernel': rng.normal(0, 0.3, (5, 4, 6)), 'recurrent': rng.normal(0, 0.8, (4, 6)),
-            'bias': rng.normal(0, 1, (4, 6)) + np.array([[0], [4], [0], [0]]), 'sharpness': 7.0}
+    return {
+        'kernel': rng.normal(0, 0.3, (5, 4, 6)),
+        'recurrent': rng.normal(0, 0.8, (4, 6)),
+        'bias': rng.normal(0, 1, (4, 6)) + np.array([[0], [4], [0], [0]]),
+        'sharpness': 7.0,
+    }
 
 
 def steps_of(stamps):
@@ -58,14 +71,16 @@ def keras_head(keras_head_of):
 @pytest.mark.parametrize('length', LENGTHS)
 def test_equals_the_keras_network_over_the_whole_window(keras_head, length):
     import keras
+
     from emotion_perception.learning.head.network import frames_of
+
     kept, stamps = random_kept(length), random_stamps(length)
     head, windows = TemporalHead(keras_head.weights_for_numpy()), Windows(100)
     look = windows.look
     for i in range(length):
-        if i == length - 100:   # what the window's first frame finds
+        if i == length - 100:  # what the window's first frame finds
             look = windows.look
-        scores, values = head.advance([windows], kept[i:i + 1], [int(stamps[i])])
+        scores, values = head.advance([windows], kept[i : i + 1], [int(stamps[i])])
     assert len(windows) == min(length, 100)
     frames = frames_of(kept, steps_of(stamps))[np.newaxis, -100:]
     expected_values = np.array(keras_head(frames, look[np.newaxis]))[0]
@@ -91,7 +106,8 @@ def test_faces_of_different_lengths_do_not_touch_each_other():
         scores, values = head.advance([together[i] for i in now], kept, stamps)
         for row, i in enumerate(now):
             single_scores, single_values = head.advance(
-                [alone[i]], kept[row:row + 1], stamps[row:row + 1])
+                [alone[i]], kept[row : row + 1], stamps[row : row + 1]
+            )
             np.testing.assert_allclose(scores[row], single_scores[0], atol=1e-5)
             np.testing.assert_allclose(values[row], single_values[0], atol=1e-5)
 
@@ -101,14 +117,13 @@ def test_every_frame_is_the_last_of_the_sequence_up_to_it():
     kept, stamps = random_kept(30), random_stamps(30)
     scores, values = head.every(kept, stamps, 100)
     for i in range(30):
-        up_to = head.every(kept[:i + 1], stamps[:i + 1], 100)
+        up_to = head.every(kept[: i + 1], stamps[: i + 1], 100)
         np.testing.assert_allclose(scores[i], up_to[0][-1], atol=1e-5)
         np.testing.assert_allclose(values[i], up_to[1][-1], atol=1e-5)
 
 
 def test_scores_are_probabilities_of_the_values_and_values_an_lstms():
-    scores, values = TemporalHead(random_weights()).every(
-        random_kept(100), random_stamps(100), 100)
+    scores, values = TemporalHead(random_weights()).every(random_kept(100), random_stamps(100), 100)
     assert scores.dtype == values.dtype == np.float32
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
     assert (scores >= 0).all() and (np.abs(values) <= 1).all()
@@ -119,13 +134,13 @@ def test_scores_are_probabilities_of_the_values_and_values_an_lstms():
 
 def test_a_frame_is_read_as_it_is_and_against_the_neutral_look():
     kept = np.zeros((1, KEPT), np.float32)
-    kept[0, LIVE] = [0, 0, 0, 2, 0, 0, 8]           # surely neutral, a friendly look
+    kept[0, LIVE] = [0, 0, 0, 2, 0, 0, 8]  # surely neutral, a friendly look
     kept[0, CHANGE] = 1
     read, look = read_frames(kept, np.zeros((1, LOOK), np.float32), np.ones(1, np.float32))
     share = 2 - np.log(np.exp(2) + 5)
     assert read[0, 0, 3] == pytest.approx(share / 4, abs=1e-5)
     np.testing.assert_allclose(read[0, 1], (np.log(np.exp(2) + 5) - 8) / 4, atol=1e-5)
-    np.testing.assert_array_equal(read[0, 2:], 0)   # nothing to compare it with
+    np.testing.assert_array_equal(read[0, 2:], 0)  # nothing to compare it with
     for _ in range(100):
         _, look = read_frames(kept, look, np.ones(1, np.float32))
     kept[0, LIVE] = [0, 0, 0, 4, 0, 0, 0]
@@ -144,7 +159,7 @@ def test_a_held_expression_is_not_taken_for_the_neutral_look_and_a_look_outlasts
     for _ in range(30):
         _, look = read_frames(neutral, look, step)
     first, _ = read_frames(shown, look, step)
-    for _ in range(300):                            # ten seconds
+    for _ in range(300):  # ten seconds
         last, look = read_frames(shown, look, step)
     np.testing.assert_allclose(last[0, 2:], first[0, 2:], rtol=0.05, atol=0.01)
 
@@ -162,9 +177,9 @@ def test_time_counts_and_not_the_number_of_frames():
 
 def test_extreme_logits_and_stamps_stay_finite():
     closed = random_weights()
-    closed['bias'][:2] = -1000      # input and forget gate
+    closed['bias'][:2] = -1000  # input and forget gate
     opened = random_weights()
-    opened['bias'][1] = 1000        # the forget gate keeps all, and takes nothing
+    opened['bias'][1] = 1000  # the forget gate keeps all, and takes nothing
     for weights in (closed, opened):
         for output in TemporalHead(weights).every(random_kept(3), [0, 0, 10**18], 100):
             assert np.isfinite(output).all()
@@ -182,7 +197,7 @@ def test_classify_all_equals_watching_live(model, length):
     assert all_scores.shape == all_intensities.shape == (length, 6)
     windows = Windows(100)
     for i in range(length):
-        scores, intensities = model.advance([windows], kept[i:i + 1], [int(stamps[i])])
+        scores, intensities = model.advance([windows], kept[i : i + 1], [int(stamps[i])])
         np.testing.assert_allclose(all_scores[i], scores[0], atol=1e-5)
         np.testing.assert_allclose(all_intensities[i], intensities[0], atol=1e-5)
     assert all_intensities.min() == 0 and all_intensities.max() <= 1
@@ -191,9 +206,9 @@ def test_classify_all_equals_watching_live(model, length):
 def test_the_window_is_100_frames_and_only_the_neutral_look_is_older(model):
     kept = random_kept(110)
     changed = kept.copy()
-    changed[9, LIVE.start:LIVE.stop - 1] += 9       # an expression: no neutral look
+    changed[9, LIVE.start : LIVE.stop - 1] += 9  # an expression: no neutral look
     changed[9, LIVE.start] += 5
-    kept[9, LIVE.start:LIVE.stop - 1] += 9
+    kept[9, LIVE.start : LIVE.stop - 1] += 9
     before, after = model.classify_all(kept)[1], model.classify_all(changed)[1]
     np.testing.assert_allclose(before[109], after[109], atol=1e-5)
     assert np.abs(before[108] - after[108]).max() > 1e-5

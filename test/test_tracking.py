@@ -1,13 +1,15 @@
 """The tracker on boxes whose truth is known."""
+
 from math import isfinite, nan
 
 import cv2
-from emotion_perception.boxes import Box, Detection, overlap, similarity
-from emotion_perception.emotions import Roi, TrackState
-from emotion_perception.tracking import nearest, SHARED_SECONDS, Tracker
 from hypothesis import given, strategies
 import numpy as np
 import pytest
+
+from emotion_perception.boxes import Box, Detection, overlap, similarity
+from emotion_perception.emotions import Roi, TrackState
+from emotion_perception.tracking import nearest, SHARED_SECONDS, Tracker
 
 FRAME_NS = 33_000_000
 
@@ -22,9 +24,13 @@ def patch(seed):
 
 def run(tracker, frames, start=0):
     """Feed lists of detections; return [(track_id, state, box), ...] for every frame."""
-    return [[(t.track_id, t.state, t.box)
-             for t in tracker.update(detections, (start + index) * FRAME_NS)]
-            for index, detections in enumerate(frames)]
+    return [
+        [
+            (t.track_id, t.state, t.box)
+            for t in tracker.update(detections, (start + index) * FRAME_NS)
+        ]
+        for index, detections in enumerate(frames)
+    ]
 
 
 def ids(frame):
@@ -63,8 +69,10 @@ def test_a_moving_face_is_found_again_behind_an_occlusion():
 @pytest.mark.parametrize('rate, frames', [(10, 2), (30, 6), (60, 12)])
 def test_a_lost_face_ends_after_max_coast_seconds(rate, frames):
     tracker = Tracker(max_coast_seconds=0.2)
-    shown = [len(tracker.update([face(100)] if index < 10 else [], index * 10**9 // rate))
-             for index in range(12 + frames)]
+    shown = [
+        len(tracker.update([face(100)] if index < 10 else [], index * 10**9 // rate))
+        for index in range(12 + frames)
+    ]
     assert shown == [1] * (10 + frames) + [0] * 2
 
 
@@ -78,7 +86,7 @@ def test_a_lost_face_ends_where_the_stamps_stand_still():
 def test_after_a_gap_a_face_is_a_new_one(gap, same):
     tracker = Tracker()
     run(tracker, [[face(100)]] * 10)
-    track, = tracker.update([face(100)], 9 * FRAME_NS + int(gap * 1e9))
+    (track,) = tracker.update([face(100)], 9 * FRAME_NS + int(gap * 1e9))
     assert (track.track_id == 1) is same
     assert track.hits == (11 if same else 1)
 
@@ -96,7 +104,7 @@ def test_a_face_that_moved_is_the_same_where_it_stopped():
     """After a late image, or a step of the clock, it need not be where it was going."""
     tracker = Tracker()
     run(tracker, [[face(100 + 8 * index)] for index in range(20)])
-    track, = tracker.update([face(100 + 8 * 20)], 19 * FRAME_NS + 500_000_000)
+    (track,) = tracker.update([face(100 + 8 * 20)], 19 * FRAME_NS + 500_000_000)
     assert (track.track_id, track.hits) == (1, 21)
 
 
@@ -105,8 +113,11 @@ def test_two_tracks_do_not_stay_on_one_face(first, second):
     """Two faces close in on one place, and one of them is found there from then on."""
     tracker = Tracker()
     run(tracker, [[face(first), face(second)]] * 20)
-    frames = run(tracker, [[face(min(100 + 5 * index, 190)), face(max(300 - 5 * index, 210))]
-                           for index in range(30)], start=20)
+    frames = run(
+        tracker,
+        [[face(min(100 + 5 * index, 190)), face(max(300 - 5 * index, 210))] for index in range(30)],
+        start=20,
+    )
     assert len(frames[0]) == 2 and len(frames[-1]) == 1
     assert len(run(tracker, [[face(200)]] * 15, start=50)[-1]) == 1
 
@@ -120,7 +131,7 @@ def test_following_a_picture_moves_the_box_and_lets_it_coast_longer():
     run(tracker, [[face(100)]] * 10)
     for index in range(10):
         place = face(100 + 3 * index).box
-        track, = tracker.update([], (10 + index) * FRAME_NS, {1: place})
+        (track,) = tracker.update([], (10 + index) * FRAME_NS, {1: place})
         assert track.state is TrackState.COASTING
         assert track.box == place
     assert [len(frame) for frame in run(tracker, [[]] * 10, start=20)][-1] == 0
@@ -130,7 +141,7 @@ def test_a_track_that_was_not_looked_for_does_not_age():
     tracker = Tracker(max_coast_seconds=0.07)
     run(tracker, [[face(100)]] * 5)
     for index in range(5, 20):
-        track, = tracker.update([], index * FRAME_NS, waiting=[1])
+        (track,) = tracker.update([], index * FRAME_NS, waiting=[1])
     assert (track.state, track.misses) == (TrackState.COASTING, 0)
 
 
@@ -172,19 +183,27 @@ def test_another_face_at_the_same_place_is_another_track():
 
 def test_a_face_that_tilts_looks_the_same_when_its_picture_is_turned():
     degrees, picture = 20, cv2.GaussianBlur(patch(1), (0, 0), 2)
-    turned = cv2.warpAffine(picture, cv2.getRotationMatrix2D((11.5, 11.5), degrees, 1), (24, 24),
-                            borderMode=cv2.BORDER_REFLECT)
+    turned = cv2.warpAffine(
+        picture,
+        cv2.getRotationMatrix2D((11.5, 11.5), degrees, 1),
+        (24, 24),
+        borderMode=cv2.BORDER_REFLECT,
+    )
     assert similarity(picture, turned) < 0.8 and similarity(picture, turned, degrees) > 0.9
 
 
 def test_the_box_is_steadier_than_the_detections():
     rng = np.random.default_rng(0)
     jitter = rng.normal(0, 3, (100, 3))
-    boxes = [frame[0][2] for frame in run(
-        Tracker(), [[face(100 + u, 100 + v, 80 + w)] for u, v, w in jitter])[10:]]
+    boxes = [
+        frame[0][2]
+        for frame in run(Tracker(), [[face(100 + u, 100 + v, 80 + w)] for u, v, w in jitter])[10:]
+    ]
     assert np.std([box.width for box in boxes]) < 0.6 * np.std(jitter[10:, 2])
-    assert np.std([box.center for box in boxes], axis=0).max() < np.std(
-        jitter[10:, :2] + jitter[10:, 2:] / 2, axis=0).min()
+    assert (
+        np.std([box.center for box in boxes], axis=0).max()
+        < np.std(jitter[10:, :2] + jitter[10:, 2:] / 2, axis=0).min()
+    )
 
 
 def test_the_box_of_a_still_face_stays_when_the_detections_jitter():
@@ -192,7 +211,7 @@ def test_the_box_of_a_still_face_stays_when_the_detections_jitter():
     frames = run(Tracker(), [[face(*(100 + random.normal(0, 2, 2)))] for _ in range(60)])
     centers = np.array([frame[0][2].center for frame in frames])
     steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
-    assert np.median(steps) < 0.01 * 80          # those of the detections: .04 of a face
+    assert np.median(steps) < 0.01 * 80  # those of the detections: .04 of a face
     assert np.linalg.norm(centers[-1] - 140) < 2  # and it rests where they are on average
 
 
@@ -255,8 +274,11 @@ STEPS = strategies.one_of(strategies.floats(0, 4), strategies.sampled_from([0, 1
 DETECTIONS = strategies.builds(Detection, BOXES, strategies.just(None), strategies.floats(0, 1))
 
 
-@given(strategies.lists(strategies.tuples(
-    STEPS, strategies.lists(DETECTIONS, max_size=4)), max_size=30))
+@given(
+    strategies.lists(
+        strategies.tuples(STEPS, strategies.lists(DETECTIONS, max_size=4)), max_size=30
+    )
+)
 def test_whatever_comes_the_tracks_are_sound(frames):
     """Any boxes at any times."""
     tracker, stamp, together, newest = Tracker(max_faces=3), 0, {}, 0
@@ -270,7 +292,11 @@ def test_whatever_comes_the_tracks_are_sound(frames):
         newest = max([newest, *ids])
         assert all(all(map(isfinite, t.box)) and min(t.box[2:]) > 0 for t in tracks)
         assert all(t.unseen_seconds <= 0.81 and t.undetected_seconds <= 2.41 for t in tracks)
-        pairs = {(a.track_id, b.track_id) for a in tracks for b in tracks
-                 if a is not b and overlap(a.box, b.box) > 0.5}
+        pairs = {
+            (a.track_id, b.track_id)
+            for a in tracks
+            for b in tracks
+            if a is not b and overlap(a.box, b.box) > 0.5
+        }
         together = {pair: together.get(pair, 0) + step for pair in pairs}
         assert all(seconds <= SHARED_SECONDS + step for seconds in together.values())

@@ -1,4 +1,5 @@
 """The video publisher as a process of its own, over DDS."""
+
 from fractions import Fraction
 import re
 import signal
@@ -13,11 +14,11 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
-from emotion_perception.nodes.messages import bgr_from_image, nanoseconds  # noqa: E402
-from emotion_perception.nodes.video_publisher import letterbox  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from emotion_perception.nodes.messages import bgr_from_image, nanoseconds  # noqa: E402
+from emotion_perception.nodes.video_publisher import letterbox  # noqa: E402
 from processes import LIMIT, wait_for  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.video_publisher import main; main()'
@@ -55,11 +56,16 @@ def command(*parameters):
 
 def play(listener, folder, *parameters):
     """Publish to the end, listening; return the images and what was logged."""
-    process = subprocess.Popen(command('wait_for_subscriber:=true', *parameters), cwd=folder,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command('wait_for_subscriber:=true', *parameters),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
-        wait_for(lambda: process.poll() is not None,
-                 lambda: rclpy.spin_once(listener, timeout_sec=0.05))
+        wait_for(
+            lambda: process.poll() is not None, lambda: rclpy.spin_once(listener, timeout_sec=0.05)
+        )
     finally:
         process.kill()
     log = process.communicate()[1]
@@ -74,8 +80,16 @@ def brightness(messages):
 
 
 def test_a_video_is_published_once_to_its_end(listener, video, tmp_path):
-    images, log = play(listener, tmp_path, f'video:={video}', 'loop:=false', 'rate:=10.0',
-                       'width:=80', 'height:=60', 'frame_id:=eye')
+    images, log = play(
+        listener,
+        tmp_path,
+        f'video:={video}',
+        'loop:=false',
+        'rate:=10.0',
+        'width:=80',
+        'height:=60',
+        'frame_id:=eye',
+    )
     assert brightness(images) == list(range(12))
     assert 'Published 12 images' in log
     assert {image.header.frame_id for image in images} == {'eye'}
@@ -85,14 +99,29 @@ def test_a_video_is_published_once_to_its_end(listener, video, tmp_path):
 
 
 def test_a_video_keeps_its_own_speed(listener, video, tmp_path):
-    images, _ = play(listener, tmp_path, f'video:={video}', 'loop:=false', 'rate:=20.0',
-                     'width:=80', 'height:=60')
+    images, _ = play(
+        listener,
+        tmp_path,
+        f'video:={video}',
+        'loop:=false',
+        'rate:=20.0',
+        'width:=80',
+        'height:=60',
+    )
     assert brightness(images) == [number for number in range(12) for _ in range(2)]
 
 
 def test_a_video_loops_until_max_images_and_is_recorded(listener, video, tmp_path):
-    images, _ = play(listener, tmp_path, f'video:={video}', 'rate:=10.0', 'max_images:=15',
-                     'width:=80', 'height:=60', 'record:=published.avi')
+    images, _ = play(
+        listener,
+        tmp_path,
+        f'video:={video}',
+        'rate:=10.0',
+        'max_images:=15',
+        'width:=80',
+        'height:=60',
+        'record:=published.avi',
+    )
     assert brightness(images) == [*range(12), 0, 1, 2]
     stamps = [int(line) for line in (tmp_path / 'published.avi.stamps').read_text().split()]
     assert stamps == [nanoseconds(image.header.stamp) for image in images]
@@ -113,8 +142,15 @@ def test_a_video_of_variable_rate_keeps_its_own_times(listener, tmp_path):
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    images, _ = play(listener, tmp_path, f'video:="{path}"', 'loop:=false', 'rate:=10.0',
-                     'width:=80', 'height:=60')
+    images, _ = play(
+        listener,
+        tmp_path,
+        f'video:="{path}"',
+        'loop:=false',
+        'rate:=10.0',
+        'width:=80',
+        'height:=60',
+    )
     assert brightness(images) == [2, 3, 3, 3, 3, 4, 4, 4, 4, 6, 6]
 
 
@@ -125,20 +161,25 @@ def test_a_video_that_breaks_off_is_no_secret(listener, tmp_path):
         stream.width, stream.height = 80, 60
         for number in range(100):
             frame = av.VideoFrame.from_ndarray(
-                np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8), 'bgr24')
+                np.random.default_rng(number).integers(0, 255, (60, 80, 3), np.uint8), 'bgr24'
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 10])
-    images, log = play(listener, tmp_path, f'video:={path}', 'loop:=false', 'rate:=100.0',
-                       '--log-level', 'error')
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 10])
+    images, log = play(
+        listener, tmp_path, f'video:={path}', 'loop:=false', 'rate:=100.0', '--log-level', 'error'
+    )
     assert images
-    assert re.search(r'ERROR.*broken.mkv lasts 10.0 s, but holds pictures .* only for [0-2].. s', log)
+    assert re.search(
+        r'ERROR.*broken.mkv lasts 10.0 s, but holds pictures .* only for [0-2].. s', log
+    )
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it(video, tmp_path, number):
-    process = subprocess.Popen(command(f'video:={video}'), cwd=tmp_path, stderr=subprocess.PIPE,
-                               text=True)
+    process = subprocess.Popen(
+        command(f'video:={video}'), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
     log = process.stderr.readline()  # once it publishes
     process.send_signal(number)
     log += process.communicate(timeout=LIMIT)[1]
@@ -148,17 +189,22 @@ def test_signal_ends_it(video, tmp_path, number):
     assert 'Traceback' not in log and 'Failed' not in log
 
 
-@pytest.mark.parametrize('parameter, reason', [
-    ('video:=/nowhere.mp4', '/nowhere.mp4 cannot be read as a video: no such file'),
-    (f'video:={__file__}', 'it is damaged, or in no format that FFmpeg knows'),
-    ('video:=/', 'cannot be read as a video: it is a folder'),
-    ('video:=http://127.0.0.1:1/a.mp4', 'this address gives none (Connection refused)'),
-    ('record:=/nowhere/a.avi', '/nowhere/a.avi cannot be written: No such file or directory'),
-    ('device:=63', 'webcam 63 does not open'),
-    ('rate:=0.0', 'rate')])
+@pytest.mark.parametrize(
+    'parameter, reason',
+    [
+        ('video:=/nowhere.mp4', '/nowhere.mp4 cannot be read as a video: no such file'),
+        (f'video:={__file__}', 'it is damaged, or in no format that FFmpeg knows'),
+        ('video:=/', 'cannot be read as a video: it is a folder'),
+        ('video:=http://127.0.0.1:1/a.mp4', 'this address gives none (Connection refused)'),
+        ('record:=/nowhere/a.avi', '/nowhere/a.avi cannot be written: No such file or directory'),
+        ('device:=63', 'webcam 63 does not open'),
+        ('rate:=0.0', 'rate'),
+    ],
+)
 def test_bad_start_says_why(tmp_path, parameter, reason):
-    ended = subprocess.run(command(parameter), cwd=tmp_path, capture_output=True, text=True,
-                           timeout=LIMIT)
+    ended = subprocess.run(
+        command(parameter), cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+    )
     assert ended.returncode == 1
     assert 'FATAL' in ended.stderr and reason in ended.stderr
     assert 'Traceback' not in ended.stderr
@@ -172,8 +218,9 @@ def test_a_video_without_images_is_no_success(tmp_path):
     data = empty.read_bytes()
     picture = data.index(b'\xff\xd8')
     empty.write_bytes(data[:picture] + bytes(len(data) - picture))
-    ended = subprocess.run(command(f'video:={empty}'), cwd=tmp_path, capture_output=True, text=True,
-                           timeout=LIMIT)
+    ended = subprocess.run(
+        command(f'video:={empty}'), cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT
+    )
     assert ended.returncode == 1, ended.stderr
     assert 'FATAL' in ended.stderr and 'no picture in it can be decoded' in ended.stderr
     assert 'Traceback' not in ended.stderr

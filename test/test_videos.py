@@ -1,4 +1,5 @@
 """Real files of several formats, made here, whose times and pictures are known."""
+
 from fractions import Fraction
 import struct
 import subprocess
@@ -26,7 +27,8 @@ def write(path, times=None, codec='libx264', size=(80, 60), count=10):
             stream.codec_context.time_base = Fraction(1, 1000)
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(
-                np.full((size[1], size[0], 3), 20 * (number % 12), np.uint8), format='bgr24')
+                np.full((size[1], size[0], 3), 20 * (number % 12), np.uint8), format='bgr24'
+            )
             if times:
                 frame.pts, frame.time_base = times[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -59,8 +61,10 @@ def brightness(path):
     return [round(image.mean() / 20) for _, image in frames(path)]
 
 
-@pytest.mark.parametrize('name, codec', [
-    ('a.mp4', 'libx264'), ('a.mkv', 'libx264'), ('a.webm', 'libvpx'), ('a.mov', 'libx264')])
+@pytest.mark.parametrize(
+    'name, codec',
+    [('a.mp4', 'libx264'), ('a.mkv', 'libx264'), ('a.webm', 'libvpx'), ('a.mov', 'libx264')],
+)
 def test_times_are_those_of_the_container(tmp_path, name, codec):
     path = write(tmp_path / name, TIMES, codec)
     assert milliseconds(path) == TIMES
@@ -71,16 +75,19 @@ def test_times_count_from_the_first_frame(tmp_path):
     assert milliseconds(write(tmp_path / 'a.mkv', [5000 + time for time in TIMES])) == TIMES
 
 
-@pytest.mark.parametrize('name, codec', [
-    ('a.avi', 'mjpeg'), ('a.avi', 'mpeg4'), ('a.h264', 'libx264'), ('a.ts', 'libx264')])
+@pytest.mark.parametrize(
+    'name, codec',
+    [('a.avi', 'mjpeg'), ('a.avi', 'mpeg4'), ('a.h264', 'libx264'), ('a.ts', 'libx264')],
+)
 def test_without_times_the_nominal_rate_counts(tmp_path, name, codec):
     path = write(tmp_path / name, codec=codec)
     assert milliseconds(path) == list(range(0, 400, 40))
     assert frames(path)[0][1].shape == (60, 80, 3)
 
 
-@pytest.mark.parametrize('scale, rate', [(1000, 1), (0xffffffff, 1), (1, 90000)],
-                         ids=('slow', 'negative', 'fast'))
+@pytest.mark.parametrize(
+    'scale, rate', [(1000, 1), (0xFFFFFFFF, 1), (1, 90000)], ids=('slow', 'negative', 'fast')
+)
 def test_an_impossible_rate_is_said_and_not_believed(tmp_path, scale, rate):
     with pytest.warns(UserWarning, match='a.avi says .* frames per second: .* to have 30'):
         video = Video(write_avi(tmp_path / 'a.avi', scale, rate))
@@ -91,7 +98,8 @@ def test_an_impossible_rate_is_said_and_not_believed(tmp_path, scale, rate):
 @pytest.mark.parametrize('scale, rate', [(0, 0), (1, 0)])
 def test_a_rate_that_is_none_is_the_usual_one(tmp_path, scale, rate):
     assert milliseconds(write_avi(tmp_path / 'a.avi', scale, rate)) == [
-        round(n * 1000 / 30) for n in range(10)]
+        round(n * 1000 / 30) for n in range(10)
+    ]
 
 
 def test_stamps_grow_where_times_go_back(tmp_path):
@@ -103,8 +111,8 @@ def test_stamps_grow_where_times_go_back(tmp_path):
 
 
 def test_the_length_that_a_file_declares(tmp_path):
-    assert Video(write(tmp_path / 'a.mp4')).duration == pytest.approx(.4)
-    assert Video(write(tmp_path / 'a.mkv')).duration == pytest.approx(.4)
+    assert Video(write(tmp_path / 'a.mp4')).duration == pytest.approx(0.4)
+    assert Video(write(tmp_path / 'a.mkv')).duration == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize('clockwise', [0, 1, 2, 3])
@@ -117,8 +125,20 @@ def test_a_turned_video_comes_upright(tmp_path, clockwise):
     a, b, c, d = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][clockwise]
     content = bytearray(path.read_bytes())
     # The matrix of the track's header, in 16.16 fixed point: x' = a x + c y, y' = b x + d y.
-    struct.pack_into('>9i', content, content.index(b'tkhd') + 44,
-                     a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(
+        '>9i',
+        content,
+        content.index(b'tkhd') + 44,
+        a << 16,
+        b << 16,
+        0,
+        c << 16,
+        d << 16,
+        0,
+        0,
+        0,
+        1 << 30,
+    )
     path.write_bytes(content)
     np.testing.assert_array_equal(frames(path)[0][1], np.rot90(lying, -clockwise))
 
@@ -138,7 +158,7 @@ def test_a_damaged_frame_is_left_out(tmp_path):
     path = write(tmp_path / 'a.mp4', codec='mpeg4')
     content = bytearray(path.read_bytes())
     start = content.index(b'mdat')
-    content[start + 400:start + 500] = bytes(100)
+    content[start + 400 : start + 500] = bytes(100)
     path.write_bytes(content)
     seen = frames(path)
     assert 8 <= len(seen) <= 10
@@ -153,13 +173,16 @@ def sound(path):
         container.mux(stream.encode(frame))
 
 
-@pytest.mark.parametrize('name, make, reason', [
-    ('no.mp4', None, 'no such file'),
-    ('folder', lambda path: path.mkdir(), 'it is a folder'),
-    ('a.mp4', lambda path: path.write_text('words'), 'it is damaged, or in no format that'),
-    ('empty.mp4', lambda path: path.write_text(''), 'it is damaged, or in no format that'),
-    ('a.wav', sound, 'it holds no video'),
-])
+@pytest.mark.parametrize(
+    'name, make, reason',
+    [
+        ('no.mp4', None, 'no such file'),
+        ('folder', lambda path: path.mkdir(), 'it is a folder'),
+        ('a.mp4', lambda path: path.write_text('words'), 'it is damaged, or in no format that'),
+        ('empty.mp4', lambda path: path.write_text(''), 'it is damaged, or in no format that'),
+        ('a.wav', sound, 'it holds no video'),
+    ],
+)
 def test_what_is_no_video_says_why(tmp_path, name, make, reason):
     if make:
         make(tmp_path / name)
@@ -196,8 +219,10 @@ def test_what_is_written_can_be_read(tmp_path, name, codec):
     assert cv2.VideoCapture(str(tmp_path / name)).get(cv2.CAP_PROP_FRAME_COUNT) == 5
 
 
-@pytest.mark.parametrize('name, reason', [
-    ('folder/a.mp4', 'No such file or directory'), ('a.xyz', 'Could not determine output format')])
+@pytest.mark.parametrize(
+    'name, reason',
+    [('folder/a.mp4', 'No such file or directory'), ('a.xyz', 'Could not determine output format')],
+)
 def test_what_cannot_be_written_says_why(tmp_path, name, reason):
     with pytest.raises(VideoError, match=f'{name} cannot be written: {reason}'):
         VideoWriter(tmp_path / name, 80, 60, 30, 'libx264')
@@ -206,23 +231,29 @@ def test_what_cannot_be_written_says_why(tmp_path, name, reason):
 @pytest.mark.parametrize('name, codec', [('a.avi', 'mjpeg'), ('a.mp4', 'libx264')])
 @pytest.mark.slow
 def test_a_disk_that_runs_full_is_said(tmp_path, name, codec):
-    code = ('import resource, sys; import numpy as np; '
-            'from emotion_perception.videos import VideoError, VideoWriter\n'
-            'resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n'
-            'try:\n'
-            '    with VideoWriter(sys.argv[1], 320, 240, 30, sys.argv[2]) as writer:\n'
-            '        for number in range(100):\n'
-            '            noise = np.random.default_rng(number).integers(0, 255, (240, 320, 3))\n'
-            '            writer.write(noise.astype(np.uint8))\n'
-            'except VideoError as error: print(error)\n')
-    printed = subprocess.run([sys.executable, '-c', code, tmp_path / name, codec],
-                             capture_output=True, text=True, check=True).stdout
+    code = (
+        'import resource, sys; import numpy as np; '
+        'from emotion_perception.videos import VideoError, VideoWriter\n'
+        'resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n'
+        'try:\n'
+        '    with VideoWriter(sys.argv[1], 320, 240, 30, sys.argv[2]) as writer:\n'
+        '        for number in range(100):\n'
+        '            noise = np.random.default_rng(number).integers(0, 255, (240, 320, 3))\n'
+        '            writer.write(noise.astype(np.uint8))\n'
+        'except VideoError as error: print(error)\n'
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', code, tmp_path / name, codec],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert printed == f'{tmp_path / name} cannot be written: File too large\n'
 
 
 def test_a_file_that_breaks_off_is_said(tmp_path):
     path = write(tmp_path / 'a.mkv', codec='mpeg4', count=50)
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 4])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
     with pytest.warns(UserWarning, match='a.mkv lasts 2.0 s, but holds .* only for 0.[3-7] s'):
         assert frames(path)
 
@@ -231,13 +262,16 @@ def test_it_is_quiet_and_holds_few_frames(tmp_path):
     """Read 40 full-HD frames (250 MB), some of them damaged, with 120 MB more than imports take."""
     path = write(tmp_path / 'a.mp4', codec='mpeg4', size=(1920, 1080), count=40)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2:len(content) // 2 + 200] = bytes(200)
+    content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
     path.write_bytes(content)
-    code = ('import resource, sys; from emotion_perception.videos import Video; '
-            'most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = most(); '
-            'print(sum(1 for _ in Video(sys.argv[1])), most() - before)')
-    ended = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True,
-                           check=True)
+    code = (
+        'import resource, sys; from emotion_perception.videos import Video; '
+        'most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = most(); '
+        'print(sum(1 for _ in Video(sys.argv[1])), most() - before)'
+    )
+    ended = subprocess.run(
+        [sys.executable, '-c', code, path], capture_output=True, text=True, check=True
+    )
     count, kilobytes = map(int, ended.stdout.split())
     assert count > 30 and kilobytes < 120_000
     assert ended.stderr == ''

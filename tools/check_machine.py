@@ -2,6 +2,7 @@
 
 Plain Python 3, so that it also runs (and explains) where the Python is too old or too new.
 """
+
 import importlib.util
 import os
 import platform
@@ -16,12 +17,13 @@ if not (3, 10) <= sys.version_info < (3, 14):
     sys.exit(
         'This is Python {}: ROS 2 from pip exists for CPython 3.10 to 3.13.\n'
         'Name one of these (make PYTHON=python3.12 ...), or use an installed ROS 2:\n'
-        'see docs/install.md.'
-        .format(platform.python_version()))
+        'see docs/install.md.'.format(platform.python_version())
+    )
 if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
     sys.exit(
         'This is {} on {}: ROS 2 from pip exists for Linux on x86-64.\n'
-        'Use an installed ROS 2: see docs/install.md.'.format(platform.system(), platform.machine()))
+        'Use an installed ROS 2: see docs/install.md.'.format(platform.system(), platform.machine())
+    )
 for module in ('venv', 'ensurepip'):
     if importlib.util.find_spec(module) is None:
         missing.append(('the Python module ' + module, python + '-venv'))

@@ -1,12 +1,14 @@
 """Draw docs/images/demo.png: what the package sees in the portrait that scikit-image carries."""
+
 import argparse
 
 import cv2
-from emotion_perception.drawing import draw_faces
-from emotion_perception.pipeline import EmotionPipeline
 from skimage import data
 
-FRAMES = 30     # one second of a picture that does not change
+from emotion_perception.drawing import draw_faces
+from emotion_perception.pipeline import EmotionPipeline
+
+FRAMES = 30  # one second of a picture that does not change
 PERIOD_NS = 33_333_333
 
 if __name__ == '__main__':

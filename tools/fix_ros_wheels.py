@@ -2,9 +2,10 @@
 
 Run with the environment's own interpreter; safe to repeat.
 """
+
+from pathlib import Path
 import re
 import sys
-from pathlib import Path
 
 prefix = Path(sys.prefix)
 share = prefix / 'share'
@@ -18,8 +19,13 @@ for path in share.glob('*/cmake/export_*__rosidl_generator_pyExport.cmake'):
 # A message package exports the folder of numpy's headers, which CMake refuses when that lies in
 # the package's own source folder, as an environment in .venv does. It serves the build alone.
 path = share / 'rosidl_generator_py/cmake/rosidl_generator_py_generate_interfaces.cmake'
-path.write_text(re.sub(r' \$\{Python3_NumPy_INCLUDE_DIRS\}',
-                       ' $<BUILD_INTERFACE:${Python3_NumPy_INCLUDE_DIRS}>', path.read_text()))
+path.write_text(
+    re.sub(
+        r' \$\{Python3_NumPy_INCLUDE_DIRS\}',
+        ' $<BUILD_INTERFACE:${Python3_NumPy_INCLUDE_DIRS}>',
+        path.read_text(),
+    )
+)
 
 # What an installed ROS 2 has as well. Colcon lets the setup files that it writes source these, so
 # that `source install/setup.bash` finds the interpreter and packages of this environment too.
@@ -27,4 +33,5 @@ for shell in ('sh', 'bash', 'zsh'):
     prefix.joinpath(f'local_setup.{shell}').write_text(
         f'export PATH="{prefix}/bin:$PATH"\n'
         f'export AMENT_PREFIX_PATH="{prefix}${{AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}}"\n'
-        f'export CMAKE_PREFIX_PATH="{prefix}${{CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}}"\n')
+        f'export CMAKE_PREFIX_PATH="{prefix}${{CMAKE_PREFIX_PATH:+:$CMAKE_PREFIX_PATH}}"\n'
+    )

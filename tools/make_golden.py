@@ -2,6 +2,7 @@
 
 Needed when the model, the detector or the tracker was changed on purpose; look at the difference.
 """
+
 import hashlib
 from importlib.metadata import version
 import json
@@ -10,7 +11,7 @@ import platform
 import shutil
 from tempfile import TemporaryDirectory
 
-from emotion_perception.offline.processing import Settings, process
+from emotion_perception.offline.processing import process, Settings
 from emotion_perception.offline.recordings import find_recordings
 from emotion_perception.offline.starter_bag import write_starter_bag
 from emotion_perception.pipeline import EmotionPipeline
@@ -18,14 +19,27 @@ from emotion_perception.pipeline import EmotionPipeline
 GOLDEN = Path(__file__).resolve().parent.parent / 'test' / 'golden'
 
 #: What decides on the last digit of a result, or on the bytes of a file.
-PACKAGES = ('ai-edge-litert', 'av', 'mcap', 'numpy', 'opencv-python-headless', 'rosbags',
-            'scikit-image', 'scikit-video', 'zstandard')
+PACKAGES = (
+    'ai-edge-litert',
+    'av',
+    'mcap',
+    'numpy',
+    'opencv-python-headless',
+    'rosbags',
+    'scikit-image',
+    'scikit-video',
+    'zstandard',
+)
 
 
 def made_with():
     """Tell what the result rests on: the same of all this gives the same bytes."""
-    return {'model_sha256': EmotionPipeline().model_sha256, 'processor': processor(),
-            'python': platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {
+        'model_sha256': EmotionPipeline().model_sha256,
+        'processor': processor(),
+        'python': platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
 
 
 def processor():
@@ -39,7 +53,7 @@ def processor():
 def make(folder):
     """Make the starter bag and its results in a folder; return that of the results."""
     write_starter_bag(folder / 'starter')
-    recording, = find_recordings([folder / 'starter'])
+    (recording,) = find_recordings([folder / 'starter'])
     outcome = process(recording, Settings(folder / 'results'))
     assert not outcome.error and not outcome.warnings, outcome
     return folder / 'results' / 'starter'
@@ -51,7 +65,8 @@ def keep(results: Path, golden: Path) -> None:
     shutil.copy(results / 'emotions.csv', golden / 'starter.csv')
     digest = hashlib.sha256((results / 'starter_0.mcap').read_bytes()).hexdigest()
     (golden / 'starter.json').write_text(
-        json.dumps({'made_with': made_with(), 'mcap_sha256': digest}, indent=2) + '\n')
+        json.dumps({'made_with': made_with(), 'mcap_sha256': digest}, indent=2) + '\n'
+    )
 
 
 if __name__ == '__main__':

@@ -3,13 +3,20 @@
 Run it after one of these has changed: `make build && .venv/bin/python tools/write_tables.py`.
 Each table stands between `<!-- table: NAME -->` and `<!-- end -->`; test_docs.py compares them.
 """
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 import re
 
 from emotion_perception.behaviour.options import OPTIONS as BEHAVIOUR_OPTIONS
-from emotion_perception.nodes import annotated_image, bag_player, behaviour_node, conditions
-from emotion_perception.nodes import parameters, video_publisher
+from emotion_perception.nodes import (
+    annotated_image,
+    bag_player,
+    behaviour_node,
+    conditions,
+    parameters,
+    video_publisher,
+)
 from emotion_perception.options import Option, OPTIONS, RENAMED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,33 +37,63 @@ PARAMETERS = {
 def tables() -> dict[str, str]:
     """Return {name: Markdown} of everything that is written."""
     return {
-        **{f'parameters of {node}': parameter_table(options)
-           for node, options in PARAMETERS.items()},
-        'old names': table(('old name', 'now', 'description'), (
-            (f'`{old.name}`', f'`{name}`', old.description) for old, name, _ in RENAMED)),
-        'conditions': table(('condition', 'level', 'text', 'way out'), (
-            (f'`{condition.name}`', LEVELS[condition.level], filled(condition.text),
-             filled(condition.way_out)) for condition in conditions.CONDITIONS)),
-        'causes': table(('cause', 'text', 'way out'), (
-            (f'`{cause.name}`', filled(cause.text), filled(cause.way_out))
-            for cause in conditions.CAUSES)),
-        **{f'message {path.stem}': message((ROOT / path).read_text())
-           for path in sorted((ROOT / 'msg').glob('*.msg'))},
+        **{
+            f'parameters of {node}': parameter_table(options)
+            for node, options in PARAMETERS.items()
+        },
+        'old names': table(
+            ('old name', 'now', 'description'),
+            ((f'`{old.name}`', f'`{name}`', old.description) for old, name, _ in RENAMED),
+        ),
+        'conditions': table(
+            ('condition', 'level', 'text', 'way out'),
+            (
+                (
+                    f'`{condition.name}`',
+                    LEVELS[condition.level],
+                    filled(condition.text),
+                    filled(condition.way_out),
+                )
+                for condition in conditions.CONDITIONS
+            ),
+        ),
+        'causes': table(
+            ('cause', 'text', 'way out'),
+            (
+                (f'`{cause.name}`', filled(cause.text), filled(cause.way_out))
+                for cause in conditions.CAUSES
+            ),
+        ),
+        **{
+            f'message {path.stem}': message((ROOT / path).read_text())
+            for path in sorted((ROOT / 'msg').glob('*.msg'))
+        },
     }
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table of Markdown; a bar within a cell does not end it."""
     lines = [heads, ['---'] * len(heads), *rows]
-    return '\n'.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |'
-                     for line in lines)
+    return '\n'.join(
+        '| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |' for line in lines
+    )
 
 
 def parameter_table(options: Sequence[Option]) -> str:
     """Describe options, one a row."""
-    return table(('parameter', 'what it does', 'default', 'values', 'live'), (
-        (f'`{option.name}`', plain(option.description), f'`{literal(option.default)}`',
-         values(option), 'yes' if option.live else '') for option in options))
+    return table(
+        ('parameter', 'what it does', 'default', 'values', 'live'),
+        (
+            (
+                f'`{option.name}`',
+                plain(option.description),
+                f'`{literal(option.default)}`',
+                values(option),
+                'yes' if option.live else '',
+            )
+            for option in options
+        ),
+    )
 
 
 def literal(value: object) -> str:
@@ -118,9 +155,12 @@ def write(page: str, all_tables: dict[str, str]) -> str:
 
     :raises KeyError: for a place whose name is none of the tables'.
     """
-    return re.sub(r'(<!-- table: (.+?) -->\n).*?(<!-- end -->)',
-                  lambda found: f'{found[1]}\n{all_tables[found[2]]}\n\n{found[3]}', page,
-                  flags=re.DOTALL)
+    return re.sub(
+        r'(<!-- table: (.+?) -->\n).*?(<!-- end -->)',
+        lambda found: f'{found[1]}\n{all_tables[found[2]]}\n\n{found[3]}',
+        page,
+        flags=re.DOTALL,
+    )
 
 
 if __name__ == '__main__':

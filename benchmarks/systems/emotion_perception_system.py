@@ -1,13 +1,16 @@
 """This package: `[MODEL] [NAME=VALUE ...]`, the last being whole-numbered options."""
+
 import cv2
-from emotion_perception.pipeline import EmotionPipeline
 import harness
+
+from emotion_perception.pipeline import EmotionPipeline
 
 frames, threads, (model, *options) = harness.arguments()
 options = dict(option.split('=') for option in options)
 cv2.setNumThreads(threads)
-pipeline = EmotionPipeline(model or None, threads=threads,
-                           **{name: int(value) for name, value in options.items()})
+pipeline = EmotionPipeline(
+    model or None, threads=threads, **{name: int(value) for name, value in options.items()}
+)
 
 
 def step(image, number):

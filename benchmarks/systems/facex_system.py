@@ -1,4 +1,5 @@
 """facex, one classifier."""
+
 from importlib.metadata import version
 
 import cv2

@@ -1,4 +1,5 @@
 """facial-emotion-recognition."""
+
 from functools import partial
 from importlib.metadata import version
 

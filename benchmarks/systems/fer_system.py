@@ -1,4 +1,5 @@
 """fer with what it begins with: Haar cascade and its TensorFlow Lite network."""
+
 from importlib.metadata import version
 
 import cv2

@@ -8,14 +8,15 @@ FRAMES holds raw BGR frames. RESULTS becomes a JSON file: `version`, `first` (nu
 measured frame), `ms` of each measured frame, `cpu_s` (of all threads, mean a frame), and `faces`,
 for each a list of [id or null, x, y, width, height].
 """
+
 import json
 import sys
 from time import perf_counter, process_time, sleep
 
 import numpy as np
 
-PERIOD = 1 / 30     # [s] of the camera
-WARM_UP = 30        # frames before the measurement
+PERIOD = 1 / 30  # [s] of the camera
+WARM_UP = 30  # frames before the measurement
 
 
 def arguments():
@@ -45,5 +46,13 @@ def measure(step, frames, version, warm_up=WARM_UP):
             faces.append([[identity, *map(float, box)] for identity, *box in found])
     cpu = process_time() - cpu
     with open(sys.argv[5], 'w') as file:
-        json.dump({'version': version, 'first': warm_up, 'ms': [second * 1e3 for second in seconds],
-                   'cpu_s': cpu / len(seconds), 'faces': faces}, file)
+        json.dump(
+            {
+                'version': version,
+                'first': warm_up,
+                'ms': [second * 1e3 for second in seconds],
+                'cpu_s': cpu / len(seconds),
+                'faces': faces,
+            },
+            file,
+        )

@@ -1,4 +1,5 @@
 """The boxes of systems that only draw them."""
+
 import cv2
 import torch
 
@@ -15,6 +16,8 @@ class BoxRecorder:
 
     def _record(self, image):
         boxes, scores = self._detect(image)
-        self.faces = [(None, left, top, right - left, bottom - top)
-                      for left, top, right, bottom in ([] if boxes is None else boxes)]
+        self.faces = [
+            (None, left, top, right - left, bottom - top)
+            for left, top, right, bottom in ([] if boxes is None else boxes)
+        ]
         return boxes, scores

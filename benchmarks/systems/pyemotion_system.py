@@ -1,9 +1,10 @@
 """PyEmotion."""
+
 from importlib.metadata import version
 
-from PyEmotion import DetectFace
 import harness
 from mtcnn_boxes import BoxRecorder
+from PyEmotion import DetectFace
 
 frames, threads, _ = harness.arguments()
 system = DetectFace(device='cpu')

@@ -5,6 +5,7 @@ its sequence of up to 100 crops, and all of the sequence goes through the CNN an
 The weights are random, which does not change the time. A crop belongs to the sequence whose last
 box was nearest.
 """
+
 import cv2
 import harness
 import keras
@@ -19,13 +20,23 @@ frames, threads, _ = harness.arguments()
 cv2.setNumThreads(threads)
 tf.config.threading.set_intra_op_parallelism_threads(threads)
 
-cnn = keras.Sequential([
-    keras.Input((64, 64, 3)),
-    layers.Conv2D(64, 5, activation='relu'), layers.Conv2D(64, 4, activation='relu'),
-    layers.MaxPooling2D(), layers.Dropout(0.5),
-    layers.Conv2D(32, 3, activation='relu'), layers.Conv2D(32, 3), layers.BatchNormalization(),
-    layers.ReLU(), layers.MaxPooling2D(), layers.Dropout(0.5),
-    layers.Flatten(), layers.Dense(512)])
+cnn = keras.Sequential(
+    [
+        keras.Input((64, 64, 3)),
+        layers.Conv2D(64, 5, activation='relu'),
+        layers.Conv2D(64, 4, activation='relu'),
+        layers.MaxPooling2D(),
+        layers.Dropout(0.5),
+        layers.Conv2D(32, 3, activation='relu'),
+        layers.Conv2D(32, 3),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.MaxPooling2D(),
+        layers.Dropout(0.5),
+        layers.Flatten(),
+        layers.Dense(512),
+    ]
+)
 dense, lstm = layers.Dense(6, activation='softmax'), layers.LSTM(6, return_sequences=True)
 
 
@@ -36,7 +47,7 @@ def network(crops):
 
 
 cascade = cv2.CascadeClassifier(cv2.data.haarcascades + 'haarcascade_frontalface_default.xml')
-sequences = []      # of (center, crops)
+sequences = []  # of (center, crops)
 warm_up = WINDOW - 2
 
 
@@ -45,8 +56,7 @@ def step(image, number):
     found, free = [], list(range(len(sequences)))
     for x, y, width, height in boxes:
         center = np.array((x + width / 2, y + height / 2))
-        identity = min(free, default=None,
-                       key=lambda i: np.linalg.norm(sequences[i][0] - center))
+        identity = min(free, default=None, key=lambda i: np.linalg.norm(sequences[i][0] - center))
         if identity is None or np.linalg.norm(sequences[identity][0] - center) > width:
             identity = len(sequences)
             sequences.append((center, []))
@@ -54,7 +64,7 @@ def step(image, number):
             free.remove(identity)
         crops = sequences[identity][1]
         sequences[identity] = center, crops
-        crops.append(cv2.resize(image[y:y + height, x:x + width], (64, 64)) / np.float32(255))
+        crops.append(cv2.resize(image[y : y + height, x : x + width], (64, 64)) / np.float32(255))
         del crops[:-WINDOW]
         # The warm-up only fills the sequences: it would take minutes.
         if number >= warm_up:
@@ -63,4 +73,4 @@ def step(image, number):
     return found
 
 
-harness.measure(step, frames[:WINDOW + MEASURED], f'tensorflow {tf.__version__}', WINDOW)
+harness.measure(step, frames[: WINDOW + MEASURED], f'tensorflow {tf.__version__}', WINDOW)

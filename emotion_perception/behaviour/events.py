@@ -2,11 +2,12 @@
 
 Pure: no clock, only the images' stamps, so that the same results always give the same events.
 """
+
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from emotion_perception.emotions import EMOTIONS, NEUTRAL, FaceEmotion, TrackState
+from emotion_perception.emotions import EMOTIONS, FaceEmotion, NEUTRAL, TrackState
 
 #: What can happen, as ``msg/EmotionEvent.msg`` names it.
 STARTED, CHANGED, ENDED = 'started', 'changed', 'ended'
@@ -16,22 +17,22 @@ STARTED, CHANGED, ENDED = 'started', 'changed', 'ended'
 class EmotionEvent:
     """A change in the stable emotion of a person; the fields of ``msg/EmotionEvent.msg``."""
 
-    type: str               #: STARTED, CHANGED or ENDED
+    type: str  #: STARTED, CHANGED or ENDED
     camera: str
     track_id: int
-    label: str              #: the emotion that started or ended, one of EMOTIONS
-    previous_label: str     #: of CHANGED the emotion before, else ''
-    intensity: float        #: over the last moments, 0 .. 1; of ENDED 0
-    peak_intensity: float   #: since it started, 0 .. 1
-    mean_intensity: float   #: since it started, 0 .. 1
-    since_ns: int           #: stamp of the first image that showed it [ns]
-    duration: float         #: from there to the newest image that shows it [s]
+    label: str  #: the emotion that started or ended, one of EMOTIONS
+    previous_label: str  #: of CHANGED the emotion before, else ''
+    intensity: float  #: over the last moments, 0 .. 1; of ENDED 0
+    peak_intensity: float  #: since it started, 0 .. 1
+    mean_intensity: float  #: since it started, 0 .. 1
+    since_ns: int  #: stamp of the first image that showed it [ns]
+    duration: float  #: from there to the newest image that shows it [s]
 
 
 class _Frame(NamedTuple):
-    seen_ns: int        # how long the face had been seen by then
+    seen_ns: int  # how long the face had been seen by then
     stamp_ns: int
-    shows: str          # one of LABELS
+    shows: str  # one of LABELS
     intensity: float
 
 
@@ -45,20 +46,21 @@ class Person:
 
     def __init__(self, camera: str, track_id: int, stamp_ns: int) -> None:
         self.camera, self.track_id = camera, track_id
-        self.label = NEUTRAL            #: the stable emotion, one of LABELS
-        self.since_ns = stamp_ns        #: stamp of the first frame that showed it
-        self.seen_since_ns = stamp_ns   #: stamp of the first frame with this face
-        self.stamp_ns = stamp_ns        #: stamp of the newest
-        self.sequence_length = 0        #: what the newest result rests on [frames]
-        self.x = self.y = 0.5           #: centre of the face, 0 (left, top) .. 1
-        self.size = 0.0                 #: height of the face by that of the image, 0 .. 1
+        self.label = NEUTRAL  #: the stable emotion, one of LABELS
+        self.since_ns = stamp_ns  #: stamp of the first frame that showed it
+        self.seen_since_ns = stamp_ns  #: stamp of the first frame with this face
+        self.stamp_ns = stamp_ns  #: stamp of the newest
+        self.sequence_length = 0  #: what the newest result rests on [frames]
+        self.x = self.y = 0.5  #: centre of the face, 0 (left, top) .. 1
+        self.size = 0.0  #: height of the face by that of the image, 0 .. 1
         self._seen_ns = 0
-        self._window: deque[_Frame] = deque()   # the frames of the last min_duration
+        self._window: deque[_Frame] = deque()  # the frames of the last min_duration
         self._quiet_until_ns = stamp_ns
         self._forget_strength()
 
-    def update(self, face: FaceEmotion, stamp_ns: int, image_size: tuple[int, int],
-               options: dict[str, Any]) -> EmotionEvent | None:
+    def update(
+        self, face: FaceEmotion, stamp_ns: int, image_size: tuple[int, int], options: dict[str, Any]
+    ) -> EmotionEvent | None:
         """Take in the face's next frame.
 
         :param stamp_ns: stamp of the image [ns], never decreasing.
@@ -73,7 +75,7 @@ class Person:
         self.y = (face.roi.y_offset + face.roi.height / 2) / height
         self.size = face.roi.height / height
         if face.state == TrackState.COASTING:
-            return None     # its emotion is an old one, and proves nothing for this time
+            return None  # its emotion is an old one, and proves nothing for this time
         self._seen_ns += elapsed_ns
         strongest = max(range(len(EMOTIONS)), key=face.scores.__getitem__)
         shows = EMOTIONS[strongest] if face.intensity >= options['leave_intensity'] else NEUTRAL
@@ -84,7 +86,7 @@ class Person:
         if shows == self.label != NEUTRAL:
             self._add_strength(self._window[-1])
         if self._window[0].seen_ns > begin_ns:
-            return None     # not seen for long enough to tell
+            return None  # not seen for long enough to tell
         return self._decide(options)
 
     @property
@@ -92,8 +94,9 @@ class Person:
         """Mean strength of the stable emotion over the window, 0 .. 1; of neutral 0."""
         if self.label == NEUTRAL:
             return 0.0
-        return sum(frame.intensity for frame in self._window
-                   if frame.shows == self.label) / len(self._window)
+        return sum(frame.intensity for frame in self._window if frame.shows == self.label) / len(
+            self._window
+        )
 
     @property
     def duration(self) -> float:
@@ -109,8 +112,12 @@ class Person:
         label = self._window[-1].shows
         cool_down_ns = round(options['cool_down'] * 1e9)
         mean = sum(frame.intensity for frame in self._window) / len(self._window)
-        if (len(shown) == 1 and label not in (NEUTRAL, self.label)
-                and mean >= options['enter_intensity'] and self.stamp_ns >= self._quiet_until_ns):
+        if (
+            len(shown) == 1
+            and label not in (NEUTRAL, self.label)
+            and mean >= options['enter_intensity']
+            and self.stamp_ns >= self._quiet_until_ns
+        ):
             return self._begin(label, cool_down_ns)
         if self.label not in shown:
             return self._end(cool_down_ns) if self.label != NEUTRAL else None
@@ -136,8 +143,17 @@ class Person:
 
     def _event(self, type_: str, intensity: float, previous: str = '') -> EmotionEvent:
         return EmotionEvent(
-            type_, self.camera, self.track_id, self.label, previous, intensity, self._peak,
-            self._sum / self._frames, self.since_ns, (self._shown_ns - self.since_ns) * 1e-9)
+            type_,
+            self.camera,
+            self.track_id,
+            self.label,
+            previous,
+            intensity,
+            self._peak,
+            self._sum / self._frames,
+            self.since_ns,
+            (self._shown_ns - self.since_ns) * 1e-9,
+        )
 
     def _forget_strength(self) -> None:
         self._peak, self._sum, self._frames, self._shown_ns = 0.0, 0.0, 0, 0
@@ -146,4 +162,4 @@ class Person:
         self._peak = max(self._peak, frame.intensity)
         self._sum += frame.intensity
         self._frames += 1
-        self._shown_ns = frame.stamp_ns     # of the newest frame that shows the emotion
+        self._shown_ns = frame.stamp_ns  # of the newest frame that shows the emotion

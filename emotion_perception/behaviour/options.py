@@ -1,4 +1,5 @@
 """The options of everything in this folder; behaviour_node's parameters follow the table."""
+
 from typing import Any
 
 from emotion_perception import options
@@ -39,8 +40,10 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     """
     values = options.checked(given, OPTIONS)
     if values['leave_intensity'] > values['enter_intensity']:
-        raise ValueError(f'leave_intensity is {values["leave_intensity"]} and enter_intensity '
-                         f'{values["enter_intensity"]}: expected it to be no greater')
+        raise ValueError(
+            f'leave_intensity is {values["leave_intensity"]} and enter_intensity '
+            f'{values["enter_intensity"]}: expected it to be no greater'
+        )
     return values
 
 

@@ -1,4 +1,5 @@
 """Everybody in view of all cameras: their stable emotions, and who the main person is."""
+
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,8 +28,8 @@ class People:
 
     def __init__(self, **options: Any) -> None:
         self._options = option_table.checked(options)
-        self._cameras: dict[str, int] = {}      # name -> stamp of its newest image [ns]
-        self._people: dict[tuple[str, int], Person] = {}    # by camera and track id
+        self._cameras: dict[str, int] = {}  # name -> stamp of its newest image [ns]
+        self._people: dict[tuple[str, int], Person] = {}  # by camera and track id
         self._ahead_since_ns: int | None = None
         #: The main person, or None.
         self.main: Person | None = None
@@ -46,8 +47,9 @@ class People:
         """
         self._options = option_table.checked({**self._options, **options})
 
-    def update(self, camera: str, stamp_ns: int, image_size: tuple[int, int],
-               faces: list[FaceEmotion]) -> list[EmotionEvent]:
+    def update(
+        self, camera: str, stamp_ns: int, image_size: tuple[int, int], faces: list[FaceEmotion]
+    ) -> list[EmotionEvent]:
         """Take in the faces of a camera's next image, also when it shows none.
 
         A stamp before the camera's last one, or more than ``max_gap`` after it, ends what was.
@@ -58,8 +60,9 @@ class People:
         :raises ValueError: when the image has no pixels; then nothing is changed.
         """
         if min(image_size) < 1:
-            raise ValueError(f'the image has {image_size[0]} x {image_size[1]} pixels, expected '
-                             'at least one')
+            raise ValueError(
+                f'the image has {image_size[0]} x {image_size[1]} pixels, expected at least one'
+            )
         elapsed_ns = stamp_ns - self._cameras.get(camera, stamp_ns)
         events: list[EmotionEvent | None] = []
         if not 0 <= elapsed_ns <= self._options['max_gap'] * 1e9:
@@ -71,7 +74,8 @@ class People:
             known = seen.get(key)
             # A shorter sequence is another face's: emotion_node was started anew and counts again.
             if key[0] == camera and (
-                    known is None or known.sequence_length < self._people[key].sequence_length):
+                known is None or known.sequence_length < self._people[key].sequence_length
+            ):
                 events.append(self._people.pop(key).end())
         for key, face in seen.items():
             person = self._people.setdefault(key, Person(camera, face.track_id, stamp_ns))

@@ -2,6 +2,7 @@
 
 Pure, as all of this folder: no ROS and no clock. The file is described in docs/behaviours.md.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from string import Formatter
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from emotion_perception.behaviour.events import ENDED, STARTED, Person
+from emotion_perception.behaviour.events import ENDED, Person, STARTED
 from emotion_perception.emotions import EMOTIONS, EXPRESSIONS, NEUTRAL
 from emotion_perception.options import checked, Option
 
@@ -31,8 +32,16 @@ OPTIONS = (
 Key = tuple[str, int, int]
 
 #: What may stand in braces in the text of a parameter, with an example of each.
-FIELDS = {'label': 'happiness', 'expression': 'happy', 'intensity': 0.8, 'duration': 1.5,
-          'camera': 'camera', 'track_id': 1, 'x': 0.5, 'y': 0.5}
+FIELDS = {
+    'label': 'happiness',
+    'expression': 'happy',
+    'intensity': 0.8,
+    'duration': 1.5,
+    'camera': 'camera',
+    'track_id': 1,
+    'x': 0.5,
+    'y': 0.5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +49,20 @@ class Request:
     """What a rule asks for; the fields of ``msg/BehaviourRequest.msg``."""
 
     rule: str
-    name: str                   #: of the behaviour
+    name: str  #: of the behaviour
     parameters: dict[str, str]
-    priority: int               #: 0 .. 255
+    priority: int  #: 0 .. 255
     camera: str
     track_id: int
-    label: str                  #: one of EMOTIONS
-    intensity: float            #: 0 .. 1; 0 when it answers the end of the emotion
+    label: str  #: one of EMOTIONS
+    intensity: float  #: 0 .. 1; 0 when it answers the end of the emotion
 
 
 @dataclass
 class _Episode:
     """One emotion of one person, from its start to its end, as one rule knows it."""
 
-    fields: dict[str, Any] = field(default_factory=dict)    # at its newest image, see FIELDS
+    fields: dict[str, Any] = field(default_factory=dict)  # at its newest image, see FIELDS
     peak: float = 0.0
     done: bool = False
 
@@ -72,18 +81,19 @@ class Rule:
     min_intensity: float
     cool_down: float
     priority: int
-    asked_ns: int | None = None     #: stamp of its newest request
+    asked_ns: int | None = None  #: stamp of its newest request
     episodes: dict[Key, _Episode] = field(default_factory=dict)
 
-    def look(self, emotional: dict[Key, Person],
-             main: Person | None) -> dict[Key, _Episode]:
+    def look(self, emotional: dict[Key, Person], main: Person | None) -> dict[Key, _Episode]:
         """Bring the episodes up to date, and return those that are over.
 
         :param emotional: those who are not neutral.
         """
-        relevant = {key: person for key, person in emotional.items()
-                    if person.label in self.emotions
-                    and (self.people == 'all' or person is main)}
+        relevant = {
+            key: person
+            for key, person in emotional.items()
+            if person.label in self.emotions and (self.people == 'all' or person is main)
+        }
         over = {key: self.episodes.pop(key) for key in set(self.episodes) - set(relevant)}
         for key, person in relevant.items():
             episode = self.episodes.setdefault(key, _Episode())
@@ -115,11 +125,14 @@ class Rules:
             raise ValueError(f'expression_topic is a text, not {self.expression_topic!r}')
         rules = content.get('rules') or {}
         if not isinstance(rules, dict):
-            raise ValueError('rules holds "NAME: what it does" for each rule, not '
-                             f'{type(rules).__name__}')
+            raise ValueError(
+                f'rules holds "NAME: what it does" for each rule, not {type(rules).__name__}'
+            )
         # Where priorities are equal, what starts goes before what ends.
-        self._rules = sorted((_rule(str(name), entry) for name, entry in rules.items()),
-                             key=lambda rule: (-rule.priority, rule.when == ENDED))
+        self._rules = sorted(
+            (_rule(str(name), entry) for name, entry in rules.items()),
+            key=lambda rule: (-rule.priority, rule.when == ENDED),
+        )
         # Of the newest request for each behaviour.
         self._held: dict[str, tuple[Rule, Key]] = {}
 
@@ -130,19 +143,25 @@ class Rules:
         :param stamp_ns: stamp of the newest image [ns].
         :return: at most one for each behaviour, the greatest priority first.
         """
-        emotional = {(person.camera, person.track_id, person.since_ns): person
-                     for person in people if person.label != NEUTRAL}
+        emotional = {
+            (person.camera, person.track_id, person.since_ns): person
+            for person in people
+            if person.label != NEUTRAL
+        }
         over = {rule: rule.look(emotional, main) for rule in self._rules}
         requests = {}
         for rule in self._rules:
             episodes = rule.episodes if rule.when == STARTED else over[rule]
             for key, episode in sorted(episodes.items()):
-                if episode.done or not _meets(rule, episode, stamp_ns) or self._must_wait(
-                        rule, key):
+                if (
+                    episode.done
+                    or not _meets(rule, episode, stamp_ns)
+                    or self._must_wait(rule, key)
+                ):
                     continue
                 episode.done = True
                 if rule.behaviour in requests:
-                    continue    # a rule before this one has asked for it in this instant
+                    continue  # a rule before this one has asked for it in this instant
                 rule.asked_ns = stamp_ns
                 if rule.when == STARTED:
                     self._held[rule.behaviour] = rule, key
@@ -153,8 +172,7 @@ class Rules:
         if rule.behaviour not in self._held:
             return False
         holder, held = self._held[rule.behaviour]
-        return (held in holder.episodes and held[:2] != key[:2]
-                and holder.priority >= rule.priority)
+        return held in holder.episodes and held[:2] != key[:2] and holder.priority >= rule.priority
 
 
 class _Loader(yaml.SafeLoader):
@@ -165,36 +183,51 @@ class _Loader(yaml.SafeLoader):
         twice = next((str(name) for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(
-                None, None, f'{twice} stands here twice', node.start_mark)
+                None, None, f'{twice} stands here twice', node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 
 def _meets(rule: Rule, episode: _Episode, stamp_ns: int) -> bool:
     # A camera's clock may have gone back since the last request.
     cool = rule.asked_ns is None or abs(stamp_ns - rule.asked_ns) >= rule.cool_down * 1e9
-    return cool and (episode.fields['duration'] >= rule.after
-                     and episode.peak >= rule.min_intensity)
+    return cool and (
+        episode.fields['duration'] >= rule.after and episode.peak >= rule.min_intensity
+    )
 
 
 def _fields(person: Person) -> dict[str, Any]:
-    return {'label': person.label, 'expression': EXPRESSIONS[person.label],
-            'intensity': person.intensity, 'duration': person.duration, 'camera': person.camera,
-            'track_id': person.track_id, 'x': person.x, 'y': person.y}
+    return {
+        'label': person.label,
+        'expression': EXPRESSIONS[person.label],
+        'intensity': person.intensity,
+        'duration': person.duration,
+        'camera': person.camera,
+        'track_id': person.track_id,
+        'x': person.x,
+        'y': person.y,
+    }
 
 
 def _request(rule: Rule, episode: _Episode) -> Request:
     fields = episode.fields
     return Request(
-        rule.name, rule.behaviour,
-        {key: text.format(**fields) for key, text in rule.parameters.items()}, rule.priority,
-        fields['camera'], fields['track_id'], fields['label'],
-        fields['intensity'] if rule.when == STARTED else 0.0)
+        rule.name,
+        rule.behaviour,
+        {key: text.format(**fields) for key, text in rule.parameters.items()},
+        rule.priority,
+        fields['camera'],
+        fields['track_id'],
+        fields['label'],
+        fields['intensity'] if rule.when == STARTED else 0.0,
+    )
 
 
 def _rule(name: str, entry: Any) -> Rule:
     where = f'rule {name}'
-    entry = _mapping(entry, where, ('behaviour', 'parameters', 'emotions',
-                                    *(option.name for option in OPTIONS)))
+    entry = _mapping(
+        entry, where, ('behaviour', 'parameters', 'emotions', *(option.name for option in OPTIONS))
+    )
     behaviour = entry.pop('behaviour', None)
     if not isinstance(behaviour, str) or not behaviour:
         raise ValueError(f'{where} needs a behaviour, such as set_expression or say')
@@ -204,8 +237,9 @@ def _rule(name: str, entry: Any) -> Rule:
     parameters = entry.pop('parameters', None) or {}
     if not isinstance(parameters, dict):
         raise ValueError(f'{where}: parameters holds "NAME: value" for each, not {parameters!r}')
-    parameters = {str(key): _text(value, f'{where}: parameter {key}')
-                  for key, value in parameters.items()}
+    parameters = {
+        str(key): _text(value, f'{where}: parameter {key}') for key, value in parameters.items()
+    }
     try:
         return Rule(name, behaviour, parameters, tuple(emotions), **checked(entry, OPTIONS))
     except ValueError as error:
@@ -214,8 +248,9 @@ def _rule(name: str, entry: Any) -> Rule:
 
 def _mapping(content: Any, where: str, known: Sequence[str]) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise ValueError(f'{where} holds "NAME: value" for each of {", ".join(known)}, '
-                         f'not {content!r}')
+        raise ValueError(
+            f'{where} holds "NAME: value" for each of {", ".join(known)}, not {content!r}'
+        )
     unknown = [str(key) for key in content if key not in known]
     if unknown:
         raise ValueError(f'{where} has no {", ".join(unknown)}; there are {", ".join(known)}')
@@ -230,8 +265,9 @@ def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f'{where} is a text, a number, true or false, not {value!r}')
     try:
-        unknown = {name for _, name, _, _ in Formatter().parse(value)
-                   if name is not None} - set(FIELDS)
+        unknown = {name for _, name, _, _ in Formatter().parse(value) if name is not None} - set(
+            FIELDS
+        )
         if unknown:
             raise ValueError(f'{{{min(unknown)}}} is none of {", ".join(FIELDS)}')
         value.format(**FIELDS)

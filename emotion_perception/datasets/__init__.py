@@ -1,6 +1,12 @@
 """Face data sets of every layout as one list of samples."""
+
 from emotion_perception.datasets.loading import load
 from emotion_perception.datasets.sample import (
-    DatasetError, Sample, SAMPLE_LABELS, Samples, VOTE_NAMES)
+    DatasetError,
+    Sample,
+    SAMPLE_LABELS,
+    Samples,
+    VOTE_NAMES,
+)
 
 __all__ = ['DatasetError', 'load', 'Sample', 'SAMPLE_LABELS', 'Samples', 'VOTE_NAMES']

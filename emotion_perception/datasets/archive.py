@@ -1,9 +1,10 @@
 """Read NumPy archives, the packed form of a data set."""
+
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-import zlib
 from zipfile import BadZipFile
+import zlib
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,7 @@ def arrays(path: Path, names: Iterable[str], layout: str) -> dict[str, npt.NDArr
     """
     missing = set(names) - names_in(path)
     if missing:
-        raise DatasetError(f'{path} has no array {", ".join(sorted(missing))}; '
-                           f'expected {layout}')
+        raise DatasetError(f'{path} has no array {", ".join(sorted(missing))}; expected {layout}')
     try:
         with np.load(path) as data:
             found = {name: data[name] for name in names}
@@ -41,13 +41,17 @@ def arrays(path: Path, names: Iterable[str], layout: str) -> dict[str, npt.NDArr
         raise DatasetError(f'{path} cannot be read: {error}; expected {layout}') from error
     images = found['images']
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise DatasetError(f'{path}: images are {images.dtype} {list(images.shape)}, not uint8 '
-                           f'[n,h,w]; expected {layout}')
+        raise DatasetError(
+            f'{path}: images are {images.dtype} {list(images.shape)}, not uint8 '
+            f'[n,h,w]; expected {layout}'
+        )
     for name, array in found.items():
         if array.dtype.kind not in ('iuf' if name in _NUMBERS else 'U'):
             kind = 'numbers' if name in _NUMBERS else "text, such as 'happiness' for a label"
             raise DatasetError(f'{path}: {name} is {array.dtype}, not {kind}; expected {layout}')
         if array.shape[:1] != images.shape[:1]:
-            raise DatasetError(f'{path}: {name} is {list(array.shape)}, but there are '
-                               f'{len(images)} images; expected {layout}')
+            raise DatasetError(
+                f'{path}: {name} is {list(array.shape)}, but there are '
+                f'{len(images)} images; expected {layout}'
+            )
     return found

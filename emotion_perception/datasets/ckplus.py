@@ -1,12 +1,15 @@
 """CK+, the Extended Cohn-Kanade set, as its authors give it."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import DatasetError, Recording
 
 SET = 'ckplus'
-LAYOUT = ('CK+: the folder with cohn-kanade-images/S005/001/S005_001_00000001.png and '
-          'Emotion/S005/001/S005_001_00000011_emotion.txt')
+LAYOUT = (
+    'CK+: the folder with cohn-kanade-images/S005/001/S005_001_00000001.png and '
+    'Emotion/S005/001/S005_001_00000011_emotion.txt'
+)
 
 #: The set's codes 0 to 7.
 _LABELS = ('neutral', 'anger', 'contempt', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
@@ -29,11 +32,17 @@ def recordings(path: Path) -> list[Recording]:
         folder = path / 'cohn-kanade-images' / subject / number
         images = pictures(folder)
         if not images:
-            raise DatasetError(f'{folder} holds no image, but {file} labels it; '
-                               f'expected {LAYOUT}')
-        listed.append(Recording(
-            name=f'{subject}_{number}', source=images, label=_label(file), subject=subject,
-            rate=RATE, neutral_to_apex=True))
+            raise DatasetError(f'{folder} holds no image, but {file} labels it; expected {LAYOUT}')
+        listed.append(
+            Recording(
+                name=f'{subject}_{number}',
+                source=images,
+                label=_label(file),
+                subject=subject,
+                rate=RATE,
+                neutral_to_apex=True,
+            )
+        )
         others += set(visible(folder)) - set(images)
     warn_of_others(path, others)
     return listed
@@ -43,5 +52,4 @@ def _label(file: Path) -> str:
     try:
         return _LABELS[int(float(file.read_text()))]
     except (ValueError, IndexError) as error:
-        raise DatasetError(f'{file} does not hold a code from 0 to 7; '
-                           f'expected {LAYOUT}') from error
+        raise DatasetError(f'{file} does not hold a code from 0 to 7; expected {LAYOUT}') from error

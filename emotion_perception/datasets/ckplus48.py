@@ -1,4 +1,5 @@
 """CK+48: the last frames of CK+'s sequences as small pictures, in a folder for each label."""
+
 from dataclasses import replace
 from pathlib import Path
 import re

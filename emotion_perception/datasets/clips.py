@@ -1,14 +1,21 @@
 """A folder of labelled clips of one's own."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.files import is_video, pictures, visible, warn_of_others
 from emotion_perception.datasets.sample import (
-    DatasetError, is_label, label_of, Recording, SAMPLE_LABELS)
+    DatasetError,
+    is_label,
+    label_of,
+    Recording,
+    SAMPLE_LABELS,
+)
 
 SET = 'clips'
-LAYOUT = ("clips of one's own: FOLDER/LABEL/PERSON_xxx.mp4 (.avi, .mkv, .mov, .webm, ...) or "
-          'FOLDER/LABEL/PERSON_xxx/*.jpg (*.png, ...), LABEL being one of '
-          + ', '.join(SAMPLE_LABELS))
+LAYOUT = (
+    "clips of one's own: FOLDER/LABEL/PERSON_xxx.mp4 (.avi, .mkv, .mov, .webm, ...) or "
+    'FOLDER/LABEL/PERSON_xxx/*.jpg (*.png, ...), LABEL being one of ' + ', '.join(SAMPLE_LABELS)
+)
 
 
 def recognises(path: Path) -> bool:
@@ -33,8 +40,14 @@ def recordings(path: Path) -> list[Recording]:
                 continue
             if isinstance(source, list):
                 others += set(visible(clip)) - set(source)
-            listed.append(Recording(name=f'{folder.name}/{clip.name}', source=source, label=label,
-                                    subject=clip.stem.split('_')[0]))
+            listed.append(
+                Recording(
+                    name=f'{folder.name}/{clip.name}',
+                    source=source,
+                    label=label,
+                    subject=clip.stem.split('_')[0],
+                )
+            )
     warn_of_others(path, others)
     return listed
 

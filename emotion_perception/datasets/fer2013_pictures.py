@@ -1,4 +1,5 @@
 """FER2013 as folders of pictures, as it is often passed on."""
+
 from dataclasses import replace
 from pathlib import Path
 import re
@@ -9,16 +10,18 @@ from emotion_perception.datasets.reading import read_image
 from emotion_perception.datasets.sample import Recording
 
 SET = 'fer2013'
-LAYOUT = ('FER2013 as pictures of 48x48: train/angry/*.jpg, test/..., or one of these parts')
+LAYOUT = 'FER2013 as pictures of 48x48: train/angry/*.jpg, test/..., or one of these parts'
 
 _NAME = re.compile(f'({"|".join(PARTS)})_')
 
 
 def recognises(path: Path) -> bool:
     picture = labelled_pictures.first_picture(path)
-    return (picture is not None
-            and (labelled_pictures.has_parts(path) or _NAME.match(picture.name) is not None)
-            and read_image(picture, LAYOUT).shape == (SIDE, SIDE, 3))
+    return (
+        picture is not None
+        and (labelled_pictures.has_parts(path) or _NAME.match(picture.name) is not None)
+        and read_image(picture, LAYOUT).shape == (SIDE, SIDE, 3)
+    )
 
 
 def recordings(path: Path) -> list[Recording]:
@@ -29,6 +32,11 @@ def recordings(path: Path) -> list[Recording]:
     listed = []
     for recording in labelled_pictures.recordings_of(path, LAYOUT):
         match = _NAME.match(Path(recording.name).name)
-        listed.append(replace(recording, fer2013_label=recording.label,
-                              part=PARTS[match[1]] if match else recording.part))
+        listed.append(
+            replace(
+                recording,
+                fer2013_label=recording.label,
+                part=PARTS[match[1]] if match else recording.part,
+            )
+        )
     return listed

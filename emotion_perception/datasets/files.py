@@ -1,12 +1,29 @@
 """The files of a data set's folders: in order, and without what is no picture and no clip."""
+
 from collections.abc import Iterable
 from pathlib import Path
 import re
 import warnings
 
 #: Suffixes of the pictures that OpenCV reads, and of videos.
-PICTURES = ('.jpg', '.jpeg', '.jpe', '.jp2', '.png', '.bmp', '.dib', '.tif', '.tiff', '.webp',
-            '.pgm', '.ppm', '.pbm', '.pnm', '.gif', '.avif')
+PICTURES = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jp2',
+    '.png',
+    '.bmp',
+    '.dib',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.pgm',
+    '.ppm',
+    '.pbm',
+    '.pnm',
+    '.gif',
+    '.avif',
+)
 VIDEOS = ('.mp4', '.m4v', '.avi', '.mkv', '.mov', '.webm', '.mpg', '.mpeg', '.ts', '.wmv')
 
 #: Names in one warning.
@@ -25,8 +42,9 @@ def is_video(path: Path) -> bool:
 
 def visible(folder: Path) -> list[Path]:
     """List what a folder holds but hidden files, ordered by :func:`by_number`."""
-    return sorted((path for path in folder.iterdir() if not path.name.startswith('.')),
-                  key=by_number)
+    return sorted(
+        (path for path in folder.iterdir() if not path.name.startswith('.')), key=by_number
+    )
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -48,10 +66,12 @@ def warn_of_others(path: Path, others: Iterable[Path]) -> None:
     names = sorted({other.name for other in others})
     if names:
         rest = f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''
-        warnings.warn(f'{path}: neither picture nor clip of this layout, left out: '
-                      f'{", ".join(names[:_NAMED])}{rest}', stacklevel=2)
+        warnings.warn(
+            f'{path}: neither picture nor clip of this layout, left out: '
+            f'{", ".join(names[:_NAMED])}{rest}',
+            stacklevel=2,
+        )
 
 
 def _is_named(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return (path.suffix.lower() in suffixes and not path.name.startswith('.')
-            and path.is_file())
+    return path.suffix.lower() in suffixes and not path.name.startswith('.') and path.is_file()

@@ -1,4 +1,5 @@
 """Single pictures in folders that are named by their labels."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,16 +8,26 @@ from emotion_perception.datasets.files import is_picture, visible, warn_of_other
 from emotion_perception.datasets.sample import is_label, label_of, Recording, SAMPLE_LABELS
 
 SET = 'pictures'
-LAYOUT = ('pictures: FOLDER/LABEL/*.jpg (*.png, ...) or FOLDER/PART/LABEL/*.jpg, LABEL being one '
-          f'of {", ".join(SAMPLE_LABELS)}, PART train, valid or test; '
-          'a small picture, as of 48x48 pixels, is taken for the crop of a face')
+LAYOUT = (
+    'pictures: FOLDER/LABEL/*.jpg (*.png, ...) or FOLDER/PART/LABEL/*.jpg, LABEL being one '
+    f'of {", ".join(SAMPLE_LABELS)}, PART train, valid or test; '
+    'a small picture, as of 48x48 pixels, is taken for the crop of a face'
+)
 
 #: Pixels of the sides up to which a picture is a crop: beside a face that is large enough to be
 #: found, there is no room in it for much else.
 CROP_SIDE = 112
 
-_PARTS = {'train': 'train', 'training': 'train', 'val': 'valid', 'valid': 'valid',
-          'validation': 'valid', 'publictest': 'valid', 'test': 'test', 'privatetest': 'test'}
+_PARTS = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'valid',
+    'valid': 'valid',
+    'validation': 'valid',
+    'publictest': 'valid',
+    'test': 'test',
+    'privatetest': 'test',
+}
 
 
 def recognises(path: Path) -> bool:
@@ -42,9 +53,12 @@ def recordings_of(path: Path, layout: str) -> Iterator[Recording]:
             others += set(inside) - set(pictures) if pictures else [folder]
             for picture in pictures:
                 yield Recording(
-                    name=str(picture.relative_to(path)), source=[picture], crop_side=CROP_SIDE,
+                    name=str(picture.relative_to(path)),
+                    source=[picture],
+                    crop_side=CROP_SIDE,
                     label=label_of(folder.name, folder, layout),
-                    part=_PARTS.get(parent.name.lower()))
+                    part=_PARTS.get(parent.name.lower()),
+                )
     warn_of_others(path, others)
 
 
@@ -52,8 +66,9 @@ def first_picture(path: Path) -> Path | None:
     """Return the first picture of what is such a layout; None for what is none."""
     if not recognises(path):
         return None
-    return next(file for folder in _label_folders(path) for file in visible(folder)
-                if is_picture(file))
+    return next(
+        file for folder in _label_folders(path) for file in visible(folder) if is_picture(file)
+    )
 
 
 def has_parts(path: Path) -> bool:
@@ -69,5 +84,6 @@ def _parents(path: Path) -> list[Path]:
     """Return the folders that hold the folders of labels, or would."""
     if not path.is_dir():
         return []
-    return [folder for folder in visible(path)
-            if folder.is_dir() and folder.name.lower() in _PARTS] or [path]
+    return [
+        folder for folder in visible(path) if folder.is_dir() and folder.name.lower() in _PARTS
+    ] or [path]

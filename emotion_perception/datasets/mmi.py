@@ -1,4 +1,5 @@
 """MMI facial expression database."""
+
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -7,12 +8,20 @@ from emotion_perception.datasets.reading import frames_of_video
 from emotion_perception.datasets.sample import DatasetError, Recording
 
 SET = 'mmi'
-LAYOUT = ('MMI: the folder with Sessions/NUMBER/ of session.xml (view of the track), '
-          'S001-100.avi and S001-100.xml (Metatag Emotion)')
+LAYOUT = (
+    'MMI: the folder with Sessions/NUMBER/ of session.xml (view of the track), '
+    'S001-100.avi and S001-100.xml (Metatag Emotion)'
+)
 
 #: The database's codes; those from 7 on are no basic emotions.
-_LABELS = {'1': 'anger', '2': 'disgust', '3': 'fear', '4': 'happiness', '5': 'sadness',
-           '6': 'surprise'}
+_LABELS = {
+    '1': 'anger',
+    '2': 'disgust',
+    '3': 'fear',
+    '4': 'happiness',
+    '5': 'sadness',
+    '6': 'surprise',
+}
 _PROFILE = '1'
 _FRONTAL = '0'
 #: Rows of the frontal videos that were recorded with the camera on its side.
@@ -44,9 +53,15 @@ def recordings(path: Path) -> list[Recording]:
             if not video.is_file():
                 raise DatasetError(f'{video} is missing; expected {LAYOUT}')
             lying = view is not None and view.get('view') == _FRONTAL and _lies(video)
-            listed.append(Recording(
-                name=annotation.stem, source=video, label=_LABELS[code],
-                subject=annotation.stem.split('-')[0], clockwise_turns=int(lying)))
+            listed.append(
+                Recording(
+                    name=annotation.stem,
+                    source=video,
+                    label=_LABELS[code],
+                    subject=annotation.stem.split('-')[0],
+                    clockwise_turns=int(lying),
+                )
+            )
     return listed
 
 

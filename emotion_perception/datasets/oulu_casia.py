@@ -1,4 +1,5 @@
 """Oulu-CASIA NIR&VIS, visible light and strong illumination."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.files import by_number, pictures, visible, warn_of_others
@@ -25,9 +26,16 @@ def recordings(path: Path) -> list[Recording]:
         images = pictures(folder)
         if not images:
             raise DatasetError(f'{folder} holds no image; expected {LAYOUT}')
-        listed.append(Recording(
-            name=f'{subject}_{expression}', source=images, subject=subject, rate=_RATE,
-            label=label_of(expression, folder, LAYOUT), neutral_to_apex=True))
+        listed.append(
+            Recording(
+                name=f'{subject}_{expression}',
+                source=images,
+                subject=subject,
+                rate=_RATE,
+                label=label_of(expression, folder, LAYOUT),
+                neutral_to_apex=True,
+            )
+        )
         others += set(visible(folder)) - set(images)
     warn_of_others(path, others)
     return listed

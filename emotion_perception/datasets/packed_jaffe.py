@@ -1,4 +1,5 @@
 """JAFFE in part, packed: images and a table."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.reading import rows
@@ -14,6 +15,12 @@ def recognises(path: Path) -> bool:
 
 def recordings(path: Path) -> list[Recording]:
     table = path if path.is_file() else path / 'labels.csv'
-    return [Recording(name=row['file'], source=[table.parent / row['file']],
-                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'])
-            for row in rows(table, ('file', 'subject', 'label'), LAYOUT)]
+    return [
+        Recording(
+            name=row['file'],
+            source=[table.parent / row['file']],
+            label=label_of(row['label'], table, LAYOUT),
+            subject=row['subject'],
+        )
+        for row in rows(table, ('file', 'subject', 'label'), LAYOUT)
+    ]

@@ -1,4 +1,5 @@
 """Face Research Lab London Set in part, packed: people neutral and smiling, and a table."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.reading import rows
@@ -15,11 +16,20 @@ def recognises(path: Path) -> bool:
 
 def recordings(path: Path) -> list[Recording]:
     table = path if path.is_file() else path / 'people.csv'
-    return [Recording(name=row['file'], source=[table.parent / row['file']],
-                      label=label_of(row['label'], table, LAYOUT), subject=row['subject'],
-                      groups={'gender': row['gender'], 'ethnicity': row['ethnicity'],
-                              'age': _decade(row['age'])})
-            for row in rows(table, COLUMNS, LAYOUT)]
+    return [
+        Recording(
+            name=row['file'],
+            source=[table.parent / row['file']],
+            label=label_of(row['label'], table, LAYOUT),
+            subject=row['subject'],
+            groups={
+                'gender': row['gender'],
+                'ethnicity': row['ethnicity'],
+                'age': _decade(row['age']),
+            },
+        )
+        for row in rows(table, COLUMNS, LAYOUT)
+    ]
 
 
 def _decade(age: str) -> str:

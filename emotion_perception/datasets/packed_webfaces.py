@@ -1,4 +1,5 @@
 """Labelled face crops as one NumPy archive."""
+
 from pathlib import Path
 
 from emotion_perception.datasets.archive import arrays, names_in
@@ -14,6 +15,7 @@ def recognises(path: Path) -> bool:
 
 def recordings(path: Path) -> list[Recording]:
     data = arrays(path, ('images', 'label', 'name'), LAYOUT)
-    return [Recording(name=name, source=image, label=label_of(label, path, LAYOUT))
-            for name, image, label in zip(data['name'].tolist(), data['images'],
-                                          data['label'].tolist())]
+    return [
+        Recording(name=name, source=image, label=label_of(label, path, LAYOUT))
+        for name, image, label in zip(data['name'].tolist(), data['images'], data['label'].tolist())
+    ]

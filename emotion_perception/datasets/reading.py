@@ -1,6 +1,7 @@
 """Read what a layout lists: stills and sequences, files and crops, into samples."""
-import csv
+
 from collections.abc import Callable, Iterable, Iterator
+import csv
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -19,8 +20,7 @@ from emotion_perception.images import libraries_quiet
 from emotion_perception.videos import USUAL_RATE, Video, VideoError
 
 
-def read(layout: ModuleType, recordings: list[Recording],
-         kind: str | None = None) -> Samples:
+def read(layout: ModuleType, recordings: list[Recording], kind: str | None = None) -> Samples:
     """Read recordings and crop their faces.
 
     :param layout: the module of their data set, with ``SET`` and ``LAYOUT``.
@@ -32,8 +32,9 @@ def read(layout: ModuleType, recordings: list[Recording],
     :raises DatasetError: when an image or a video cannot be read; names the file.
     """
     if kind == 'stills':
-        recordings = [r for r in recordings if r.is_still] or \
-            [_apex(r) for r in recordings if r.neutral_to_apex]
+        recordings = [r for r in recordings if r.is_still] or [
+            _apex(r) for r in recordings if r.neutral_to_apex
+        ]
     elif kind == 'sequences':
         recordings = [r for r in recordings if not r.is_still]
     elif kind is not None:
@@ -48,15 +49,27 @@ def read(layout: ModuleType, recordings: list[Recording],
             if frames is None:
                 without_face.append(recording.name)
                 continue
-        samples.append(Sample(
-            name=recording.name, subject=recording.subject, label=recording.label,
-            frames=frames, intensity=_intensity(recording, len(frames)), votes=recording.votes,
-            fer2013_label=recording.fer2013_label, part=recording.part, stamps_ns=stamps,
-            neutral_to_apex=recording.neutral_to_apex, groups=recording.groups))
+        samples.append(
+            Sample(
+                name=recording.name,
+                subject=recording.subject,
+                label=recording.label,
+                frames=frames,
+                intensity=_intensity(recording, len(frames)),
+                votes=recording.votes,
+                fer2013_label=recording.fer2013_label,
+                part=recording.part,
+                stamps_ns=stamps,
+                neutral_to_apex=recording.neutral_to_apex,
+                groups=recording.groups,
+            )
+        )
     if without_face:
-        warnings.warn(f'no face found in {len(without_face)} of {len(recordings)} (in half of the '
-                      'frames or more), which are left out: ' + ', '.join(without_face),
-                      stacklevel=3)
+        warnings.warn(
+            f'no face found in {len(without_face)} of {len(recordings)} (in half of the '
+            'frames or more), which are left out: ' + ', '.join(without_face),
+            stacklevel=3,
+        )
     return Samples(layout.SET, samples, without_face)
 
 
@@ -76,16 +89,17 @@ def rows(path: Path, columns: Iterable[str], layout: str) -> Iterator[dict[str, 
             reader = csv.DictReader(file)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise DatasetError(f'{path} has no column {", ".join(missing)}; '
-                                   f'expected {layout}')
+                raise DatasetError(f'{path} has no column {", ".join(missing)}; expected {layout}')
             for line, row in enumerate(reader, start=2):
                 if any(row[name] is None for name in columns):
-                    raise DatasetError(f'{path}, line {line}: fewer cells than columns; '
-                                       f'expected {layout}')
+                    raise DatasetError(
+                        f'{path}, line {line}: fewer cells than columns; expected {layout}'
+                    )
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f'{path} cannot be read as a table: {error}; '
-                           f'expected {layout}') from error
+        raise DatasetError(
+            f'{path} cannot be read as a table: {error}; expected {layout}'
+        ) from error
 
 
 def read_image(path: Path, layout: str) -> npt.NDArray[np.uint8]:
@@ -102,9 +116,11 @@ def read_image(path: Path, layout: str) -> npt.NDArray[np.uint8]:
 
 
 def _apex(recording: Recording) -> Recording:
-    assert isinstance(recording.source, list)   # of which it is the last
-    fields = {name: getattr(recording, name)
-              for name in ('name', 'label', 'subject', 'part', 'clockwise_turns')}
+    assert isinstance(recording.source, list)  # of which it is the last
+    fields = {
+        name: getattr(recording, name)
+        for name in ('name', 'label', 'subject', 'part', 'clockwise_turns')
+    }
     return type(recording)(source=recording.source[-1:], intensity=1.0, **fields)
 
 
@@ -116,8 +132,7 @@ def _intensity(recording: Recording, frames: int) -> npt.NDArray[np.float32] | N
     return np.full(frames, recording.intensity, np.float32)
 
 
-def frames_of_video(path: Path,
-                    layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def frames_of_video(path: Path, layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Give stamp [ns] and image of each frame; DatasetError when it is no video."""
     try:
         with Video(path) as video:
@@ -137,23 +152,26 @@ def _given_crop(recording: Recording, layout: str) -> npt.NDArray[np.uint8] | No
     return None
 
 
-def frames_of(recording: Recording,
-              layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def frames_of(recording: Recording, layout: str) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Give stamp [ns] and whole image of each frame, one after the other."""
     frames: Iterable[tuple[int, npt.NDArray[np.uint8]]]
     if isinstance(recording.source, list):
         interval_ns = 1e9 / (recording.rate or USUAL_RATE)
-        frames = ((round(number * interval_ns), read_image(path, layout))
-                  for number, path in enumerate(recording.source))
+        frames = (
+            (round(number * interval_ns), read_image(path, layout))
+            for number, path in enumerate(recording.source)
+        )
     else:
-        assert isinstance(recording.source, Path)   # not a crop, which has no frames
+        assert isinstance(recording.source, Path)  # not a crop, which has no frames
         frames = frames_of_video(recording.source, layout)
     for stamp, image in frames:
         yield stamp, np.ascontiguousarray(np.rot90(image, -recording.clockwise_turns))
 
 
-def _regions_of(recording: Recording, detector: FaceDetector,
-                ) -> Callable[[npt.NDArray[np.uint8], int], Roi | None]:
+def _regions_of(
+    recording: Recording,
+    detector: FaceDetector,
+) -> Callable[[npt.NDArray[np.uint8], int], Roi | None]:
     """Return the function of grey frame and stamp to the largest face's region.
 
     It is called with one frame after the other, and finds that face as the node does.
@@ -170,8 +188,11 @@ def _regions_of(recording: Recording, detector: FaceDetector,
     return region
 
 
-def _crops(recording: Recording, layout: str, detector: FaceDetector,
-           ) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.int64] | None]:
+def _crops(
+    recording: Recording,
+    layout: str,
+    detector: FaceDetector,
+) -> tuple[npt.NDArray[np.uint8] | None, npt.NDArray[np.int64] | None]:
     """Crop one face a frame.
 
     Frames keep their places in the sequence: one without a face is cropped where the face was
@@ -197,7 +218,9 @@ def _crops(recording: Recording, layout: str, detector: FaceDetector,
             crops.append(crop_face(image, last))
     if first is None or 2 * seen < len(stamps):
         return None, None
-    early = [crop_face(image, first) for _, image in islice(
-        frames_of(recording, layout), len(stamps) - len(crops))]
+    early = [
+        crop_face(image, first)
+        for _, image in islice(frames_of(recording, layout), len(stamps) - len(crops))
+    ]
     knows_times = not recording.is_still and (recording.rate or isinstance(recording.source, Path))
     return np.stack(early + crops), np.array(stamps, np.int64) if knows_times else None

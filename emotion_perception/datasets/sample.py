@@ -1,4 +1,5 @@
 """What every data set is brought to: samples with unified labels, cropped as the node crops."""
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,28 @@ from emotion_perception.emotions import EMOTIONS, NEUTRAL
 SAMPLE_LABELS = EMOTIONS + (NEUTRAL, 'contempt')
 
 #: Columns of the FER+ votes, in the order of ``fer2013new.csv``.
-VOTE_NAMES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear',
-              'contempt', 'unknown', 'NF')
+VOTE_NAMES = (
+    'neutral',
+    'happiness',
+    'surprise',
+    'sadness',
+    'anger',
+    'disgust',
+    'fear',
+    'contempt',
+    'unknown',
+    'NF',
+)
 
 #: What the sets' own names for the labels mean, in lower case.
 LABEL_OF_NAME = {name: name for name in SAMPLE_LABELS} | {
-    'angry': 'anger', 'disgusted': 'disgust', 'fearful': 'fear', 'happy': 'happiness',
-    'sad': 'sadness', 'surprised': 'surprise'}
+    'angry': 'anger',
+    'disgusted': 'disgust',
+    'fearful': 'fear',
+    'happy': 'happiness',
+    'sad': 'sadness',
+    'surprised': 'surprise',
+}
 
 
 class DatasetError(ValueError):
@@ -29,16 +45,16 @@ class DatasetError(ValueError):
 class Sample:
     """One labelled face: a still (one frame) or a sequence."""
 
-    name: str                      #: unique within its set
-    subject: str | None            #: who is seen, None where the set does not say
-    label: str | None              #: one of SAMPLE_LABELS, None where there is none (a tie, say)
+    name: str  #: unique within its set
+    subject: str | None  #: who is seen, None where the set does not say
+    label: str | None  #: one of SAMPLE_LABELS, None where there is none (a tie, say)
     frames: npt.NDArray[np.uint8]  #: uint8 [n,64,64,3], BGR crops
     #: float32 [n], 0 neutral .. 1 apex, where it is known.
     intensity: npt.NDArray[np.float32] | None = None
     #: uint8 [10], FER+ votes in the order of VOTE_NAMES.
     votes: npt.NDArray[np.uint8] | None = None
-    fer2013_label: str | None = None     #: the label that FER2013 gives to the same image
-    part: str | None = None        #: 'train', 'valid' or 'test', where the set is divided
+    fer2013_label: str | None = None  #: the label that FER2013 gives to the same image
+    part: str | None = None  #: 'train', 'valid' or 'test', where the set is divided
     #: int64 [n], when each frame of a sequence is shown, from 0 on; None where that is not known.
     stamps_ns: npt.NDArray[np.int64] | None = None
     neutral_to_apex: bool = False  #: the first frame is neutral and the last one the apex
@@ -56,10 +72,9 @@ class Sample:
 class Samples(list[Sample]):
     """A data set: a list of :class:`Sample`."""
 
-    def __init__(self, set_name: str, samples: Iterable[Sample],
-                 without_face: list[str]) -> None:
+    def __init__(self, set_name: str, samples: Iterable[Sample], without_face: list[str]) -> None:
         super().__init__(samples)
-        self.set_name = set_name          #: 'fer2013', 'ckplus', 'jaffe', ...
+        self.set_name = set_name  #: 'fer2013', 'ckplus', 'jaffe', ...
         self.without_face = without_face  #: names of what is left out
 
 
@@ -80,17 +95,18 @@ class Recording:
     votes: npt.NDArray[np.uint8] | None = None
     fer2013_label: str | None = None
     part: str | None = None
-    rate: float | None = None       #: of image files; a video knows its own
+    rate: float | None = None  #: of image files; a video knows its own
     neutral_to_apex: bool = False
-    clockwise_turns: int = 0        #: quarter turns that bring lying frames upright
+    clockwise_turns: int = 0  #: quarter turns that bring lying frames upright
     groups: dict[str, str] = field(default_factory=dict)
-    crop_side: int = 0              #: a still of at most so many pixels a side is a face crop
+    crop_side: int = 0  #: a still of at most so many pixels a side is a face crop
 
     @property
     def is_still(self) -> bool:
         """Tell whether it is one image."""
         return isinstance(self.source, np.ndarray) or (
-            isinstance(self.source, list) and len(self.source) == 1)
+            isinstance(self.source, list) and len(self.source) == 1
+        )
 
 
 def label_of(name: str, file: Path, layout: str) -> str:
@@ -99,8 +115,9 @@ def label_of(name: str, file: Path, layout: str) -> str:
     :raises DatasetError: when it means none of SAMPLE_LABELS; names the file and the layout.
     """
     if name.lower() not in LABEL_OF_NAME:
-        raise DatasetError(f'{file}: {name!r} is none of {", ".join(SAMPLE_LABELS)}; '
-                           f'expected {layout}')
+        raise DatasetError(
+            f'{file}: {name!r} is none of {", ".join(SAMPLE_LABELS)}; expected {layout}'
+        )
     return LABEL_OF_NAME[name.lower()]
 
 

@@ -2,6 +2,7 @@
 
 Each goes through the pipeline and the logic of behaviour_node, as a camera's images would.
 """
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +23,10 @@ from emotion_perception.evaluation.metrics import wilson_interval
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.videos import USUAL_RATE
 
-LAYOUT = ('pairs of photographs: FOLDER/PERSON_neutral.jpg and FOLDER/PERSON_EMOTION.jpg, '
-          'EMOTION being one of ' + ', '.join(EMOTIONS) + f'; or {clips.LAYOUT}')
+LAYOUT = (
+    'pairs of photographs: FOLDER/PERSON_neutral.jpg and FOLDER/PERSON_EMOTION.jpg, '
+    'EMOTION being one of ' + ', '.join(EMOTIONS) + f'; or {clips.LAYOUT}'
+)
 
 #: A pair becomes a video: so long neutral, then the fade to the emotion, then so long held [s].
 REST, FADE, HOLD = 1.0, 0.5, 2.0
@@ -38,11 +41,11 @@ class Clip:
     """A video of one person who shows one thing."""
 
     name: str
-    subject: str | None         #: who is seen
-    label: str | None           #: one of LABELS, or contempt
+    subject: str | None  #: who is seen
+    label: str | None  #: one of LABELS, or contempt
     images: Callable[[], Iterable[tuple[int, npt.NDArray[np.uint8]]]]  #: stamps [ns] and images
-    begins: float = 0.0         #: when the label begins to show [s]
-    shows: float = 0.0          #: when it is half there [s]; delays count from here
+    begins: float = 0.0  #: when the label begins to show [s]
+    shows: float = 0.0  #: when it is half there [s]; delays count from here
 
 
 def clips_in(path: Path) -> tuple[str, list[Clip]]:
@@ -75,20 +78,26 @@ def evaluate_events(pipeline: EmotionPipeline, found: list[Clip]) -> dict[str, A
     :raises DatasetError: when a file cannot be read.
     """
     heard = [(clip, *_run(pipeline, clip)) for clip in found]
-    return {label: _figures([item for item in heard if item[0].label == label])
-            for label in (NEUTRAL, *EMOTIONS) if any(clip.label == label for clip in found)}
+    return {
+        label: _figures([item for item in heard if item[0].label == label])
+        for label in (NEUTRAL, *EMOTIONS)
+        if any(clip.label == label for clip in found)
+    }
 
 
-def fade(neutral: npt.NDArray[np.uint8],
-         other: npt.NDArray[np.uint8]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def fade(
+    neutral: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]
+) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Make a pair of photographs a video, stamp [ns] and image a frame; see REST, FADE, HOLD."""
     if other.shape != neutral.shape:
         height, width = neutral.shape[:2]
         other = np.asarray(cv2.resize(other, (width, height)), np.uint8)
     for frame in range(round((REST + FADE + HOLD) * USUAL_RATE)):
         share = min(max((frame / USUAL_RATE - REST) / FADE, 0.0), 1.0)
-        yield (round(frame * 1e9 / USUAL_RATE),
-               np.asarray(cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0), np.uint8))
+        yield (
+            round(frame * 1e9 / USUAL_RATE),
+            np.asarray(cv2.addWeighted(neutral, 1.0 - share, other, share, 0.0), np.uint8),
+        )
 
 
 def _pairs(path: Path) -> Iterator[Clip]:
@@ -97,8 +106,14 @@ def _pairs(path: Path) -> Iterator[Clip]:
         for emotion in EMOTIONS:
             second = first.with_stem(f'{person}_{emotion}')
             if second.is_file():
-                yield Clip(f'{person}_{emotion}', person, emotion, partial(_faded, first, second),
-                           REST, REST + FADE / 2)
+                yield Clip(
+                    f'{person}_{emotion}',
+                    person,
+                    emotion,
+                    partial(_faded, first, second),
+                    REST,
+                    REST + FADE / 2,
+                )
 
 
 def _faded(first: Path, second: Path) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
@@ -109,8 +124,12 @@ def _clips(path: Path) -> Iterator[Clip]:
     if not clips.recognises(path):
         return
     for recording in clips.recordings(path):
-        yield Clip(recording.name, recording.subject, recording.label,
-                   partial(frames_of, recording, clips.LAYOUT))
+        yield Clip(
+            recording.name,
+            recording.subject,
+            recording.label,
+            partial(frames_of, recording, clips.LAYOUT),
+        )
 
 
 def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
@@ -125,11 +144,16 @@ def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
     for stamp, image in clip.images():
         faces = pipeline.process(image, stamp, clip.name)
         height, width = image.shape[:2]
-        started += [(stamp * 1e-9, event.label)
-                    for event in people.update(clip.name, stamp, (height, width), faces)
-                    if event.type != ENDED]
-        labels += [(stamp * 1e-9, face.label) for face in faces
-                   if face.label not in (NEUTRAL, before.get(face.track_id))]
+        started += [
+            (stamp * 1e-9, event.label)
+            for event in people.update(clip.name, stamp, (height, width), faces)
+            if event.type != ENDED
+        ]
+        labels += [
+            (stamp * 1e-9, face.label)
+            for face in faces
+            if face.label not in (NEUTRAL, before.get(face.track_id))
+        ]
         before = {face.track_id: face.label for face in faces}
     pipeline.reset(clip.name)
     return stamp * 1e-9, started, labels
@@ -138,20 +162,31 @@ def _run(pipeline: EmotionPipeline, clip: Clip) -> tuple[float, Heard, Heard]:
 def _figures(heard: list[tuple[Clip, float, Heard, Heard]]) -> dict[str, Any]:
     label = heard[0][0].label
     minutes = sum(length for _, length, _, _ in heard) / 60
-    false = [sum(name != label or time < clip.begins for time, name in happened)
-             for clip, _, *lists in heard for happened in lists]
+    false = [
+        sum(name != label or time < clip.begins for time, name in happened)
+        for clip, _, *lists in heard
+        for happened in lists
+    ]
     figures: dict[str, Any] = {
-        'clips': len(heard), 'minutes': minutes,
+        'clips': len(heard),
+        'minutes': minutes,
         'false_starts': sum(false[0::2]),
         'false_starts_per_minute': sum(false[0::2]) / minutes,
-        'false_labels_per_minute': sum(false[1::2]) / minutes}
+        'false_labels_per_minute': sum(false[1::2]) / minutes,
+    }
     if label != NEUTRAL:
-        delays = [[time - clip.shows for time, name in started
-                   if name == label and time >= clip.begins][:1]
-                  for clip, _, started, _ in heard]
+        delays = [
+            [time - clip.shows for time, name in started if name == label and time >= clip.begins][
+                :1
+            ]
+            for clip, _, started, _ in heard
+        ]
         seen = [first for found in delays for first in found]
-        figures |= {'seen': len(seen), 'share': len(seen) / len(heard),
-                    'interval': wilson_interval(len(seen) / len(heard), len(heard)),
-                    'delay': median(seen) if seen else None,
-                    'missed': [clip.name for (clip, *_), found in zip(heard, delays) if not found]}
+        figures |= {
+            'seen': len(seen),
+            'share': len(seen) / len(heard),
+            'interval': wilson_interval(len(seen) / len(heard), len(heard)),
+            'delay': median(seen) if seen else None,
+            'missed': [clip.name for (clip, *_), found in zip(heard, delays) if not found],
+        }
     return figures

@@ -1,4 +1,5 @@
 """How many faces of photographs are found, by who is shown, in full light and in the dark."""
+
 from collections.abc import Sequence
 import csv
 from pathlib import Path
@@ -18,8 +19,10 @@ LIGHTS = (1.0, 0.3, 0.15, 0.08)
 #: Columns of people.csv by which the people are grouped, where they are there.
 GROUPS = ('label', 'ethnicity', 'gender')
 
-LAYOUT = ('a folder with people.csv (columns file and any of label, ethnicity, gender) and the '
-          'pictures that it names, each of one face')
+LAYOUT = (
+    'a folder with people.csv (columns file and any of label, ethnicity, gender) and the '
+    'pictures that it names, each of one face'
+)
 
 
 def evaluate_faces(path: Path) -> dict[str, Any]:
@@ -48,21 +51,31 @@ def evaluate_faces(path: Path) -> dict[str, Any]:
     for person in people:
         gray = cv2.imread(str(path / person['file']), cv2.IMREAD_GRAYSCALE)
         if gray is None:
-            raise DatasetError(f'{path / person["file"]} is missing or no picture; '
-                               f'expected {LAYOUT}')
-        face = max((_rectangle(hit) for hit in plain.detectMultiScale(gray, 1.05, 5)),
-                   key=lambda hit: hit[2], default=None)
+            raise DatasetError(
+                f'{path / person["file"]} is missing or no picture; expected {LAYOUT}'
+            )
+        face = max(
+            (_rectangle(hit) for hit in plain.detectMultiScale(gray, 1.05, 5)),
+            key=lambda hit: hit[2],
+            default=None,
+        )
         if face is None:
             unknown.append(person['file'])
             continue
         for light in LIGHTS:
             dim = np.asarray(cv2.convertScaleAbs(gray, alpha=light), np.uint8)
             ours = [overlap(roi, face) > 0.5 for roi in detector.detect(dim)]
-            theirs = any(overlap(_rectangle(hit), face) > 0.5
-                         for hit in plain.detectMultiScale(dim, 1.1, 3))
+            theirs = any(
+                overlap(_rectangle(hit), face) > 0.5 for hit in plain.detectMultiScale(dim, 1.1, 3)
+            )
             seen.append((light, person, any(ours), theirs, ours.count(False)))
-    return {'n': len(people) - len(unknown), 'unknown': unknown, 'lights': {
-        str(light): _figures([row[1:] for row in seen if row[0] == light]) for light in LIGHTS}}
+    return {
+        'n': len(people) - len(unknown),
+        'unknown': unknown,
+        'lights': {
+            str(light): _figures([row[1:] for row in seen if row[0] == light]) for light in LIGHTS
+        },
+    }
 
 
 def _rectangle(hit: Sequence[int]) -> Rectangle:
@@ -73,28 +86,37 @@ def _rectangle(hit: Sequence[int]) -> Rectangle:
 def _figures(rows: list[tuple[dict[str, str], bool, bool, int]]) -> dict[str, Any]:
     found = sum(ours for _, ours, _, _ in rows)
     by: dict[str, dict[str, list[int]]] = {
-        column: {} for column in GROUPS if rows and column in rows[0][0]}
+        column: {} for column in GROUPS if rows and column in rows[0][0]
+    }
     for person, ours, _, _ in rows:
         for column, counts in by.items():
             count = counts.setdefault(person[column], [0, 0])
             count[0] += ours
             count[1] += 1
     share = 1 / max(len(rows), 1)
-    return {'found': found * share, 'plain': sum(plain for _, _, plain, _ in rows) * share,
-            'interval': wilson_interval(found * share, len(rows)) if rows else None,
-            'lost': [person['file'] for person, ours, plain, _ in rows if plain and not ours],
-            'false': sum(false for *_, false in rows), 'by': by}
+    return {
+        'found': found * share,
+        'plain': sum(plain for _, _, plain, _ in rows) * share,
+        'interval': wilson_interval(found * share, len(rows)) if rows else None,
+        'lost': [person['file'] for person, ours, plain, _ in rows if plain and not ours],
+        'false': sum(false for *_, false in rows),
+        'by': by,
+    }
 
 
 def faces_report(result: dict[str, Any]) -> str:
     """Return the figures of evaluate_faces as text."""
-    lines = [f'{result["n"]} pictures of one face each',
-             'light   found [%]   (95 %)          plain cascade [%]   lost to it   no face']
+    lines = [
+        f'{result["n"]} pictures of one face each',
+        'light   found [%]   (95 %)          plain cascade [%]   lost to it   no face',
+    ]
     for light, row in result['lights'].items():
         low, high = row['interval'] or (0, 1)
-        lines.append(f'{light:5} {100 * row["found"]:9.1f}   ({100 * low:.1f} .. {100 * high:.1f})'
-                     .ljust(36) + f'{100 * row["plain"]:13.1f}{len(row["lost"]):15}'
-                     f'{row["false"]:10}')
+        lines.append(
+            f'{light:5} {100 * row["found"]:9.1f}   ({100 * low:.1f} .. {100 * high:.1f})'.ljust(36)
+            + f'{100 * row["plain"]:13.1f}{len(row["lost"]):15}'
+            f'{row["false"]:10}'
+        )
     for column in next(iter(result['lights'].values()))['by']:
         lines += ['', column.ljust(16) + ''.join(f'{light:>12}' for light in result['lights'])]
         values = sorted({value for row in result['lights'].values() for value in row['by'][column]})

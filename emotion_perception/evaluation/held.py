@@ -1,4 +1,5 @@
 """How well the running system holds on to a picture that does not change."""
+
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,15 @@ def evaluate_held(path: Path, pipeline: EmotionPipeline) -> dict[str, Any]:
     :raises DatasetError: when the set cannot be read, or has no whole pictures.
     """
     layout = layout_of(path)
-    recordings = [r for r in layout.recordings(path)
-                  if isinstance(r.source, list) and r.label in LABELS]
+    recordings = [
+        r for r in layout.recordings(path) if isinstance(r.source, list) and r.label in LABELS
+    ]
     pictures = [r for r in recordings if r.is_still]
-    neutral = {r.subject: r for r in reversed(recordings) if r.neutral_to_apex
-               or r.is_still and r.label == NEUTRAL}
+    neutral = {
+        r.subject: r
+        for r in reversed(recordings)
+        if r.neutral_to_apex or r.is_still and r.label == NEUTRAL
+    }
     if not pictures:
         raise DatasetError(f'{path} holds no whole pictures; it was read as {layout.LAYOUT}')
     kept, right, late = [], [], []
@@ -57,31 +62,59 @@ def evaluate_held(path: Path, pipeline: EmotionPipeline) -> dict[str, Any]:
                 rest = np.asarray(cv2.resize(rest, (width, height)), np.uint8)
             labels = _watched(pipeline, [rest] * REST + [image] * HELD)
             late.append([labels[REST + at - 1] == picture.label for at in LOOKED_AT])
-    result: dict[str, Any] = {'n': len(kept), 'n_six': len(right), 'n_after_neutral': len(late),
-                              'one_label': float(np.mean(kept)),
-                              'one_label_interval': wilson_interval(float(np.mean(kept)), len(kept))}
+    result: dict[str, Any] = {
+        'n': len(kept),
+        'n_six': len(right),
+        'n_after_neutral': len(late),
+        'one_label': float(np.mean(kept)),
+        'one_label_interval': wilson_interval(float(np.mean(kept)), len(kept)),
+    }
     if right:
         result['right'] = float(np.mean(right))
         result['right_interval'] = wilson_interval(result['right'], len(right))
     if late:
         shares = np.mean(late, 0)
         result['right_at'] = {str(at): float(share) for at, share in zip(LOOKED_AT, shares)}
-        result['right_at_interval'] = {str(at): wilson_interval(float(share), len(late))
-                                       for at, share in zip(LOOKED_AT, shares)}
+        result['right_at_interval'] = {
+            str(at): wilson_interval(float(share), len(late))
+            for at, share in zip(LOOKED_AT, shares)
+        }
     return result
 
 
 def report(result: dict[str, Any]) -> str:
     """Return the figures of :func:`evaluate_held` as text."""
-    rows = [(f'keep one label for {SHOWN} frames', result['n'], result['one_label'],
-             result['one_label_interval'])]
+    rows = [
+        (
+            f'keep one label for {SHOWN} frames',
+            result['n'],
+            result['one_label'],
+            result['one_label_interval'],
+        )
+    ]
     if 'right' in result:
-        rows.append((f'six classes, right at frame {COMPARED}', result['n_six'], result['right'],
-                     result['right_interval']))
-    rows += [(f'right at frame {at} after a neutral second', result['n_after_neutral'], share,
-              result['right_at_interval'][at]) for at, share in result.get('right_at', {}).items()]
-    return '\n'.join(f'{name:44}{100 * share:6.1f} %   (95 %: {100 * low:.1f} .. {100 * high:.1f}; '
-                     f'{count} pictures)' for name, count, share, (low, high) in rows)
+        rows.append(
+            (
+                f'six classes, right at frame {COMPARED}',
+                result['n_six'],
+                result['right'],
+                result['right_interval'],
+            )
+        )
+    rows += [
+        (
+            f'right at frame {at} after a neutral second',
+            result['n_after_neutral'],
+            share,
+            result['right_at_interval'][at],
+        )
+        for at, share in result.get('right_at', {}).items()
+    ]
+    return '\n'.join(
+        f'{name:44}{100 * share:6.1f} %   (95 %: {100 * low:.1f} .. {100 * high:.1f}; '
+        f'{count} pictures)'
+        for name, count, share, (low, high) in rows
+    )
 
 
 def _first(recording: Recording, layout: str) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,5 @@
 """Figures of merit and their confidence intervals; arrays in, numbers out."""
+
 from collections.abc import Callable
 import math
 from typing import Any
@@ -21,8 +22,9 @@ def accuracy(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
-def confusion_matrix(labels: Integers, predictions: Integers,
-                     classes: int) -> npt.NDArray[np.int64]:
+def confusion_matrix(
+    labels: Integers, predictions: Integers, classes: int
+) -> npt.NDArray[np.int64]:
     """Return int64 [classes,classes]: rows are the true classes, columns the predicted ones."""
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predictions), 1)
@@ -70,9 +72,9 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return max((center - spread) / scale, 0.0), min((center + spread) / scale, 1.0)
 
 
-def bootstrap_interval(figure: Callable[..., float],
-                       *arrays: npt.NDArray[Any] | list[npt.NDArray[Any]],
-                       seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(
+    figure: Callable[..., float], *arrays: npt.NDArray[Any] | list[npt.NDArray[Any]], seed: int = 0
+) -> tuple[float, float]:
     """Return the 95 % percentile interval (low, high) of a figure.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. What is drawn
@@ -86,8 +88,14 @@ def bootstrap_interval(figure: Callable[..., float],
     values = []
     for _ in range(_RESAMPLES):
         drawn = random.integers(count, size=count)
-        values.append(figure(*([array[i] for i in drawn] if isinstance(array, list)
-                               else array[drawn] for array in arrays)))
+        values.append(
+            figure(
+                *(
+                    [array[i] for i in drawn] if isinstance(array, list) else array[drawn]
+                    for array in arrays
+                )
+            )
+        )
     low, high = np.nanpercentile(values, (2.5, 97.5))
     return float(low), float(high)
 
@@ -120,16 +128,18 @@ def apex_similarity(features: Floats) -> Floats:
     return np.asarray((similarity - low) / (high - low))
 
 
-def published_labels(intensities: npt.NDArray[np.float32],
-                     stamps_ns: npt.NDArray[Any] | None = None) -> npt.NDArray[np.int64]:
+def published_labels(
+    intensities: npt.NDArray[np.float32], stamps_ns: npt.NDArray[Any] | None = None
+) -> npt.NDArray[np.int64]:
     """Return the label that the node publishes with its default options, an index of LABELS.
 
     :param intensities: float [n,6], 0 .. 1.
     :param stamps_ns: times [n] of one face's frames [ns]; None where each is another face's.
     :return: integers [n].
     """
-    stability = {name: DEFAULTS[name]
-                 for name in ('neutral_threshold', 'neutral_hysteresis', 'label_window')}
+    stability = {
+        name: DEFAULTS[name] for name in ('neutral_threshold', 'neutral_hysteresis', 'label_window')
+    }
     one_face, labels = StableLabel(), []
     for i in range(len(intensities)):
         face, stamp = (StableLabel(), 0) if stamps_ns is None else (one_face, int(stamps_ns[i]))
@@ -145,7 +155,7 @@ def mean_over(values: Floats, stamps_ns: npt.ArrayLike, seconds: float) -> Float
     :param seconds: 0: the frame alone.
     """
     first = np.searchsorted(stamps_ns, np.asarray(stamps_ns) - seconds * 1e9)
-    return np.stack([values[begin:end + 1].mean(0) for end, begin in enumerate(first)])
+    return np.stack([values[begin : end + 1].mean(0) for end, begin in enumerate(first)])
 
 
 def lag_of_change(predictions: npt.ArrayLike, label: int) -> int | None:

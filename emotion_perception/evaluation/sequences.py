@@ -1,4 +1,5 @@
 """How well a model reads sequences: how early, how fast, and how strong."""
+
 from collections.abc import Callable
 from functools import cached_property
 from itertools import groupby
@@ -10,9 +11,19 @@ import numpy.typing as npt
 from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS
 from emotion_perception.evaluation.metrics import (
-    accuracy, apex_similarity, bootstrap_interval, confusion_matrix, correlation,
-    expected_calibration_error, lag_of_change, macro_recall, mean_absolute_error,
-    published_labels, recalls, wilson_interval)
+    accuracy,
+    apex_similarity,
+    bootstrap_interval,
+    confusion_matrix,
+    correlation,
+    expected_calibration_error,
+    lag_of_change,
+    macro_recall,
+    mean_absolute_error,
+    published_labels,
+    recalls,
+    wilson_interval,
+)
 from emotion_perception.recognition import Model
 from emotion_perception.temporal import Floats
 from emotion_perception.videos import USUAL_RATE
@@ -66,8 +77,9 @@ def evaluate_sequences(model: Model, samples: list[Sample]) -> dict[str, Any]:
         accuracies, bootstrap over the sequences for the rest.
     :raises ValueError: when no sequence is labelled with one of the six classes.
     """
-    return sequence_figures([Sequence(model, sample) for sample in samples
-                             if sample.label in LABELS])
+    return sequence_figures(
+        [Sequence(model, sample) for sample in samples if sample.label in LABELS]
+    )
 
 
 def sequence_figures(sequences: list['Sequence']) -> dict[str, Any]:
@@ -89,8 +101,13 @@ def sequence_figures(sequences: list['Sequence']) -> dict[str, Any]:
 class Sequence:
     """A sample as a model reads it: each frame is encoded once."""
 
-    def __init__(self, model: Model, sample: Sample, kept: Floats | None = None,
-                 stamps_ns: npt.NDArray[Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sample: Sample,
+        kept: Floats | None = None,
+        stamps_ns: npt.NDArray[Any] | None = None,
+    ) -> None:
         self.model, self.sample = model, sample
         self.kept = model.encode(sample.frames) if kept is None else kept
         #: When each frame is shown [ns]; 30 frames a second where that is not known.
@@ -125,7 +142,7 @@ def resampled(stamps_ns: npt.NDArray[np.int64], new_rate: float) -> npt.NDArray[
     """
     stamps = (stamps_ns - stamps_ns[0]) * 1e-9
     times = stamps[-1] - np.arange(int(stamps[-1] * new_rate + 1e-6), -1, -1) / new_rate
-    places = np.searchsorted(stamps, times + 1e-6, side='right')    # stamps are rounded
+    places = np.searchsorted(stamps, times + 1e-6, side='right')  # stamps are rounded
     return np.asarray(places - 1)
 
 
@@ -142,16 +159,20 @@ def _onsets(sequences: list[Sequence]) -> dict[str, Any]:
     result = _figures(sequences)
     targets = [apex_similarity(s.model.features(s.sample.frames)) for s in sequences]
     given = [s.answers[1][:, s.label] for s in sequences]
-    for name, figure in (('intensity_correlation', correlation),
-                         ('intensity_mae', mean_absolute_error)):
-        def pooled(a: list[Floats], b: list[Floats],
-                   figure: Callable[..., float] = figure) -> float:
+    for name, figure in (
+        ('intensity_correlation', correlation),
+        ('intensity_mae', mean_absolute_error),
+    ):
+
+        def pooled(
+            a: list[Floats], b: list[Floats], figure: Callable[..., float] = figure
+        ) -> float:
             return figure(np.concatenate(a), np.concatenate(b))
+
         value = pooled(given, targets)
         defined = not np.isnan(value)  # no correlation where the intensity never changes
         result[name] = value if defined else None
-        result['intervals'][name] = (
-            bootstrap_interval(pooled, given, targets) if defined else None)
+        result['intervals'][name] = bootstrap_interval(pooled, given, targets) if defined else None
     return result
 
 
@@ -170,36 +191,47 @@ def _figures(sequences: list[Sequence]) -> dict[str, Any]:
     predictions = last.argmax(1)
     matrix = confusion_matrix(truth, predictions, 6)
     result: dict[str, Any] = {
-              'n': len(six),
-              'accuracy_at': _accuracy_at(truth, scores),
-              'accuracy_6': accuracy(truth, predictions),
-              'macro_recall_6': macro_recall(truth, predictions, 6),
-              'recalls_6': [None if np.isnan(r) else float(r) for r in recalls(matrix)],
-              'confusion_6': matrix.tolist(),
-              'ece': expected_calibration_error(truth, last)}
+        'n': len(six),
+        'accuracy_at': _accuracy_at(truth, scores),
+        'accuracy_6': accuracy(truth, predictions),
+        'macro_recall_6': macro_recall(truth, predictions, 6),
+        'recalls_6': [None if np.isnan(r) else float(r) for r in recalls(matrix)],
+        'confusion_6': matrix.tolist(),
+        'ece': expected_calibration_error(truth, last),
+    }
     result['intervals'] = {
-        'accuracy_at': {percent: wilson_interval(share, len(six))
-                        for percent, share in result['accuracy_at'].items()},
+        'accuracy_at': {
+            percent: wilson_interval(share, len(six))
+            for percent, share in result['accuracy_at'].items()
+        },
         'accuracy_6': wilson_interval(result['accuracy_6'], len(six)),
         'macro_recall_6': bootstrap_interval(
-            lambda t, p: macro_recall(t, p, 6), truth, predictions),
-        'ece': bootstrap_interval(expected_calibration_error, truth, last)}
+            lambda t, p: macro_recall(t, p, 6), truth, predictions
+        ),
+        'ece': bootstrap_interval(expected_calibration_error, truth, last),
+    }
     result['lag'] = _lag(sequences)
-    result['rates'] = {str(rate): figures for rate in RATES
-                       if (figures := _at_rate(sequences, rate))}
+    result['rates'] = {
+        str(rate): figures for rate in RATES if (figures := _at_rate(sequences, rate))
+    }
     return result
 
 
 def _at_rate(sequences: list[Sequence], rate: float) -> dict[str, Any] | None:
     """Return accuracy and lag at another frame rate; None when no sequence's own is known."""
-    seen = [sequence.at_rate(rate) for sequence in sequences
-            if sequence.sample.stamps_ns is not None]
+    seen = [
+        sequence.at_rate(rate) for sequence in sequences if sequence.sample.stamps_ns is not None
+    ]
     six = [sequence for sequence in seen if _is_of_six(sequence)]
     if not six:
         return None
-    return {'accuracy_at': _accuracy_at(np.array([sequence.label for sequence in six]),
-                                        [sequence.answers[0] for sequence in six]),
-            'lag': _lag(seen, rate)}
+    return {
+        'accuracy_at': _accuracy_at(
+            np.array([sequence.label for sequence in six]),
+            [sequence.answers[0] for sequence in six],
+        ),
+        'lag': _lag(seen, rate),
+    }
 
 
 def _accuracy_at(truth: npt.NDArray[np.int64], scores: list[Floats]) -> dict[str, float]:
@@ -219,8 +251,7 @@ def _lag(sequences: list[Sequence], rate: float | None = None) -> dict[str, Any]
     for _, group in groupby(sorted(known, key=_subject), key=_subject):
         stream = list(group)
         kept, stamps = _joined(stream)
-        predictions = published_labels(
-            stream[0].model.classify_all(kept, stamps)[1], stamps)
+        predictions = published_labels(stream[0].model.classify_all(kept, stamps)[1], stamps)
         start = len(stream[0].kept)
         for before, after in zip(stream, stream[1:]):
             end = start + len(after.kept)
@@ -233,9 +264,12 @@ def _lag(sequences: list[Sequence], rate: float | None = None) -> dict[str, Any]
                     seconds.append(float(shown[lag] - shown[0]) * 1e-9)
             start = end
     settled = [lag for lag in lags if lag is not None]
-    return {'changes': len(lags), 'missed': len(lags) - len(settled),
-            'frames': float(np.mean(settled)) if settled else None,
-            'seconds': float(np.mean(seconds)) if seconds else None}
+    return {
+        'changes': len(lags),
+        'missed': len(lags) - len(settled),
+        'frames': float(np.mean(settled)) if settled else None,
+        'seconds': float(np.mean(seconds)) if seconds else None,
+    }
 
 
 def _joined(stream: list[Sequence]) -> tuple[Floats, npt.NDArray[Any]]:

@@ -1,4 +1,5 @@
 """How well a model reads single images."""
+
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,15 @@ import numpy.typing as npt
 from emotion_perception.datasets.sample import Sample, SAMPLE_LABELS
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.metrics import (
-    accuracy, bootstrap_interval, confusion_matrix, expected_calibration_error, macro_recall,
-    published_labels, recalls, wilson_interval)
+    accuracy,
+    bootstrap_interval,
+    confusion_matrix,
+    expected_calibration_error,
+    macro_recall,
+    published_labels,
+    recalls,
+    wilson_interval,
+)
 from emotion_perception.recognition import Model
 from emotion_perception.temporal import Floats
 
@@ -16,8 +24,7 @@ from emotion_perception.temporal import Floats
 HELD = 30
 
 
-def evaluate_stills(model: Model, samples: list[Sample],
-                    labels: str = 'ferplus') -> dict[str, Any]:
+def evaluate_stills(model: Model, samples: list[Sample], labels: str = 'ferplus') -> dict[str, Any]:
     """Measure a model on stills.
 
     The six classes: every image that is labelled with one of them, as a sequence of one frame
@@ -50,19 +57,21 @@ def answers_to_stills(model: Model, samples: list[Sample]) -> dict[str, Floats]:
     answers = model.stills_scores(kept)
     for held, frames in (('', 1), ('_held', HELD)):
         answers['scores' + held], answers['intensities' + held] = model.classify(
-            [np.tile(frame, (frames, 1)) for frame in kept])
+            [np.tile(frame, (frames, 1)) for frame in kept]
+        )
     return answers
 
 
-def stills_figures(samples: list[Sample], answers: dict[str, Floats],
-                   labels: str = 'ferplus') -> dict[str, Any]:
+def stills_figures(
+    samples: list[Sample], answers: dict[str, Floats], labels: str = 'ferplus'
+) -> dict[str, Any]:
     """Return the figures of :func:`evaluate_stills` for answers that were given."""
-    truth = [sample.label if labels == 'ferplus' else sample.fer2013_label
-             for sample in samples]
+    truth = [sample.label if labels == 'ferplus' else sample.fer2013_label for sample in samples]
     six = [i for i, label in enumerate(truth) if label in EMOTIONS]
     if not six:
-        raise ValueError(f'no image has a {"FER2013 " * (labels == "fer2013")}label of '
-                         f'{", ".join(EMOTIONS)}')
+        raise ValueError(
+            f'no image has a {"FER2013 " * (labels == "fer2013")}label of {", ".join(EMOTIONS)}'
+        )
     scores = answers['scores']
 
     true_six = np.array([EMOTIONS.index(str(truth[i])) for i in six])
@@ -70,7 +79,8 @@ def stills_figures(samples: list[Sample], answers: dict[str, Floats],
     _add_accuracy(result, 6, true_six, scores[six].argmax(1))
     result['ece'] = expected_calibration_error(true_six, scores[six])
     result['intervals']['ece'] = bootstrap_interval(
-        expected_calibration_error, true_six, scores[six])
+        expected_calibration_error, true_six, scores[six]
+    )
 
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
     for held in ('', '_held'):
@@ -81,33 +91,51 @@ def stills_figures(samples: list[Sample], answers: dict[str, Floats],
 
     if any(sample.groups for sample in samples):
         result['groups'] = _groups(samples, truth, published_labels(answers['intensities_held']))
-    seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, :len(LABELS)]
+    seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, : len(LABELS)]
     for given, classes in ((seven, LABELS), (answers['eight'], SAMPLE_LABELS)):
         if classes[-1] in truth:
             rows = [i for i, label in enumerate(truth) if label in classes]
             result[f'n_{len(classes)}'] = len(rows)
-            _add_accuracy(result, len(classes), np.array([classes.index(str(truth[i])) for i in rows]),
-                          given[rows].argmax(1))
+            _add_accuracy(
+                result,
+                len(classes),
+                np.array([classes.index(str(truth[i])) for i in rows]),
+                given[rows].argmax(1),
+            )
     return result
 
 
-def _groups(samples: list[Sample], truth: list[str | None],
-            published: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _groups(
+    samples: list[Sample], truth: list[str | None], published: npt.NDArray[np.int64]
+) -> dict[str, Any]:
     """Return the share of right published labels, by what the set tells of the people."""
     found: dict[str, dict[str, dict[str | None, list[bool]]]] = {}
     for sample, label, given in zip(samples, truth, published):
         for kind, value in sample.groups.items():
             rows = found.setdefault(kind, {}).setdefault(value, {})
             rows.setdefault(label, []).append(LABELS[given] == label)
-    return {kind: {value: {label: {'n': len(right), 'right': float(np.mean(right)),
-                                   'interval': wilson_interval(float(np.mean(right)), len(right))}
-                           for label, right in rows.items()}
-                   for value, rows in sorted(values.items())}
-            for kind, values in found.items()}
+    return {
+        kind: {
+            value: {
+                label: {
+                    'n': len(right),
+                    'right': float(np.mean(right)),
+                    'interval': wilson_interval(float(np.mean(right)), len(right)),
+                }
+                for label, right in rows.items()
+            }
+            for value, rows in sorted(values.items())
+        }
+        for kind, values in found.items()
+    }
 
 
-def _add_accuracy(result: dict[str, Any], classes: int, truth: npt.NDArray[np.int64],
-                  predictions: npt.NDArray[np.int64]) -> None:
+def _add_accuracy(
+    result: dict[str, Any],
+    classes: int,
+    truth: npt.NDArray[np.int64],
+    predictions: npt.NDArray[np.int64],
+) -> None:
     matrix = confusion_matrix(truth, predictions, classes)
     figure, recall = f'accuracy_{classes}', f'macro_recall_{classes}'
     result[figure] = accuracy(truth, predictions)
@@ -116,4 +144,5 @@ def _add_accuracy(result: dict[str, Any], classes: int, truth: npt.NDArray[np.in
     result[f'confusion_{classes}'] = matrix.tolist()
     result['intervals'][figure] = wilson_interval(result[figure], len(truth))
     result['intervals'][recall] = bootstrap_interval(
-        lambda t, p: macro_recall(t, p, classes), truth, predictions)
+        lambda t, p: macro_recall(t, p, classes), truth, predictions
+    )

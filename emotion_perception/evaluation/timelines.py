@@ -1,4 +1,5 @@
 """Timelines of watched videos: scores, intensity and label under a film strip of the face."""
+
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,7 @@ def plot(watched: Watched, path: Path) -> None:
     seconds = (watched.stamps_ns - watched.stamps_ns[0]) * 1e-9
     figure = Figure((12, 5.2), layout='constrained')
     FigureCanvasAgg(figure)
-    strip, label, scores, intensity = figure.subplots(
-        4, 1, height_ratios=(1.6, 0.35, 2, 1.2))
+    strip, label, scores, intensity = figure.subplots(4, 1, height_ratios=(1.6, 0.35, 2, 1.2))
     figure.suptitle(f'{watched.name}  (shows: {watched.label or "not labelled"})', fontsize=10)
 
     shown = np.linspace(0, len(seconds) - 1, _PICTURES).round().astype(int)
@@ -38,21 +38,27 @@ def plot(watched: Watched, path: Path) -> None:
     edges = np.append(seconds, span)
     for name, colour in HEX_COLOURS.items():
         there = watched.label_ids == LABELS.index(name)
-        label.broken_barh([(edges[i], edges[i + 1] - edges[i]) for i in np.flatnonzero(there)],
-                          (0, 1), color=colour, linewidth=0)
+        label.broken_barh(
+            [(edges[i], edges[i + 1] - edges[i]) for i in np.flatnonzero(there)],
+            (0, 1),
+            color=colour,
+            linewidth=0,
+        )
         if there.any():
             scores.plot([], [], color=colour, linewidth=4, label=name)
     label.set(xlim=(0, span), ylim=(0, 1), xticks=[], yticks=[], ylabel='label')
 
     seen = watched.label_ids != NO_FACE
     for number, name in enumerate(EMOTIONS):
-        scores.plot(seconds, np.where(seen, watched.scores[:, number], np.nan),
-                    color=HEX_COLOURS[name], linewidth=1)
+        scores.plot(
+            seconds,
+            np.where(seen, watched.scores[:, number], np.nan),
+            color=HEX_COLOURS[name],
+            linewidth=1,
+        )
     # Yellow does not show on white.
     scores.set(xlim=(0, span), ylim=(0, 1), xticks=[], ylabel='scores', facecolor='0.15')
     scores.legend(loc='upper right', fontsize=7, ncols=7)
-    intensity.plot(seconds, np.where(seen, watched.intensities, np.nan), color='black',
-                   linewidth=1)
+    intensity.plot(seconds, np.where(seen, watched.intensities, np.nan), color='black', linewidth=1)
     intensity.set(xlim=(0, span), ylim=(0, 1), xlabel='time [s]', ylabel='intensity')
     figure.savefig(path, dpi=90)
-

@@ -1,4 +1,5 @@
 """Clips as they were watched: what was published of them, frame by frame, and the figures."""
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TYPE_CHECKING
@@ -26,10 +27,10 @@ class Watched:
 
     name: str
     person: str | None
-    label: str | None                 #: what the clip shows; None where it is not labelled
+    label: str | None  #: what the clip shows; None where it is not labelled
     stamps_ns: npt.NDArray[np.int64]  #: [t]
     label_ids: npt.NDArray[np.int64]  #: [t], index of LABELS or NO_FACE
-    scores: npt.NDArray[np.float32]   #: [t,6]
+    scores: npt.NDArray[np.float32]  #: [t,6]
     intensities: npt.NDArray[np.float32]  #: [t]
     track_ids: npt.NDArray[np.int64]  #: [t], NO_FACE where none
     crops: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)  #: [t], for plots
@@ -61,9 +62,16 @@ def watch_sample(model: 'Model', sample: Sample) -> Watched:
     if stamps is None:
         stamps = np.asarray(np.arange(len(scores)) * (1e9 / USUAL_RATE), np.int64)
     labels = published_labels(intensities, stamps)
-    return Watched(sample.name, sample.subject, sample.label, stamps, labels, scores,
-                   intensities[np.arange(len(scores)), scores.argmax(1)],
-                   np.ones(len(scores), np.int64))
+    return Watched(
+        sample.name,
+        sample.subject,
+        sample.label,
+        stamps,
+        labels,
+        scores,
+        intensities[np.arange(len(scores)), scores.argmax(1)],
+        np.ones(len(scores), np.int64),
+    )
 
 
 def clips_figures(watched: list[Watched]) -> dict[str, Any]:
@@ -85,20 +93,33 @@ def clips_figures(watched: list[Watched]) -> dict[str, Any]:
     emotional = [clip for clip in watched if clip.label in EMOTIONS]
     result: dict[str, Any] = {'n': len(watched), 'people': len({c.person for c in watched})}
     if neutral:
-        result['neutral'] = _of_people(neutral, {
-            'share_neutral': lambda c: share_of(c, _NEUTRAL),
-            'changes': lambda c: a_minute(c, c.changes),
-            'false_starts': lambda c: a_minute(c, c.starts)})
+        result['neutral'] = _of_people(
+            neutral,
+            {
+                'share_neutral': lambda c: share_of(c, _NEUTRAL),
+                'changes': lambda c: a_minute(c, c.changes),
+                'false_starts': lambda c: a_minute(c, c.starts),
+            },
+        )
     if emotional:
-        found = _of_people(emotional, {
-            'right': lambda c: share_of(c, LABELS.index(c.label)),
-            'neutral': lambda c: share_of(c, _NEUTRAL),
-            'wrong': lambda c: 1 - share_of(c, LABELS.index(c.label)) - share_of(c, _NEUTRAL),
-            'changes': lambda c: a_minute(c, c.changes)})
+        found = _of_people(
+            emotional,
+            {
+                'right': lambda c: share_of(c, LABELS.index(c.label)),
+                'neutral': lambda c: share_of(c, _NEUTRAL),
+                'wrong': lambda c: 1 - share_of(c, LABELS.index(c.label)) - share_of(c, _NEUTRAL),
+                'changes': lambda c: a_minute(c, c.changes),
+            },
+        )
         found['by_emotion'] = {
-            emotion: float(np.mean(shares)) for emotion in EMOTIONS
-            if (shares := [share_of(c, LABELS.index(emotion)) for c in emotional
-                           if c.label == emotion])}
+            emotion: float(np.mean(shares))
+            for emotion in EMOTIONS
+            if (
+                shares := [
+                    share_of(c, LABELS.index(emotion)) for c in emotional if c.label == emotion
+                ]
+            )
+        }
         found['mean_of_emotions'] = float(np.mean(list(found['by_emotion'].values())))
         for name, moment in (('first_right', _first_right), ('stays_right', _stays_right)):
             moments = [moment(c) for c in emotional]
@@ -107,23 +128,30 @@ def clips_figures(watched: list[Watched]) -> dict[str, Any]:
             found[f'{name}_never'] = len(moments) - len(there)
         result['emotional'] = found
     if neutral and emotional:
-        result['both'] = (result['neutral']['share_neutral_of_clips']
-                          + result['emotional']['right_of_clips']) / 2
+        result['both'] = (
+            result['neutral']['share_neutral_of_clips'] + result['emotional']['right_of_clips']
+        ) / 2
     frames = sum(len(clip.label_ids) for clip in watched)
-    result['without_face'] = sum(
-        int(np.count_nonzero(clip.label_ids == NO_FACE)) for clip in watched) / frames
+    result['without_face'] = (
+        sum(int(np.count_nonzero(clip.label_ids == NO_FACE)) for clip in watched) / frames
+    )
     result['id_changes'] = sum(_id_changes(clip) for clip in watched)
     return result
 
 
-def _of_people(clips: list[Watched],
-               figures: dict[str, Callable[[Watched], float]]) -> dict[str, Any]:
+def _of_people(
+    clips: list[Watched], figures: dict[str, Callable[[Watched], float]]
+) -> dict[str, Any]:
     people = sorted({str(clip.person) for clip in clips})
     result: dict[str, Any] = {'n': len(clips), 'people': len(people), 'intervals': {}}
     for name, figure in figures.items():
         values = [figure(clip) for clip in clips]
-        of_person = np.array([np.mean([v for v, c in zip(values, clips)
-                                       if str(c.person) == person]) for person in people])
+        of_person = np.array(
+            [
+                np.mean([v for v, c in zip(values, clips) if str(c.person) == person])
+                for person in people
+            ]
+        )
         result[name] = float(of_person.mean())
         result['intervals'][name] = bootstrap_interval(np.mean, of_person)
         result[f'{name}_of_clips'] = float(np.mean(values))

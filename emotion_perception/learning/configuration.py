@@ -1,4 +1,5 @@
 """What the configurations of training and of the comparison hold, checked as they are read."""
+
 from collections.abc import Callable, Collection
 import math
 import os
@@ -9,7 +10,6 @@ from typing import Any
 import yaml
 
 from emotion_perception.learning.encoder.networks import BACKBONES
-
 
 #: What a value should be, and whether one is that.
 Kind = tuple[str, Callable[[Any], bool]]
@@ -38,17 +38,40 @@ _POSITIVE = _number('above 0', lambda v: v > 0)
 _NOT_NEGATIVE = _number('from 0 on', lambda v: v >= 0)
 _SHARE = _number('from 0 to 1', lambda v: 0 <= v <= 1)
 
-_REGULAR = {'weight_decay': _NOT_NEGATIVE,
-            'dropout': _number('from 0 to below 1', lambda v: 0 <= v < 1)}
+_REGULAR = {
+    'weight_decay': _NOT_NEGATIVE,
+    'dropout': _number('from 0 to below 1', lambda v: 0 <= v < 1),
+}
 _BATCHES = {'batch_size': _COUNT, 'learning_rate': _POSITIVE}
 _PRECISION = {'precision': _one_of(('float32', 'mixed_bfloat16', 'mixed_float16'))}
-_EPISODES = {'steps': _COUNT, 'stills': _COUNT, 'sequences': _NATURAL, 'noise': _NOT_NEGATIVE,
-             'lab_repeats': _NOT_NEGATIVE, 'learning_rate': _POSITIVE, 'e2': _SHARE,
-             'e3': _NOT_NEGATIVE, 'seed': _NATURAL}
-_ENCODER = {'size': _SIZE, 'epochs': _COUNT, 'gamma': _NOT_NEGATIVE, 'prior': _SHARE,
-            'seed': _NATURAL, **_BATCHES, **_REGULAR, **_PRECISION}
-_TEMPORAL = {**_EPISODES, 'steps': _NATURAL, 'lab_repeats': _COUNT, 'frames': _COUNT,
-             'web_images': _COUNT}
+_EPISODES = {
+    'steps': _COUNT,
+    'stills': _COUNT,
+    'sequences': _NATURAL,
+    'noise': _NOT_NEGATIVE,
+    'lab_repeats': _NOT_NEGATIVE,
+    'learning_rate': _POSITIVE,
+    'e2': _SHARE,
+    'e3': _NOT_NEGATIVE,
+    'seed': _NATURAL,
+}
+_ENCODER = {
+    'size': _SIZE,
+    'epochs': _COUNT,
+    'gamma': _NOT_NEGATIVE,
+    'prior': _SHARE,
+    'seed': _NATURAL,
+    **_BATCHES,
+    **_REGULAR,
+    **_PRECISION,
+}
+_TEMPORAL = {
+    **_EPISODES,
+    'steps': _NATURAL,
+    'lab_repeats': _COUNT,
+    'frames': _COUNT,
+    'web_images': _COUNT,
+}
 
 #: Configurations: {key: what it holds}, a list of what each item is, or (text, test) of a value.
 #: Keys that end in ? may be left out; ``...`` stands for any text as a key.
@@ -104,14 +127,21 @@ def _check(value: Any, expected: Any, where: str) -> None:
             _check(item, expected[0], f'{where}[{number}]')
     elif isinstance(expected, dict):
         known: dict[Any, Any] = {
-            key if key is ... else key.rstrip('?'): kind for key, kind in expected.items()}
+            key if key is ... else key.rstrip('?'): kind for key, kind in expected.items()
+        }
         keys = 'names' if ... in known else ', '.join(known)
         if not isinstance(value, dict) or not value and ... in known:
             raise ValueError(f'{name} should be a table of {keys}, not {value!r}')
-        wrong = [f'{key} is missing' for key in expected if key is not ... and key in known
-                 and key not in value]
-        wrong += [f'{key} is unknown' for key in value if key not in known
-                  and not (... in known and isinstance(key, str))]
+        wrong = [
+            f'{key} is missing'
+            for key in expected
+            if key is not ... and key in known and key not in value
+        ]
+        wrong += [
+            f'{key} is unknown'
+            for key in value
+            if key not in known and not (... in known and isinstance(key, str))
+        ]
         if wrong:
             raise ValueError(f'{name}: {", ".join(wrong)}; its keys are {keys}')
         for key, item in value.items():

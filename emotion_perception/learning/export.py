@@ -1,12 +1,13 @@
 """Write a trained network as LiteRT files with their descriptions."""
+
+from contextlib import contextmanager
 import hashlib
 import json
 import os
+from pathlib import Path
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,7 +17,10 @@ from emotion_perception.crops import CROP, CROP_SIZE, NORMALISATION
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.encoder.labelled_stills import EIGHT, SEVEN
 from emotion_perception.learning.encoder.networks import (
-    KEPT_HEADS, build_encoder, build_stills_model)
+    build_encoder,
+    build_stills_model,
+    KEPT_HEADS,
+)
 from emotion_perception.recognition import checksum_of, file_of
 
 
@@ -29,9 +33,13 @@ def encoder_bytes(stills_model, int8):
         (logits: six, eight, seven, live; change; face) and ``features`` float32 [n,512].
     """
     crops = keras.Input((CROP_SIZE, CROP_SIZE, 3), dtype='uint8', name='crops')
-    encoder = keras.Model(stills_model.input, [
-        *(stills_model.output[head] for head in KEPT_HEADS),
-        stills_model.get_layer('features').output])
+    encoder = keras.Model(
+        stills_model.input,
+        [
+            *(stills_model.output[head] for head in KEPT_HEADS),
+            stills_model.get_layer('features').output,
+        ],
+    )
     *heads, features = encoder(crops)
     model = keras.Model(crops, {'kept': keras.layers.Concatenate()(heads), 'features': features})
     with tempfile.TemporaryDirectory() as folder, _standard_error_dropped():
@@ -65,14 +73,17 @@ def describe(encoder, head, about, int8):
     """
     description = {
         **{key: value for key, value in about.items() if key != 'sha256'},
-        'encoder': {'sha256': hashlib.sha256(encoder).hexdigest(),
-                    'weights': 'int8' if int8 else 'float32'},
+        'encoder': {
+            'sha256': hashlib.sha256(encoder).hexdigest(),
+            'weights': 'int8' if int8 else 'float32',
+        },
         'classes': EMOTIONS,
         'stills_classes': {'eight': EIGHT, 'seven': SEVEN},
         'crop': CROP,
         'normalisation': NORMALISATION,
-        'head': {name: np.asarray(value, np.float64).round(6).tolist()
-                 for name, value in head.items()},
+        'head': {
+            name: np.asarray(value, np.float64).round(6).tolist() for name, value in head.items()
+        },
     }
     # As JSON gives it back: the classes are a list there.
     return {**description, 'sha256': checksum_of(json.loads(json.dumps(description)))}
@@ -85,7 +96,8 @@ def write_model(path, stills_model, head, about, int8):
     path.parent.mkdir(parents=True, exist_ok=True)
     file_of(path, '.tflite').write_bytes(encoder)
     file_of(path, '.json').write_text(
-        json.dumps(describe(encoder, head, about, int8), indent=1) + '\n')
+        json.dumps(describe(encoder, head, about, int8), indent=1) + '\n'
+    )
 
 
 def write_all(path, stills_model, head, about):
@@ -109,8 +121,10 @@ def check_writable(path):
         file = file_of(path, suffix).absolute()
         there = next(place for place in (file, *file.parents) if place.exists())
         if there.is_dir() != (there != file) or not os.access(there, os.W_OK):
-            raise ValueError(f'{file} cannot be written: {there} is no '
-                             f'{"file" if there == file else "folder"} that you may write to')
+            raise ValueError(
+                f'{file} cannot be written: {there} is no '
+                f'{"file" if there == file else "folder"} that you may write to'
+            )
 
 
 def write_weights(path, stills_model):
@@ -118,9 +132,14 @@ def write_weights(path, stills_model):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.stem}.partial.npz')
-    np.savez(partial, backbone=stills_model.name.removesuffix('_stills'),
-             **{f'weight_{i:03d}': weight.astype(np.float16)
-                for i, weight in enumerate(stills_model.get_weights())})
+    np.savez(
+        partial,
+        backbone=stills_model.name.removesuffix('_stills'),
+        **{
+            f'weight_{i:03d}': weight.astype(np.float16)
+            for i, weight in enumerate(stills_model.get_weights())
+        },
+    )
     os.replace(partial, path)
 
 
@@ -132,12 +151,17 @@ def read_weights(path):
     try:
         with np.load(path) as arrays:
             model = build_stills_model(build_encoder(str(arrays['backbone'])))
-            weights = [arrays[name].astype(np.float32)
-                       for name in sorted(arrays) if name.startswith('weight_')]
+            weights = [
+                arrays[name].astype(np.float32)
+                for name in sorted(arrays)
+                if name.startswith('weight_')
+            ]
     except (KeyError, EOFError, zipfile.BadZipFile, ValueError) as error:
         raise ValueError(f'{path} holds no weights of a model: {error}') from error
     if [array.shape for array in weights] != [tuple(w.shape) for w in model.weights]:
-        raise ValueError(f'{path} holds weights of another network than {model.name} is in this '
-                         'version: train it anew, or take a model of this version')
+        raise ValueError(
+            f'{path} holds weights of another network than {model.name} is in this '
+            'version: train it anew, or take a model of this version'
+        )
     model.set_weights(weights)
     return model

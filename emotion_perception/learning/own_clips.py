@@ -1,6 +1,7 @@
 """Adapt a trained model to the camera and the people of one robot, from a few labelled clips."""
-import sys
+
 from pathlib import Path
+import sys
 
 import keras
 import numpy as np
@@ -15,8 +16,8 @@ from emotion_perception.learning.head.episodes import grey_variants
 from emotion_perception.learning.head.network import FromStart
 from emotion_perception.recognition import file_of, load_model
 
-VARIANTS = 6            # augmented variants of each clip
-FRAMES = 40             # frames of a clip that are used, evenly spread
+VARIANTS = 6  # augmented variants of each clip
+FRAMES = 40  # frames of a clip that are used, evenly spread
 EPOCHS = 30
 LEARNING_RATE = 3e-4
 
@@ -46,8 +47,10 @@ def adapt_to_clips(start, clips, output):
     model = load_model(start)
     weights = file_of(start, '.weights.npz')
     if not weights.is_file():
-        raise FileNotFoundError(f'{weights} is missing: a model is adapted from its weights, so '
-                                'begin with one that has them beside it, as models/emotion.json')
+        raise FileNotFoundError(
+            f'{weights} is missing: a model is adapted from its weights, so '
+            'begin with one that has them beside it, as models/emotion.json'
+        )
     stills_model = read_weights(weights)
     by_label = {}
     for sample in sorted((s for s in load(clips) if s.label), key=lambda s: s.name):
@@ -55,24 +58,35 @@ def adapt_to_clips(start, clips, output):
     contempt = by_label.pop('contempt', [])
     single = [label for label, group in by_label.items() if len(group) < 2]
     if single or not by_label:
-        raise ValueError(f'{clips}: each label needs two clips or more, one of them is kept '
-                         f'aside; too few for {", ".join(single) or "any label"}')
+        raise ValueError(
+            f'{clips}: each label needs two clips or more, one of them is kept '
+            f'aside; too few for {", ".join(single) or "any label"}'
+        )
     train = [s for group in by_label.values() for s in group[:-1]] + contempt
     aside = [group[-1] for group in by_label.values()]
 
     before = _accuracy(model, aside)
     _train_head(stills_model, train)
-    about = {**model.description,
-             'name': file_of(output, '').name,
-             'trained_on': {**model.trained_on, 'clips': sorted(
-                 {s.subject for s in train}.union(model.trained_on.get('clips', ())))}}
+    about = {
+        **model.description,
+        'name': file_of(output, '').name,
+        'trained_on': {
+            **model.trained_on,
+            'clips': sorted({s.subject for s in train}.union(model.trained_on.get('clips', ()))),
+        },
+    }
     write_all(output, stills_model, model.description['head'], about)
     after = _accuracy(load_model(output), aside)
-    print(f'{len(train)} clips trained on, {len(aside)} kept aside: '
-          f'{before:.3f} of their frames right before, {after:.3f} after', flush=True)
+    print(
+        f'{len(train)} clips trained on, {len(aside)} kept aside: '
+        f'{before:.3f} of their frames right before, {after:.3f} after',
+        flush=True,
+    )
     if after < before:
-        print(f'warning: {start} was better on the clips kept aside than {output}, which was '
-              'adapted', file=sys.stderr)
+        print(
+            f'warning: {start} was better on the clips kept aside than {output}, which was adapted',
+            file=sys.stderr,
+        )
     return before, after
 
 
@@ -88,13 +102,22 @@ def _train_head(stills_model, samples):
     for variable in eight.trainable_weights:
         variable.regularizer = FromStart(variable.numpy(), FROM_START)
     head = keras.Sequential([keras.Input((FEATURES,)), eight])
-    head.compile(keras.optimizers.AdamW(LEARNING_RATE),
-                 keras.losses.CategoricalCrossentropy(from_logits=True))
+    head.compile(
+        keras.optimizers.AdamW(LEARNING_RATE),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+    )
     keras.utils.set_random_seed(1)
-    head.fit(np.concatenate(features), np.concatenate(targets), batch_size=64, epochs=EPOCHS,
-             verbose=0)
+    head.fit(
+        np.concatenate(features), np.concatenate(targets), batch_size=64, epochs=EPOCHS, verbose=0
+    )
 
 
 def _accuracy(model, samples):
-    return float(np.mean([share_of(watch_sample(model, sample), LABELS.index(sample.label))
-                          for sample in samples]))
+    return float(
+        np.mean(
+            [
+                share_of(watch_sample(model, sample), LABELS.index(sample.label))
+                for sample in samples
+            ]
+        )
+    )

@@ -2,8 +2,9 @@
 
 Folds hold people out of every step after the first, which sees none of the known people.
 """
-import json
+
 from functools import cached_property
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,12 @@ from emotion_perception.learning.encoder.networks import GreyEncoder
 from emotion_perception.learning.encoder.trainer import average_weights, train_stills
 from emotion_perception.learning.encoder.web_faces import load_web_faces
 from emotion_perception.learning.export import (
-    describe, encoder_bytes, read_weights, write_all, write_weights)
+    describe,
+    encoder_bytes,
+    read_weights,
+    write_all,
+    write_weights,
+)
 from emotion_perception.learning.head.trainer import train_head
 from emotion_perception.learning.head.training_faces import TrainingFaces
 from emotion_perception.learning.lab.faces import clips_of, LabFaces
@@ -107,19 +113,27 @@ class Recipe:
         """Refuse the encoder of another configuration; what is trained on it may differ."""
         steps = {'web': self._config['sets']['web'], 'stills': self._config['stills']}
         path = self.run_dir / 'steps.json'
-        trained = any(any(self.run_dir.glob(name))
-                      for name in ('stills*.npz', 'stills_*/state.npz'))
+        trained = any(
+            any(self.run_dir.glob(name)) for name in ('stills*.npz', 'stills_*/state.npz')
+        )
         if trained and path.exists() and json.loads(path.read_text()) != steps:
-            raise ValueError(f'{self.run_dir} holds results of another configuration, see '
-                             f'{path}: take another run_dir, or remove that folder')
+            raise ValueError(
+                f'{self.run_dir} holds results of another configuration, see '
+                f'{path}: take another run_dir, or remove that folder'
+            )
         self.run_dir.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(steps, indent=1))
 
     def write(self, output):
         """Train on everybody; write the model in int8 and float32, and its weights."""
         parts = {sample.part for sample in self._web}
-        about = {'name': self._config['name'], 'trained_on': {
-            self._web.set_name: 'all' if None in parts else sorted(parts), **self._lab.people()}}
+        about = {
+            'name': self._config['name'],
+            'trained_on': {
+                self._web.set_name: 'all' if None in parts else sorted(parts),
+                **self._lab.people(),
+            },
+        }
         write_all(output, *self._trained(), about)
 
     def measure_folds(self):
@@ -134,8 +148,10 @@ class Recipe:
             self._ask([*self._lab.sets, *self._lab.live], people, '', found)
         for set_ in tqdm(self._lab.sets, desc='without a set', disable=None):
             self._ask([set_], frozenset(s.subject for s in set_), ' without the set', found)
-        figures = {name: {what: answers.figures() for what, answers in rows.items()}
-                   for name, rows in found.items()}
+        figures = {
+            name: {what: answers.figures() for what, answers in rows.items()}
+            for name, rows in found.items()
+        }
         (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
         print(json.dumps(_headlines(figures), indent=1))
 
@@ -147,14 +163,18 @@ class Recipe:
             stills = [s for s in held_out if len(s.frames) == 1]
             onsets = [s for s in held_out if s.neutral_to_apex and s.label in EMOTIONS]
             clips = clips_of(held_out) if samples in self._lab.live else []
-            for name, one in {'model': model, 'CNN alone': CnnAlone(model),
-                              'eight classes, mean over .5 s': EightClasses(model)}.items():
+            for name, one in {
+                'model': model,
+                'CNN alone': CnnAlone(model),
+                'eight classes, mean over .5 s': EightClasses(model),
+            }.items():
                 rows = found.setdefault(name, {})
                 if any(s.label in EMOTIONS for s in stills):
                     rows.setdefault(f'{samples.set_name} stills{note}', _Stills()).add(one, stills)
                 if onsets:
                     rows.setdefault(f'{samples.set_name} sequences{note}', _Onsets()).add(
-                        one, onsets)
+                        one, onsets
+                    )
                 if clips:
                     rows.setdefault(f'live video{note}', _Clips()).add(one, clips)
 
@@ -162,8 +182,11 @@ class Recipe:
         """Return (stills model, head), trained without some people."""
         config, stills_model = self._config['head'], self._encoder()
         faces = self._training_faces
-        strangers = [(people - held_out, self._adapter(people | held_out))
-                     for people in self._lab.folds if people - held_out]
+        strangers = [
+            (people - held_out, self._adapter(people | held_out))
+            for people in self._lab.folds
+            if people - held_out
+        ]
         change = faces.change_readout(held_out)
         head = train_head(faces.episodes(strangers, change, config), config)
         stills_model.get_layer('adapter').set_weights(self._adapter(held_out).get_weights())
@@ -175,7 +198,8 @@ class Recipe:
         """Return the adapter that is trained without some people."""
         if held_out not in self._adapters:
             self._adapters[held_out] = self._training_faces.train_adapter(
-                held_out, self._config['adapter'])
+                held_out, self._config['adapter']
+            )
         return self._adapters[held_out]
 
     @cached_property
@@ -207,8 +231,10 @@ class Recipe:
         for number, cycle in enumerate(config['cycles'], 1):
             path = self.run_dir / f'stills_{number}.npz'
             if not path.exists():
-                write_weights(path, train_stills(
-                    {**config, **cycle}, web, valid, path.with_suffix(''), *ends[-1:]))
+                write_weights(
+                    path,
+                    train_stills({**config, **cycle}, web, valid, path.with_suffix(''), *ends[-1:]),
+                )
             ends.append(read_weights(path))
         return average_weights(ends, web, valid, {**config, **cycle}) if len(ends) > 1 else ends[0]
 
@@ -224,9 +250,13 @@ class _Stills:
         self._answers.append(answers_to_stills(model, samples))
 
     def figures(self):
-        return stills_figures(self._samples, {
-            key: np.concatenate([answers[key] for answers in self._answers])
-            for key in self._answers[0]})
+        return stills_figures(
+            self._samples,
+            {
+                key: np.concatenate([answers[key] for answers in self._answers])
+                for key in self._answers[0]
+            },
+        )
 
 
 class _Onsets:
@@ -257,8 +287,23 @@ class _Clips:
 
 def _headlines(figures):
     """Return of each row what a terminal has room for."""
-    keys = ('n', 'accuracy_6', 'macro_recall_6', 'ece', 'accuracy_at', 'intensity_correlation',
-            'intensity_mae', 'lag', 'below_threshold_six', 'below_threshold_neutral',
-            'below_threshold_six_held', 'below_threshold_neutral_held', 'neutral', 'emotional')
-    return {name: {what: {key: row[key] for key in keys if key in row}
-                   for what, row in rows.items()} for name, rows in figures.items()}
+    keys = (
+        'n',
+        'accuracy_6',
+        'macro_recall_6',
+        'ece',
+        'accuracy_at',
+        'intensity_correlation',
+        'intensity_mae',
+        'lag',
+        'below_threshold_six',
+        'below_threshold_neutral',
+        'below_threshold_six_held',
+        'below_threshold_neutral_held',
+        'neutral',
+        'emotional',
+    )
+    return {
+        name: {what: {key: row[key] for key in keys if key in row} for what, row in rows.items()}
+        for name, rows in figures.items()
+    }

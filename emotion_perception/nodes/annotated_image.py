@@ -1,4 +1,5 @@
 """Publishes the cameras' images with the results drawn on them."""
+
 import array
 
 import cv2
@@ -11,9 +12,7 @@ from emotion_perception.nodes.mirror import Mirror
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
 
-OPTIONS = (
-    Option('jpeg_quality', 80, 'Quality of the compressed images', 1, 100),
-)
+OPTIONS = (Option('jpeg_quality', 80, 'Quality of the compressed images', 1, 100),)
 
 
 class AnnotatedImage(Mirror):
@@ -24,15 +23,18 @@ class AnnotatedImage(Mirror):
 
     def __init__(self):
         super().__init__('annotated_image')
-        self._encoding = (cv2.IMWRITE_JPEG_QUALITY,
-                          parameters.declare(self, OPTIONS)['jpeg_quality'])
+        self._encoding = (
+            cv2.IMWRITE_JPEG_QUALITY,
+            parameters.declare(self, OPTIONS)['jpeg_quality'],
+        )
         self._images, self._raw, self._compressed = {}, {}, {}
         for camera, token in self.tokens.items():
             self._images[camera] = MatchedImages(self, camera, self._publish)
             inputs = (self._images[camera], self.emotions)
             self._raw[camera] = self.create_output(Image, f'~/{token}', inputs)
             self._compressed[camera] = self.create_output(
-                CompressedImage, f'~/{token}/compressed', inputs)
+                CompressedImage, f'~/{token}/compressed', inputs
+            )
 
     def on_emotions(self, message):
         """Draw on the image of the same stamp, now or when it comes."""
@@ -45,9 +47,13 @@ class AnnotatedImage(Mirror):
             raw.publish(messages.image_from_bgr(image, result.header))
         if compressed.get_subscription_count():
             _, jpeg = cv2.imencode('.jpg', image, self._encoding)
-            compressed.publish(CompressedImage(
-                header=result.header, format='bgr8; jpeg compressed bgr8',
-                data=array.array('B', jpeg.tobytes())))
+            compressed.publish(
+                CompressedImage(
+                    header=result.header,
+                    format='bgr8; jpeg compressed bgr8',
+                    data=array.array('B', jpeg.tobytes()),
+                )
+            )
 
 
 def main():

@@ -1,4 +1,5 @@
 """Plays the images of a bag, with /clock, where there is no `ros2 bag play`."""
+
 from contextlib import contextmanager
 from pathlib import Path
 import threading
@@ -7,8 +8,7 @@ from time import monotonic
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy)
+from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
@@ -63,8 +63,8 @@ class BagPlayer(Node):
             kind = CompressedImage if topic.type.endswith('CompressedImage') else Image
             self._outputs[topic.name] = self.create_publisher(kind, topic.name, qos_of(topic))
             self.get_logger().info(f'Plays {topic.name}: {topic.count} images')
-        self._now = 0           # time of the bag [ns]
-        self._ticked = self._told = 0.0     # when it was advanced, and published, last [s]
+        self._now = 0  # time of the bag [ns]
+        self._ticked = self._told = 0.0  # when it was advanced, and published, last [s]
 
     @contextmanager
     def running(self):
@@ -97,7 +97,8 @@ class BagPlayer(Node):
 
     def _await_subscribers(self):
         while not self._stopped.wait(0.05) and not all(
-                publisher.get_subscription_count() for publisher in self._outputs.values()):
+            publisher.get_subscription_count() for publisher in self._outputs.values()
+        ):
             pass
         self._stopped.wait(SETTLING)
 
@@ -130,8 +131,7 @@ class BagPlayer(Node):
                 self._told = now
             if due:
                 return
-            self._stopped.wait(min((time - self._now) * 1e-9 / self._values['rate'],
-                                   _CLOCK_PERIOD))
+            self._stopped.wait(min((time - self._now) * 1e-9 / self._values['rate'], _CLOCK_PERIOD))
 
 
 def _open(path) -> Bag:
@@ -156,10 +156,13 @@ def qos_of(topic: Topic) -> QoSProfile:
     offered = topic.offered_qos[0]
     return QoSProfile(
         depth=max(1, offered.depth),
-        reliability=ReliabilityPolicy.BEST_EFFORT if offered.reliability.name == 'BEST_EFFORT'
+        reliability=ReliabilityPolicy.BEST_EFFORT
+        if offered.reliability.name == 'BEST_EFFORT'
         else ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL
-        if offered.durability.name == 'TRANSIENT_LOCAL' else DurabilityPolicy.VOLATILE)
+        if offered.durability.name == 'TRANSIENT_LOCAL'
+        else DurabilityPolicy.VOLATILE,
+    )
 
 
 def main():

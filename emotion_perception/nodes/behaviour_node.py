@@ -1,4 +1,5 @@
 """The node that robots act on: EmotionArray in, events, people and requests for behaviours out."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 import os.path
@@ -40,8 +41,13 @@ PERIOD = 0.2
 #: Seconds without any result after which the log says so.
 SILENCE = 5.0
 
-RULES = Option('rules', '', 'File of rules (YAML) by which behaviours are requested; empty: none. '
-               'Set again, it is read again', live=True)
+RULES = Option(
+    'rules',
+    '',
+    'File of rules (YAML) by which behaviours are requested; empty: none. '
+    'Set again, it is read again',
+    live=True,
+)
 
 
 class BehaviourNode(Node):
@@ -58,12 +64,12 @@ class BehaviourNode(Node):
         self._max_gap = values['max_gap']
         self._people = People(**values)
         self._jumps = 0
-        self._headers: dict[str, Header] = {}   # of each camera's newest result
-        self._arrivals: dict[str, int] = {}     # when that came, by the node's clock [ns]
-        self._updated: set[str] = set()         # cameras with a result in this instant
-        self._stamp_ns = 0                      # of the first of these
-        self._events: list[EmotionEvent] = []   # of this instant
-        self._silent: float | None = 0.0        # for so long no result [s]; None once told
+        self._headers: dict[str, Header] = {}  # of each camera's newest result
+        self._arrivals: dict[str, int] = {}  # when that came, by the node's clock [ns]
+        self._updated: set[str] = set()  # cameras with a result in this instant
+        self._stamp_ns = 0  # of the first of these
+        self._events: list[EmotionEvent] = []  # of this instant
+        self._silent: float | None = 0.0  # for so long no result [s]; None once told
         #: Never done: only a signal ends this node.
         self.finished = Future()
 
@@ -78,7 +84,8 @@ class BehaviourNode(Node):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         # Reliable as the results are: every one counts for the time that an emotion lasts.
         self._subscription = self.create_subscription(
-            msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+            msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10
+        )
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._patience = self.create_timer(PATIENCE, self._end_instant, clock=steady)
@@ -100,11 +107,12 @@ class BehaviourNode(Node):
             self._end_instant()
         try:
             self._events += self._people.update(
-                message.camera, stamp_ns, (message.image_height, message.image_width),
-                message.faces)
+                message.camera, stamp_ns, (message.image_height, message.image_width), message.faces
+            )
         except ValueError as error:
-            self.get_logger().warning(f'Camera {message.camera}: unusable result: {error}',
-                                      throttle_duration_sec=1.0)
+            self.get_logger().warning(
+                f'Camera {message.camera}: unusable result: {error}', throttle_duration_sec=1.0
+            )
             return
         self._headers[message.camera] = message.header
         self._arrivals[message.camera] = self.get_clock().now().nanoseconds
@@ -116,7 +124,9 @@ class BehaviourNode(Node):
             self.get_logger().warning(
                 f'Camera {message.camera}: its stamps jumped (parameter max_gap), so all emotions '
                 'there have ended. Has a recording begun again, or are there two publishers on '
-                f'{self._subscription.topic_name}?', throttle_duration_sec=10.0)
+                f'{self._subscription.topic_name}?',
+                throttle_duration_sec=10.0,
+            )
         if self._silent is None:
             self.get_logger().info('Results arrive')
         self._silent = 0.0
@@ -130,18 +140,22 @@ class BehaviourNode(Node):
         self._patience.cancel()
         if not self._updated:
             return
-        header = max((self._headers[camera] for camera in self._updated),
-                     key=lambda header: nanoseconds(header.stamp))
+        header = max(
+            (self._headers[camera] for camera in self._updated),
+            key=lambda header: nanoseconds(header.stamp),
+        )
         if self._events:
             self._events_publisher.publish(
-                msg.EmotionEvents(header=header, events=list(map(_event, self._events))))
+                msg.EmotionEvents(header=header, events=list(map(_event, self._events)))
+            )
         people = [_person(person) for person in self._people]
         if people != self._people_message.people:
             self._people_message = msg.People(header=header, people=people)
             self._people_publisher.publish(self._people_message)
         self._publish_main(header)
         requests = self._rules.update(
-            list(self._people), self._people.main, nanoseconds(header.stamp))
+            list(self._people), self._people.main, nanoseconds(header.stamp)
+        )
         if requests:
             self._publish_requests(header, requests)
         self._events.clear()
@@ -154,36 +168,63 @@ class BehaviourNode(Node):
             news = self._main_message.track_id != 0
         else:
             message = msg.MainPerson(
-                header=self._headers[main.camera], camera=main.camera, track_id=main.track_id,
-                label=main.label, label_id=LABELS.index(main.label), intensity=main.intensity,
-                since=_time(main.since_ns), duration=main.duration,
-                x=main.x, y=main.y, size=main.size)
+                header=self._headers[main.camera],
+                camera=main.camera,
+                track_id=main.track_id,
+                label=main.label,
+                label_id=LABELS.index(main.label),
+                intensity=main.intensity,
+                since=_time(main.since_ns),
+                duration=main.duration,
+                x=main.x,
+                y=main.y,
+                size=main.size,
+            )
             news = message != self._main_message
         if news:
             self._main_message = message
             self._main_publisher.publish(message)
 
     def _publish_requests(self, header: Header, requests: list[Request]) -> None:
-        self._requests_publisher.publish(msg.BehaviourRequests(header=header, requests=[
-            msg.BehaviourRequest(
-                rule=request.rule, name=request.name, priority=request.priority,
-                parameters=[KeyValue(key=key, value=value)
-                            for key, value in request.parameters.items()],
-                camera=request.camera, track_id=request.track_id, label=request.label,
-                intensity=request.intensity) for request in requests]))
+        self._requests_publisher.publish(
+            msg.BehaviourRequests(
+                header=header,
+                requests=[
+                    msg.BehaviourRequest(
+                        rule=request.rule,
+                        name=request.name,
+                        priority=request.priority,
+                        parameters=[
+                            KeyValue(key=key, value=value)
+                            for key, value in request.parameters.items()
+                        ],
+                        camera=request.camera,
+                        track_id=request.track_id,
+                        label=request.label,
+                        intensity=request.intensity,
+                    )
+                    for request in requests
+                ],
+            )
+        )
         if self._expression_publisher:
             for request in requests:
                 if request.name == 'set_expression' and 'expression' in request.parameters:
-                    self._expression_publisher.publish(self._expression_type(
-                        header=Header(stamp=header.stamp), confidence=1.0,
-                        expression=request.parameters['expression'],
-                        valence=float('nan'), arousal=float('nan')))
+                    self._expression_publisher.publish(
+                        self._expression_type(
+                            header=Header(stamp=header.stamp),
+                            confidence=1.0,
+                            expression=request.parameters['expression'],
+                            valence=float('nan'),
+                            arousal=float('nan'),
+                        )
+                    )
 
     def _look_for_silence(self) -> None:
         """End the emotions before a camera that has stopped, by the node's own clock."""
         now = self.get_clock().now().nanoseconds
         for camera, arrival in list(self._arrivals.items()):
-            if now < arrival:       # simulated time began anew
+            if now < arrival:  # simulated time began anew
                 self._arrivals[camera] = now
             elif now - arrival > self._max_gap * 1e9:
                 del self._arrivals[camera]
@@ -197,9 +238,13 @@ class BehaviourNode(Node):
                 self._silent = None
                 topic = self._subscription.topic_name
                 self.get_logger().warning(
-                    f'No results on {topic}: ' + ('are its cameras on, and is it active?'
-                                                  if self.count_publishers(topic) else
-                                                  'nobody publishes it; is emotion_node running?'))
+                    f'No results on {topic}: '
+                    + (
+                        'are its cameras on, and is it active?'
+                        if self.count_publishers(topic)
+                        else 'nobody publishes it; is emotion_node running?'
+                    )
+                )
 
     def _load_rules(self, path: str) -> tuple[Rules, type | None]:
         """Return the rules of a file, and the type of their expression topic if they have one."""
@@ -226,15 +271,20 @@ class BehaviourNode(Node):
         if self._expression_publisher:
             self.destroy_publisher(self._expression_publisher)
         self._expression_publisher = self._expression_type and self.create_publisher(
-            self._expression_type, self._rules.expression_topic, 10)
+            self._expression_type, self._rules.expression_topic, 10
+        )
 
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         names = {option.name for option in OPTIONS}
-        values = {parameter.name: parameter.value for parameter in changed
-                  if parameter.name in names}
+        values = {
+            parameter.name: parameter.value for parameter in changed if parameter.name in names
+        }
         try:
-            loaded = [self._load_rules(RULES.check(parameter.value)) for parameter in changed
-                      if parameter.name == RULES.name]
+            loaded = [
+                self._load_rules(RULES.check(parameter.value))
+                for parameter in changed
+                if parameter.name == RULES.name
+            ]
             self._people.set_options(**values)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -250,17 +300,29 @@ def _time(nanoseconds_: int) -> Time:
 
 def _event(event: EmotionEvent) -> msg.EmotionEvent:
     return msg.EmotionEvent(
-        type=event.type, camera=event.camera, track_id=event.track_id, label=event.label,
-        label_id=LABELS.index(event.label), previous_label=event.previous_label,
-        intensity=event.intensity, peak_intensity=event.peak_intensity,
-        mean_intensity=event.mean_intensity, since=_time(event.since_ns), duration=event.duration)
+        type=event.type,
+        camera=event.camera,
+        track_id=event.track_id,
+        label=event.label,
+        label_id=LABELS.index(event.label),
+        previous_label=event.previous_label,
+        intensity=event.intensity,
+        peak_intensity=event.peak_intensity,
+        mean_intensity=event.mean_intensity,
+        since=_time(event.since_ns),
+        duration=event.duration,
+    )
 
 
 def _person(person: Person) -> msg.PersonEmotion:
     return msg.PersonEmotion(
-        camera=person.camera, track_id=person.track_id, label=person.label,
-        label_id=LABELS.index(person.label), since=_time(person.since_ns),
-        seen_since=_time(person.seen_since_ns))
+        camera=person.camera,
+        track_id=person.track_id,
+        label=person.label,
+        label_id=LABELS.index(person.label),
+        since=_time(person.since_ns),
+        seen_since=_time(person.seen_since_ns),
+    )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 """One camera's images, counted."""
+
 from collections import deque
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -14,20 +15,20 @@ class CameraCounts:
     topic: str
     received: int = 0
     processed: int = 0
-    overload: int = 0    #: dropped because a newer one came before their turn
-    unusable: int = 0    #: refused, see unusable_reason
-    lost: int = 0        #: lost by the middleware on the way to the node
-    errors: int = 0      #: met an unexpected error, see error
+    overload: int = 0  #: dropped because a newer one came before their turn
+    unusable: int = 0  #: refused, see unusable_reason
+    lost: int = 0  #: lost by the middleware on the way to the node
+    errors: int = 0  #: met an unexpected error, see error
     unusable_reason: str = ''
     error: str = ''
-    restarts: int = 0    #: times that its faces were forgotten, for a stamp went back
-    late: int = 0        #: left out, for a stamp a little before the last one
-    resizes: int = 0     #: times that its faces were forgotten, for the images' size changed
-    largest: int = 0     #: size of its largest image [bytes]
+    restarts: int = 0  #: times that its faces were forgotten, for a stamp went back
+    late: int = 0  #: left out, for a stamp a little before the last one
+    resizes: int = 0  #: times that its faces were forgotten, for the images' size changed
+    largest: int = 0  #: size of its largest image [bytes]
     newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]
-    incompatible: str = ''   #: QoS policy that a publisher does not offer
-    stamp: int | None = None     #: of the newest result [ns]
-    still_stamps: int = 0        #: results whose stamp was that of the one before
+    incompatible: str = ''  #: QoS policy that a publisher does not offer
+    stamp: int | None = None  #: of the newest result [ns]
+    still_stamps: int = 0  #: results whose stamp was that of the one before
     #: Stamp to result, of the results since the last report [s].
     ages: list[float] = field(default_factory=list)
     #: Images received and lost, report by report.

@@ -1,4 +1,5 @@
 """Judges a camera by its counts: which conditions hold at a report."""
+
 from collections.abc import Iterator
 from statistics import median
 from time import monotonic
@@ -7,7 +8,7 @@ from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from emotion_perception.nodes.camera_counts import CameraCounts
-from emotion_perception.nodes.conditions import ERROR, Problem, WARN, problem
+from emotion_perception.nodes.conditions import ERROR, Problem, problem, WARN
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.nodes.transport import cause_of_loss
 
@@ -32,7 +33,7 @@ class Judge:
         """
         self._node = node
         self._transport = image_transport
-        self._publishers = {}   # topic -> set of their gids when last there were any
+        self._publishers = {}  # topic -> set of their gids when last there were any
 
     def problems(self, counts: CameraCounts, before: CameraCounts) -> list[Problem]:
         """Judge the time since the last report.
@@ -41,15 +42,20 @@ class Judge:
         :param before: at the last report.
         """
         publishers = self._node.get_publishers_info_by_topic(counts.topic)
-        found = [*self._silence(counts, publishers), *self._loss(counts, before, publishers),
-                 *self._new_publisher(counts, publishers), *self._clock(counts, before)]
+        found = [
+            *self._silence(counts, publishers),
+            *self._loss(counts, before, publishers),
+            *self._new_publisher(counts, publishers),
+            *self._clock(counts, before),
+        ]
         for name, count, details in (
-                ('internal_error', 'errors', {'error': counts.error}),
-                ('restarted', 'restarts', {}),
-                ('late_images', 'late', {}),
-                ('resized', 'resizes', {}),
-                ('unusable', 'unusable', {'reason': counts.unusable_reason}),
-                ('overload', 'overload', {'received': counts.received - before.received})):
+            ('internal_error', 'errors', {'error': counts.error}),
+            ('restarted', 'restarts', {}),
+            ('late_images', 'late', {}),
+            ('resized', 'resizes', {}),
+            ('unusable', 'unusable', {'reason': counts.unusable_reason}),
+            ('overload', 'overload', {'received': counts.received - before.received}),
+        ):
             new = getattr(counts, count) - getattr(before, count)
             if new:
                 found.append(problem(name, count=new, **details))
@@ -72,16 +78,20 @@ class Judge:
         types = {publisher.topic_type for publisher in publishers} - {expected}
         if not publishers:
             base = topic.removesuffix(IMAGE_TRANSPORTS[self._transport].suffix)
-            others = {base + transport.suffix: name
-                      for name, transport in IMAGE_TRANSPORTS.items() if name != self._transport}
+            others = {
+                base + transport.suffix: name
+                for name, transport in IMAGE_TRANSPORTS.items()
+                if name != self._transport
+            }
             other = next((other for other in others if self._node.count_publishers(other)), None)
             if other:
                 yield problem('other_transport', topic=topic, other=other, transport=others[other])
             else:
                 yield problem('publisher_gone' if counts.received else 'no_publisher', topic=topic)
         elif types:
-            yield problem('wrong_type', topic=topic, found=', '.join(sorted(types)),
-                          expected=expected)
+            yield problem(
+                'wrong_type', topic=topic, found=', '.join(sorted(types)), expected=expected
+            )
         elif counts.incompatible:
             yield problem('incompatible_qos', topic=topic, policy=counts.incompatible)
         elif counts.received:
@@ -97,18 +107,30 @@ class Judge:
         level = self._level(lost / max(sent, 1), 'loss')
         if lost and sent >= ENOUGH and level:
             cause = self._cause(counts, publishers)
-            yield problem('lost', level, lost=lost, sent=sent, seconds=len(reports),
-                          cause=cause.text, way_out=cause.way_out)
+            yield problem(
+                'lost',
+                level,
+                lost=lost,
+                sent=sent,
+                seconds=len(reports),
+                cause=cause.text,
+                way_out=cause.way_out,
+            )
 
     def _cause(self, counts, publishers):
         # Bytes 2 and 3 of an endpoint's id are the machine's, as Fast DDS makes them.
         own = self._node.get_publishers_info_by_topic('/diagnostics')
-        machines = {bytes(publisher.endpoint_gid[:4]) for publisher in own
-                    if publisher.node_name == self._node.get_name()}
+        machines = {
+            bytes(publisher.endpoint_gid[:4])
+            for publisher in own
+            if publisher.node_name == self._node.get_name()
+        }
         elsewhere = bool(machines) and not any(
-            bytes(publisher.endpoint_gid[:4]) in machines for publisher in publishers)
+            bytes(publisher.endpoint_gid[:4]) in machines for publisher in publishers
+        )
         name, details = cause_of_loss(
-            get_rmw_implementation_identifier(), counts.largest, elsewhere)
+            get_rmw_implementation_identifier(), counts.largest, elsewhere
+        )
         return problem(name, WARN, **details)
 
     def _new_publisher(self, counts, publishers):
@@ -123,7 +145,7 @@ class Judge:
         """Judge the stamps of the results, and how old these are."""
         results = counts.processed - before.processed
         clock = self._node.get_clock().now().nanoseconds
-        if not counts.ages or not clock:        # without a clock nothing can be compared with it
+        if not counts.ages or not clock:  # without a clock nothing can be compared with it
             return
         age = median(counts.ages)
         if counts.stamp == 0:

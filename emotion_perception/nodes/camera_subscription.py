@@ -1,29 +1,38 @@
 """The subscription to one camera's images, such that every publisher is received."""
+
 from collections.abc import Callable
 from functools import partial
 
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy, qos_policy_name_from_kind, QoSProfile, ReliabilityPolicy)
+from rclpy.qos import DurabilityPolicy, qos_policy_name_from_kind, QoSProfile, ReliabilityPolicy
 
 from emotion_perception.nodes.diagnostics import Diagnostics
 from emotion_perception.nodes.messages import ImageTransport
 
 #: Best effort and volatile receive from every publisher. Depth 1: the newest image, never a queue.
-EVERY_PUBLISHER = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT,
-                             durability=DurabilityPolicy.VOLATILE)
+EVERY_PUBLISHER = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE
+)
 
 #: What a publisher keeps for those who come later (latched) is sent to these alone.
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 class CameraSubscription:
     """Receives images while it lives, with a quality of service that suits all publishers."""
 
-    def __init__(self, node: Node, camera: str, transport: ImageTransport, topic: str,
-                 on_image: Callable, diagnostics: Diagnostics):
+    def __init__(
+        self,
+        node: Node,
+        camera: str,
+        transport: ImageTransport,
+        topic: str,
+        on_image: Callable,
+        diagnostics: Diagnostics,
+    ):
         """Subscribe.
 
         :param topic: before remapping.
@@ -34,7 +43,8 @@ class CameraSubscription:
         self._diagnostics = diagnostics
         self._arguments = transport.message_type, topic, partial(on_image, camera)
         self._events = SubscriptionEventCallbacks(
-            message_lost=partial(diagnostics.lost, camera), incompatible_qos=self._on_incompatible)
+            message_lost=partial(diagnostics.lost, camera), incompatible_qos=self._on_incompatible
+        )
         self._qos = EVERY_PUBLISHER
         self._subscribe()
 
@@ -49,11 +59,15 @@ class CameraSubscription:
 
     def adapt(self) -> None:
         """Ask for what publishers have kept where all of them keep it."""
-        offered = [publisher.qos_profile
-                   for publisher in self._node.get_publishers_info_by_topic(self.topic)]
+        offered = [
+            publisher.qos_profile
+            for publisher in self._node.get_publishers_info_by_topic(self.topic)
+        ]
         latched = bool(offered) and all(
             qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
-            and qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+            and qos.reliability == ReliabilityPolicy.RELIABLE
+            for qos in offered
+        )
         qos = LATCHED if latched else EVERY_PUBLISHER
         if qos is not self._qos:
             self._qos = qos
@@ -63,8 +77,10 @@ class CameraSubscription:
     def _subscribe(self):
         self._diagnostics.incompatible(self._camera, '')
         self._subscription = self._node.create_subscription(
-            *self._arguments, self._qos, event_callbacks=self._events)
+            *self._arguments, self._qos, event_callbacks=self._events
+        )
 
     def _on_incompatible(self, event):
         self._diagnostics.incompatible(
-            self._camera, qos_policy_name_from_kind(event.last_policy_kind))
+            self._camera, qos_policy_name_from_kind(event.last_policy_kind)
+        )

@@ -2,6 +2,7 @@
 
 tools/write_tables.py makes the tables of docs/diagnostics.md from it.
 """
+
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ class Problem(NamedTuple):
     """A condition that holds now."""
 
     name: str
-    level: bytes     #: of DiagnosticStatus
+    level: bytes  #: of DiagnosticStatus
     text: str
     way_out: str
 
@@ -24,7 +25,7 @@ class Condition:
     """One kind of problem; {words} in braces are filled in."""
 
     name: str
-    level: bytes | None      #: of DiagnosticStatus; None where thresholds decide
+    level: bytes | None  #: of DiagnosticStatus; None where thresholds decide
     text: str
     way_out: str
 
@@ -135,8 +136,12 @@ def problem(name: str, level: bytes | None = None, **details) -> Problem:
     :param level: where the table leaves it to thresholds.
     """
     condition = _BY_NAME[name]
-    return Problem(name, condition.level or level, condition.text.format(**details),
-                   condition.way_out.format(**details))
+    return Problem(
+        name,
+        condition.level or level,
+        condition.text.format(**details),
+        condition.way_out.format(**details),
+    )
 
 
 def worst_first(problems: list[Problem]) -> list[Problem]:

@@ -1,4 +1,5 @@
 """Publishes the results as vision_msgs, which general tools read."""
+
 from types import ModuleType
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -20,7 +21,8 @@ class Detections(Mirror):
         super().__init__('detections')
         self._outputs = {
             camera: self.create_output(self._vision.Detection2DArray, f'~/{token}', [self.emotions])
-            for camera, token in self.tokens.items()}
+            for camera, token in self.tokens.items()
+        }
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._label_info = self.create_publisher(self._vision.LabelInfo, '~/label_info', latched)
         self._label_info.publish(label_info(self._vision, self.get_clock().now().to_msg()))
@@ -36,9 +38,12 @@ def label_info(vision: ModuleType, stamp):
     :param vision: the module vision_msgs.msg.
     :param stamp: builtin_interfaces/Time.
     """
-    info = vision.LabelInfo(class_map=[
-        vision.VisionClass(class_id=position, class_name=label)
-        for position, label in enumerate(LABELS)])
+    info = vision.LabelInfo(
+        class_map=[
+            vision.VisionClass(class_id=position, class_name=label)
+            for position, label in enumerate(LABELS)
+        ]
+    )
     info.header.stamp = stamp
     return info
 
@@ -53,7 +58,8 @@ def detection_array(vision: ModuleType, message):
     """
     return vision.Detection2DArray(
         header=message.header,
-        detections=[_detection(vision, message.header, face) for face in message.faces])
+        detections=[_detection(vision, message.header, face) for face in message.faces],
+    )
 
 
 def _detection(vision, header, face):

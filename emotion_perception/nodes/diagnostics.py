@@ -1,4 +1,5 @@
 """What becomes of the images, published on /diagnostics once a second, and logged once."""
+
 from collections import Counter
 from dataclasses import replace
 from statistics import median
@@ -21,8 +22,15 @@ PERIOD = 1.0
 QUIET = 60.0
 
 #: Conditions of a camera that end with 'images arrive'.
-SILENT = {'other_transport', 'publisher_gone', 'no_publisher', 'wrong_type', 'incompatible_qos',
-          'never_arrived', 'stopped'}
+SILENT = {
+    'other_transport',
+    'publisher_gone',
+    'no_publisher',
+    'wrong_type',
+    'incompatible_qos',
+    'never_arrived',
+    'stopped',
+}
 
 #: Conditions that must hold at two reports in a row before they are logged: a publisher that has
 #: just come needs a moment to connect.
@@ -53,8 +61,8 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: replace(counts) for name, counts in self._cameras.items()}
-        self._last_seen = {}    # (task, condition) -> when it held last [s]
-        self._held = {}         # task -> conditions at the last report
+        self._last_seen = {}  # (task, condition) -> when it held last [s]
+        self._held = {}  # task -> conditions at the last report
         self._seconds = Counter()
         self._frames = 0
         self._faces = {}
@@ -77,7 +85,7 @@ class Diagnostics:
         """Take note of why the node could not be configured; None when it could."""
         with self._lock:
             self._refusal = refusal
-            if refusal:     # another attempt, another line in the log
+            if refusal:  # another attempt, another line in the log
                 self._last_seen.pop(('Node', refusal.name), None)
 
     def received(self, camera: str, size: int, replaced: bool) -> None:
@@ -162,15 +170,21 @@ class Diagnostics:
             'stamps that went back': counts.restarts,
             'changes of image size': counts.resizes,
             'rate of images [Hz]': f'{received / elapsed:.1f}',
-            'age of newest image [s]':
-                f'{monotonic() - counts.newest:.2f}' if counts.received else 'none yet',
-            'median latency, stamp to result [ms]':
-                'none' if no_latency else f'{median(counts.ages) * 1e3:.1f}',
+            'age of newest image [s]': f'{monotonic() - counts.newest:.2f}'
+            if counts.received
+            else 'none yet',
+            'median latency, stamp to result [ms]': 'none'
+            if no_latency
+            else f'{median(counts.ages) * 1e3:.1f}',
         }
         self._reported[name] = counts.report(before)
         self._log(f'Camera {name}', problems)
-        return self._status(f'camera {name}', problems,
-                            f'{received / elapsed:.1f} images/s' if active else self._state, values)
+        return self._status(
+            f'camera {name}',
+            problems,
+            f'{received / elapsed:.1f} images/s' if active else self._state,
+            values,
+        )
 
     def _processing_status(self):
         values = {'state': self._state, **self.model, 'faces': sum(self._faces.values())}
@@ -182,31 +196,38 @@ class Diagnostics:
         self._frames = 0
         problems = list(self._node_problems())
         self._log('Node', problems)
-        return self._status('processing', problems,
-                            message if self._state == 'active' else self._state, values)
+        return self._status(
+            'processing', problems, message if self._state == 'active' else self._state, values
+        )
 
     def _node_problems(self):
         if self._refusal:
             yield self._refusal
         if self._node.get_parameter('use_sim_time').value and (
-                self._node.get_clock().now().nanoseconds == 0):
+            self._node.get_clock().now().nanoseconds == 0
+        ):
             yield problem('no_clock')
         namesakes = self._node.get_node_names_and_namespaces().count(
-            (self._node.get_name(), self._node.get_namespace()))
+            (self._node.get_name(), self._node.get_namespace())
+        )
         if namesakes > 1:
             yield problem('same_name', count=namesakes, node=self._node.get_fully_qualified_name())
 
     def _status(self, task, problems, message, values):
         problems = worst_first(problems)
         if problems:
-            values = {**values, 'conditions': ', '.join(found.name for found in problems),
-                      'way out': '; '.join(found.way_out for found in problems)}
+            values = {
+                **values,
+                'conditions': ', '.join(found.name for found in problems),
+                'way out': '; '.join(found.way_out for found in problems),
+            }
         return DiagnosticStatus(
             level=problems[0].level if problems else DiagnosticStatus.OK,
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {task}',
             message='; '.join(found.text for found in problems) or message,
             hardware_id='none',
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
 
     def _log(self, who, problems):
         """Log each condition once while it lasts, with the way out, and the end of silence."""

@@ -1,4 +1,5 @@
 """The node: camera images in, EmotionArray out."""
+
 from contextlib import contextmanager
 from functools import wraps
 import gc
@@ -24,21 +25,26 @@ from emotion_perception.nodes.running import run
 from emotion_perception.options import OPTIONS, RENAMED
 from emotion_perception.pipeline import EmotionPipeline
 
-SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
-                           TransitionCallbackReturn.ERROR)
+SUCCESS, FAILURE, ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
 
 
 def told(transition):
     """Log the traceback of an error in a transition; rclpy swallows it."""
+
     @wraps(transition)
     def guarded(self, state):
         try:
             return transition(self, state)
         except Exception as error:
-            if self.context.ok():       # else a signal ended ROS meanwhile: nothing went wrong
+            if self.context.ok():  # else a signal ended ROS meanwhile: nothing went wrong
                 self.get_logger().error(traceback.format_exc())
             self._refusal = error
             return ERROR
+
     return guarded
 
 
@@ -60,7 +66,7 @@ class EmotionNode(LifecycleNode):
         self._worker = None
         self._emotions = None
         self._image_subscriptions = []
-        self._refusal = None    # why the last transition failed
+        self._refusal = None  # why the last transition failed
         super().__init__('emotion_node')
         self._values = parameters.declare(self, parameters.NODE_OPTIONS)
         parameters.declare(self, OPTIONS)
@@ -71,14 +77,17 @@ class EmotionNode(LifecycleNode):
         #: Done when the node cannot go on, with the reason.
         self.finished = Future()
         self._diagnostics = Diagnostics(
-            self, {camera: self.resolve_topic_name(topic) for camera, topic in self._topics.items()},
-            self._values['image_transport'])
+            self,
+            {camera: self.resolve_topic_name(topic) for camera, topic in self._topics.items()},
+            self._values['image_transport'],
+        )
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset_tracks', self._on_reset_tracks)
         self.create_timer(PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if self._values['autostart'] and (
-                self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS):
+            self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS
+        ):
             raise self._refusal
 
     @contextmanager
@@ -110,12 +119,21 @@ class EmotionNode(LifecycleNode):
             self._diagnostics.refuse(problem(refusal(error), error=error))
             return FAILURE
         self._diagnostics.refuse(None)
-        self._diagnostics.model = {'model': pipeline.model_name,
-                                   'model SHA-256': pipeline.model_sha256}
+        self._diagnostics.model = {
+            'model': pipeline.model_name,
+            'model SHA-256': pipeline.model_sha256,
+        }
         self._emotions = self.create_lifecycle_publisher(EmotionArray, '~/emotions', 10)
         self._worker = ImageWorker(
-            self, pipeline, self._emotions, self._diagnostics, self._rotations,
-            self._values['image_transport'], self._values['max_pixels'], self.finished)
+            self,
+            pipeline,
+            self._emotions,
+            self._diagnostics,
+            self._rotations,
+            self._values['image_transport'],
+            self._values['max_pixels'],
+            self.finished,
+        )
         self._diagnostics.enter('inactive')
         return super().on_configure(state)
 
@@ -127,10 +145,12 @@ class EmotionNode(LifecycleNode):
         transport = IMAGE_TRANSPORTS[self._values['image_transport']]
         for camera, topic in self._topics.items():
             subscription = CameraSubscription(
-                self, camera, transport, topic, self._on_image, self._diagnostics)
+                self, camera, transport, topic, self._on_image, self._diagnostics
+            )
             self._image_subscriptions.append(subscription)
             self.get_logger().info(
-                f'Camera {camera}: waits for {transport.type_name} on {subscription.topic}')
+                f'Camera {camera}: waits for {transport.type_name} on {subscription.topic}'
+            )
         self._diagnostics.enter('active')
         return SUCCESS
 
@@ -174,14 +194,14 @@ class EmotionNode(LifecycleNode):
         if self._emotions:
             self.destroy_lifecycle_publisher(self._emotions)
         self._emotions = self._worker = None
-        gc.collect()    # the model's memory is not freed before
+        gc.collect()  # the model's memory is not freed before
 
     def _adapt(self):
         for subscription in self._image_subscriptions:
             subscription.adapt()
 
     def _on_image(self, camera, message):
-        if self._image_subscriptions:   # one may be under way while they are destroyed
+        if self._image_subscriptions:  # one may be under way while they are destroyed
             self._worker.put(camera, message)
 
     def _on_enable(self, request, response):
@@ -193,7 +213,8 @@ class EmotionNode(LifecycleNode):
             _, state = self._state_machine.current_state
         response.success = state == wanted or not request.data and state != 'active'
         response.message = f'the node is {state}' + (
-            '' if response.success else ': configure it first')
+            '' if response.success else ': configure it first'
+        )
         return response
 
     def _on_reset_tracks(self, _, response):
@@ -201,14 +222,18 @@ class EmotionNode(LifecycleNode):
         if self._worker:
             self._worker.reset()
         response.success = self._worker is not None
-        response.message = 'all faces are forgotten' if self._worker else (
-            'the node is not configured: there are no faces')
+        response.message = (
+            'all faces are forgotten'
+            if self._worker
+            else ('the node is not configured: there are no faces')
+        )
         return response
 
     def _on_set_parameters(self, changed):
         names = {option.name for option in OPTIONS} | {old.name for old, _, _ in RENAMED}
-        options = {parameter.name: parameter.value for parameter in changed
-                   if parameter.name in names}
+        options = {
+            parameter.name: parameter.value for parameter in changed if parameter.name in names
+        }
         try:
             if self._worker:
                 self._worker.set_options(**options)

@@ -1,4 +1,5 @@
 """Publishes the results as annotations that Foxglove draws on the image."""
+
 from emotion_perception.annotations import image_annotations
 from emotion_perception.nodes.messages import optional_messages
 from emotion_perception.nodes.mirror import Mirror
@@ -16,13 +17,16 @@ class FoxgloveAnnotations(Mirror):
         super().__init__('foxglove_annotations')
         self._outputs = {
             camera: self.create_output(
-                self._foxglove.ImageAnnotations, f'~/{token}', [self.emotions])
-            for camera, token in self.tokens.items()}
+                self._foxglove.ImageAnnotations, f'~/{token}', [self.emotions]
+            )
+            for camera, token in self.tokens.items()
+        }
 
     def on_emotions(self, message):
         """Publish the same result as annotations."""
         self._outputs[message.camera].publish(
-            image_annotations(self._foxglove, message.header.stamp, message.faces))
+            image_annotations(self._foxglove, message.header.stamp, message.faces)
+        )
 
 
 def main():

@@ -1,4 +1,5 @@
 """The thread that takes the cameras' images through the pipeline and publishes the results."""
+
 from collections import Counter
 from dataclasses import replace
 import threading
@@ -27,9 +28,17 @@ class ImageWorker:
     so is one that meets an error which nobody expected; then the camera's faces are forgotten.
     """
 
-    def __init__(self, node: Node, pipeline: EmotionPipeline, publisher: Publisher,
-                 diagnostics: Diagnostics, rotations: dict[str, int], image_transport: str,
-                 max_pixels: int, failed: Future):
+    def __init__(
+        self,
+        node: Node,
+        pipeline: EmotionPipeline,
+        publisher: Publisher,
+        diagnostics: Diagnostics,
+        rotations: dict[str, int],
+        image_transport: str,
+        max_pixels: int,
+        failed: Future,
+    ):
         """Prepare it; see :meth:`start`.
 
         :param rotations: each camera's name -> one of rotation.TURNS.
@@ -44,9 +53,9 @@ class ImageWorker:
         self._to_bgr = messages.IMAGE_TRANSPORTS[image_transport].to_bgr
         self._max_pixels = max_pixels
         self._failed = failed
-        self._lock = threading.Lock()   # of the pipeline
+        self._lock = threading.Lock()  # of the pipeline
         self._depths = {camera: BitDepth() for camera in rotations}
-        self._errors = Counter()        # in a row, by camera
+        self._errors = Counter()  # in a row, by camera
         self._images = None
         self._thread = None
 
@@ -89,7 +98,7 @@ class ImageWorker:
                 self._process(waiting)
             except Exception as error:  # whatever it is: the other images are not to blame
                 if not self._node.context.ok():
-                    return              # a signal has shut ROS down, and publishing fails
+                    return  # a signal has shut ROS down, and publishing fails
                 self._after_error(waiting, error)
             if self._failed.done():
                 return
@@ -103,55 +112,78 @@ class ImageWorker:
                 except Exception as its_error:
                     self._after_error({camera: message}, its_error)
             return
-        (camera, _), = waiting.items()
+        ((camera, _),) = waiting.items()
         self._diagnostics.internal_error(camera, error)
         self._node.get_logger().error(
             f'Camera {camera}: unexpected error, its faces are forgotten:\n'
-            + ''.join(traceback.format_exception(error)), throttle_duration_sec=1.0)
+            + ''.join(traceback.format_exception(error)),
+            throttle_duration_sec=1.0,
+        )
         with self._lock:
             self._pipeline.reset(camera)
         self._errors[camera] += 1
         if self._errors[camera] >= ERRORS_IN_A_ROW and not self._failed.done():
-            self._failed.set_exception(RuntimeError(
-                f'camera {camera}: {ERRORS_IN_A_ROW} images in a row met an unexpected error, the '
-                f'last {type(error).__name__}: {error}'))
+            self._failed.set_exception(
+                RuntimeError(
+                    f'camera {camera}: {ERRORS_IN_A_ROW} images in a row met an unexpected error, the '
+                    f'last {type(error).__name__}: {error}'
+                )
+            )
 
     def _process(self, waiting):
         started = perf_counter()
         batch = []
         for camera, message in waiting.items():
             try:
-                image = self._to_bgr(message, depth=self._depths[camera],
-                                     max_pixels=self._max_pixels)
+                image = self._to_bgr(
+                    message, depth=self._depths[camera], max_pixels=self._max_pixels
+                )
             except ValueError as error:
                 self._diagnostics.unusable(camera, str(error))
-                self._node.get_logger().warning(f'Camera {camera}: unusable image: {error}',
-                                                throttle_duration_sec=1.0)
+                self._node.get_logger().warning(
+                    f'Camera {camera}: unusable image: {error}', throttle_duration_sec=1.0
+                )
                 continue
             batch.append((camera, image, messages.nanoseconds(message.header.stamp)))
         if not batch:
             return
-        turned = [(camera, upright(image, self._rotations[camera]), stamp)
-                  for camera, image, stamp in batch]
+        turned = [
+            (camera, upright(image, self._rotations[camera]), stamp)
+            for camera, image, stamp in batch
+        ]
         converted = perf_counter()
         with self._lock:
             results = self._pipeline.process_batch(turned)
             timings = self._pipeline.timings
-            counts = [{'restarts': self._pipeline.restarts(camera),
-                       'late': self._pipeline.late(camera),
-                       'resizes': self._pipeline.resizes(camera)} for camera, _, _ in batch]
+            counts = [
+                {
+                    'restarts': self._pipeline.restarts(camera),
+                    'late': self._pipeline.late(camera),
+                    'resizes': self._pipeline.resizes(camera),
+                }
+                for camera, _, _ in batch
+            ]
         processed = perf_counter()
         for (camera, image, stamp), faces, stream in zip(batch, results, counts):
             self._errors[camera] = 0
             self._diagnostics.stream(camera, **stream)
-            if faces is None:       # the image was late, and is left out
+            if faces is None:  # the image was late, and is left out
                 continue
             size = image.shape[:2]
-            self._publisher.publish(messages.emotion_array(
-                waiting[camera].header, camera, size,
-                [replace(face, roi=roi_as_mounted(face.roi, self._rotations[camera], *size))
-                 for face in faces]))
+            self._publisher.publish(
+                messages.emotion_array(
+                    waiting[camera].header,
+                    camera,
+                    size,
+                    [
+                        replace(face, roi=roi_as_mounted(face.roi, self._rotations[camera], *size))
+                        for face in faces
+                    ],
+                )
+            )
             age = (self._node.get_clock().now().nanoseconds - stamp) * 1e-9
             self._diagnostics.processed(camera, stamp, age, len(faces))
-        self._diagnostics.spent(len(batch), {
-            'conversion': converted - started, **timings, 'publish': perf_counter() - processed})
+        self._diagnostics.spent(
+            len(batch),
+            {'conversion': converted - started, **timings, 'publish': perf_counter() - processed},
+        )

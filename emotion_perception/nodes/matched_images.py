@@ -1,4 +1,5 @@
 """A camera's images, each brought together with the result that was computed from it."""
+
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -53,8 +54,12 @@ class StampPairs:
 class MatchedImages(Input):
     """A subscription to a camera's images that calls on_match for each that has a result."""
 
-    def __init__(self, node: Mirror, camera: str,
-                 on_match: Callable[[npt.NDArray[np.uint8], EmotionArray], None]):
+    def __init__(
+        self,
+        node: Mirror,
+        camera: str,
+        on_match: Callable[[npt.NDArray[np.uint8], EmotionArray], None],
+    ):
         """Prepare it.
 
         :param on_match: takes the image, uint8 [H,W,3] BGR, which it may draw on, and its result.
@@ -72,7 +77,7 @@ class MatchedImages(Input):
 
     def add_result(self, result: EmotionArray) -> None:
         """Take a result; its image may have come or be on its way."""
-        if not self.wanted():   # so that no image comes
+        if not self.wanted():  # so that no image comes
             return
         stamp = messages.nanoseconds(result.header.stamp)
         self._unmatched += 1
@@ -81,7 +86,9 @@ class MatchedImages(Input):
         elif self._unmatched > UNMATCHED:
             self._node.get_logger().warning(
                 f'Camera {self._camera}: {UNMATCHED} results came without their images. Expected '
-                f'those images on {self._topic}', throttle_duration_sec=10.0)
+                f'those images on {self._topic}',
+                throttle_duration_sec=10.0,
+            )
 
     def _on_image(self, image):
         stamp = messages.nanoseconds(image.header.stamp)
@@ -92,8 +99,9 @@ class MatchedImages(Input):
         self._unmatched = 0
         try:
             pixels = self._to_bgr(image).copy()
-        except ValueError as error:     # of a second publisher with the same stamps
-            self._node.get_logger().warning(f'Camera {self._camera}: unusable image: {error}',
-                                            throttle_duration_sec=1.0)
+        except ValueError as error:  # of a second publisher with the same stamps
+            self._node.get_logger().warning(
+                f'Camera {self._camera}: unusable image: {error}', throttle_duration_sec=1.0
+            )
             return
         self._on_match(pixels, result)

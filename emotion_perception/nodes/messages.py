@@ -3,6 +3,7 @@
 In: ``sensor_msgs/Image`` to BGR pixels, by cv_bridge and :mod:`emotion_perception.images`. Out:
 ``FaceEmotion`` results to ``EmotionArray``.
 """
+
 from collections.abc import Callable
 import importlib
 import os
@@ -39,24 +40,35 @@ def _rows_of(message):
     # Rows of bytes are what every cv_bridge reads alike: the one on PyPI knows no 4:2:2, takes
     # 16UC1 for 8 bits and overlooks the padding that a step can have. Not an Image message,
     # because that would copy the data.
-    return _bridge.imgmsg_to_cv2(SimpleNamespace(
-        height=message.height, width=message.step, step=message.step, encoding='8UC1',
-        is_bigendian=0, data=message.data))
+    return _bridge.imgmsg_to_cv2(
+        SimpleNamespace(
+            height=message.height,
+            width=message.step,
+            step=message.step,
+            encoding='8UC1',
+            is_bigendian=0,
+            data=message.data,
+        )
+    )
 
 
 class ImageTransport(NamedTuple):
     """How images come: as the parameter image_transport names it."""
 
     message_type: type
-    type_name: str     #: of the message type, as the ROS graph tells it
-    suffix: str        #: what follows the image topic
-    to_bgr: Callable   #: message -> uint8 [H,W,3], BGR; raises ValueError
+    type_name: str  #: of the message type, as the ROS graph tells it
+    suffix: str  #: what follows the image topic
+    to_bgr: Callable  #: message -> uint8 [H,W,3], BGR; raises ValueError
 
 
 IMAGE_TRANSPORTS = {
     'raw': ImageTransport(Image, 'sensor_msgs/msg/Image', '', bgr_from_image),
-    'compressed': ImageTransport(CompressedImage, 'sensor_msgs/msg/CompressedImage', '/compressed',
-                                 images.bgr_from_compressed_image),
+    'compressed': ImageTransport(
+        CompressedImage,
+        'sensor_msgs/msg/CompressedImage',
+        '/compressed',
+        images.bgr_from_compressed_image,
+    ),
 }
 
 
@@ -84,8 +96,12 @@ def emotion_array(header, camera, image_size, faces):
     """
     height, width = image_size
     return EmotionArray(
-        header=header, camera=camera, image_height=height, image_width=width,
-        faces=[_face_emotion(face) for face in faces])
+        header=header,
+        camera=camera,
+        image_height=height,
+        image_width=width,
+        faces=[_face_emotion(face) for face in faces],
+    )
 
 
 def _face_emotion(face):
@@ -99,7 +115,8 @@ def _face_emotion(face):
         confidence=face.confidence,
         scores=face.scores,
         sequence_length=face.sequence_length,
-        sequence_duration=face.sequence_duration)
+        sequence_duration=face.sequence_duration,
+    )
 
 
 def optional_messages(package: str) -> ModuleType:
@@ -111,7 +128,8 @@ def optional_messages(package: str) -> ModuleType:
     try:
         return importlib.import_module(f'{package}.msg')
     except ModuleNotFoundError as error:
-        debian = f"ros-{os.environ.get('ROS_DISTRO', '$ROS_DISTRO')}-{package.replace('_', '-')}"
+        debian = f'ros-{os.environ.get("ROS_DISTRO", "$ROS_DISTRO")}-{package.replace("_", "-")}'
         raise ModuleNotFoundError(
             f'{package} is not installed: apt install {debian}, or build '
-            f'{OPTIONAL_MESSAGES[package]} in your workspace and source it') from error
+            f'{OPTIONAL_MESSAGES[package]} in your workspace and source it'
+        ) from error

@@ -2,6 +2,7 @@
 
 A mirror reads the topic emotion_node/emotions, and works only while somebody looks at it.
 """
+
 from collections.abc import Iterable
 from contextlib import contextmanager
 
@@ -61,8 +62,10 @@ class Mirror(Node):
         #: What stands for each camera in topics.
         self.tokens = {camera: topic_token(camera) for camera in self.image_topics}
         if len(set(self.tokens.values())) < len(self.tokens):
-            raise ValueError(f'camera_names {list(self.tokens)} make topics '
-                             f'{list(self.tokens.values())}, expected all different')
+            raise ValueError(
+                f'camera_names {list(self.tokens)} make topics '
+                f'{list(self.tokens.values())}, expected all different'
+            )
         #: Never done: a mirror has no end of its own.
         self.finished = Future()
         self.emotions = Input(self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
@@ -84,8 +87,10 @@ class Mirror(Node):
         def adapt(_):
             for feed in inputs:
                 feed.adapt()
+
         publisher = self.create_publisher(
-            message_type, topic, 1, event_callbacks=PublisherEventCallbacks(matched=adapt))
+            message_type, topic, 1, event_callbacks=PublisherEventCallbacks(matched=adapt)
+        )
         for feed in inputs:
             feed.outputs.add(publisher)
         return publisher
@@ -101,11 +106,11 @@ class Mirror(Node):
             self._strangers.add(message.camera)
             self.get_logger().warning(
                 f"Results of camera '{message.camera}' are left out, expected one of camera_names: "
-                + ', '.join(self.image_topics))
+                + ', '.join(self.image_topics)
+            )
 
 
 def topic_token(name: str) -> str:
     """Make a camera's name a part of a topic: what a topic cannot hold becomes its hex code."""
-    token = ''.join(c if c.isascii() and (c.isalnum() or c == '_') else f'{ord(c):x}'
-                    for c in name)
+    token = ''.join(c if c.isascii() and (c.isalnum() or c == '_') else f'{ord(c):x}' for c in name)
     return token if token[:1].isalpha() else f'camera_{token}'

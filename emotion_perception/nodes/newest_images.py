@@ -1,4 +1,5 @@
 """Hands the newest image of each camera from the thread that receives to the one that works."""
+
 import threading
 
 

@@ -1,4 +1,5 @@
 """ROS parameters from tables of options."""
+
 from collections.abc import Iterator
 from difflib import get_close_matches
 import re
@@ -8,7 +9,6 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
-
 import yaml
 
 from emotion_perception.images import MAX_PIXELS
@@ -85,24 +85,28 @@ def image_topics(node, values):
     """
     names, topics = values['camera_names'], values['image_topics']
     if not topics:
-        raise ValueError('image_topics is empty, expected one topic at least, such as '
-                         '[/camera/image_raw]')
+        raise ValueError(
+            'image_topics is empty, expected one topic at least, such as [/camera/image_raw]'
+        )
     if len(names) != len(topics) or len(set(names)) != len(names):
-        raise ValueError(f'camera_names {names} and image_topics {topics} do not match: '
-                         'expected one name for each topic, all different, one at least')
+        raise ValueError(
+            f'camera_names {names} and image_topics {topics} do not match: '
+            'expected one name for each topic, all different, one at least'
+        )
     suffix = IMAGE_TRANSPORTS[values['image_transport']].suffix
     return {name: _image_topic(node, topic, suffix) for name, topic in zip(names, topics)}
 
 
 def _image_topic(node, topic, suffix):
-    validate_topic_name(topic)      # says what is wrong, which resolving it does not
+    validate_topic_name(topic)  # says what is wrong, which resolving it does not
     base = node.resolve_topic_name(topic)
     for name, transport in IMAGE_TRANSPORTS.items():
         if transport.suffix and base.endswith(transport.suffix):
             raise ValueError(
                 f'image_topics names {base}, expected the base name, '
                 f'{base.removesuffix(transport.suffix)}, and image_transport {name}, which adds '
-                f'{transport.suffix}')
+                f'{transport.suffix}'
+            )
     if not suffix:
         return topic
     # A remapping of image holds for image/compressed too, if that has none of its own.
@@ -119,8 +123,10 @@ def rotations(values: dict) -> dict[str, int]:
     """
     names, degrees = values['camera_names'], values['rotation']
     if len(degrees) not in (1, len(names)) or not set(degrees) <= set(TURNS):
-        raise ValueError(f'rotation is {degrees}, expected {", ".join(map(str, TURNS))} for each '
-                         f'of {len(names)} cameras, or one for all')
+        raise ValueError(
+            f'rotation is {degrees}, expected {", ".join(map(str, TURNS))} for each '
+            f'of {len(names)} cameras, or one for all'
+        )
     return dict(zip(names, degrees * len(names) if len(degrees) == 1 else degrees))
 
 
@@ -131,8 +137,10 @@ def warn_of_unknown(node: Node) -> None:
     for name in node._parameter_overrides:
         if not node.has_parameter(name) and not name.startswith('qos_overrides.'):
             near = get_close_matches(name, known, n=1, cutoff=0.5)
-            node.get_logger().warning(f'There is no parameter {name}' + (
-                f', did you mean {near[0]}?' if near else f': there are {", ".join(known)}'))
+            node.get_logger().warning(
+                f'There is no parameter {name}'
+                + (f', did you mean {near[0]}?' if near else f': there are {", ".join(known)}')
+            )
     own = node.get_fully_qualified_name()
     for source, others in _other_nodes(sys.argv, own):
         for other, names in others.items():
@@ -140,7 +148,8 @@ def warn_of_unknown(node: Node) -> None:
             if near or set(names) <= set(known):
                 node.get_logger().warning(
                     f'{source} has parameters for a node {other}, expected {own} (or /** for '
-                    f'any): {", ".join(names)} are not read')
+                    f'any): {", ".join(names)} are not read'
+                )
 
 
 def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
@@ -156,17 +165,26 @@ def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
             with open(value, encoding='utf-8') as file:
                 # launch writes lists with tags that only Python knows: read without tags.
                 sections = dict(_sections(yaml.load(file, yaml.BaseLoader)))
-            others = {name: list(values) for name, values in sections.items()
-                      if not re.fullmatch(_pattern(name), own)}
+            others = {
+                name: list(values)
+                for name, values in sections.items()
+                if not re.fullmatch(_pattern(name), own)
+            }
             if len(others) == len(sections):
                 yield value, others
-            else:   # a file for several nodes: only a name that is nearly right is a mistake
-                yield value, {name: values for name, values in others.items()
-                              if get_close_matches(name.strip('/'), [own.strip('/')], cutoff=0.8)}
+            else:  # a file for several nodes: only a name that is nearly right is a mistake
+                yield (
+                    value,
+                    {
+                        name: values
+                        for name, values in others.items()
+                        if get_close_matches(name.strip('/'), [own.strip('/')], cutoff=0.8)
+                    },
+                )
 
 
 def _sections(tree, path=''):
-    for key, value in (tree.items() if isinstance(tree, dict) else ()):
+    for key, value in tree.items() if isinstance(tree, dict) else ():
         if key == 'ros__parameters':
             yield path or '/', value or {}
         else:
@@ -186,21 +204,25 @@ def declare_old_names(node):
             node.set_parameters([Parameter(name, value=convert(value))])
             node.get_logger().warning(
                 f'parameter {old.name} is now {name}, and will be removed: its value is taken as '
-                f'{name} = {convert(value):.3g}')
+                f'{name} = {convert(value):.3g}'
+            )
 
 
 def _descriptor(option):
     unit = f' [{option.unit}]' if option.unit else ''
     live = '. Live: may be changed while the node runs' if option.live else ''
     descriptor = ParameterDescriptor(
-        description=option.description + unit + live, read_only=not option.live)
+        description=option.description + unit + live, read_only=not option.live
+    )
     if option.choices:
         descriptor.additional_constraints = 'one of: ' + ', '.join(option.choices)
     if option.minimum is not None:
         if isinstance(option.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(
-                from_value=float(option.minimum), to_value=float(option.maximum))]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(option.minimum), to_value=float(option.maximum))
+            ]
         else:
-            descriptor.integer_range = [IntegerRange(
-                from_value=option.minimum, to_value=option.maximum)]
+            descriptor.integer_range = [
+                IntegerRange(from_value=option.minimum, to_value=option.maximum)
+            ]
     return descriptor

@@ -1,4 +1,5 @@
 """Publishes the results as REP-155 (ROS4HRI) has them, each face under a namespace of its own."""
+
 from time import monotonic
 from types import ModuleType
 
@@ -27,9 +28,9 @@ class FaceOutputs:
         hri, topic = node.hri, f'/humans/faces/{face_id}'
         self._node, self._inputs = node, (node.emotions, images)
         self.roi = node.create_output(
-            hri.NormalizedRegionOfInterest2D, f'{topic}/roi', [node.emotions])
-        self.expression = node.create_output(
-            hri.Expression, f'{topic}/expression', [node.emotions])
+            hri.NormalizedRegionOfInterest2D, f'{topic}/roi', [node.emotions]
+        )
+        self.expression = node.create_output(hri.Expression, f'{topic}/expression', [node.emotions])
         self.cropped = node.create_output(Image, f'{topic}/cropped', self._inputs)
 
     def destroy(self) -> None:
@@ -54,14 +55,18 @@ class Ros4Hri(Mirror):
         self.hri = messages.optional_messages('hri_msgs')
         super().__init__('ros4hri')
         self._tracked = self.create_output(
-            self.hri.IdsList, '/humans/faces/tracked', [self.emotions])
-        self._images = {camera: MatchedImages(self, camera, self._publish_cropped)
-                        for camera in self.image_topics}
+            self.hri.IdsList, '/humans/faces/tracked', [self.emotions]
+        )
+        self._images = {
+            camera: MatchedImages(self, camera, self._publish_cropped)
+            for camera in self.image_topics
+        }
         self._faces = {camera: {} for camera in self.image_topics}  # -> id -> FaceOutputs
         self._newest = dict.fromkeys(self.image_topics, monotonic())
         # Steady time: under simulated time the node's own clock may stand still.
-        self.create_timer(SILENCE / 2, self._forget_silent,
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(
+            SILENCE / 2, self._forget_silent, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def on_emotions(self, message):
         """Publish the same result."""
@@ -87,8 +92,11 @@ class Ros4Hri(Mirror):
         for new in ids:
             if new not in outputs:
                 outputs[new] = FaceOutputs(self, new, self._images[camera])
-        self._tracked.publish(self.hri.IdsList(
-            header=header, ids=[face_id for faces in self._faces.values() for face_id in faces]))
+        self._tracked.publish(
+            self.hri.IdsList(
+                header=header, ids=[face_id for faces in self._faces.values() for face_id in faces]
+            )
+        )
 
     def _forget_silent(self):
         for camera, faces in self._faces.items():
@@ -102,7 +110,8 @@ class Ros4Hri(Mirror):
             outputs = self._faces[result.camera].get(self._face_id(result.camera, face))
             if outputs and outputs.cropped.get_subscription_count():
                 outputs.cropped.publish(
-                    messages.image_from_bgr(cropped(image, face.roi), result.header))
+                    messages.image_from_bgr(cropped(image, face.roi), result.header)
+                )
 
 
 def normalized_roi(hri: ModuleType, header, face, size: tuple[int, int]):
@@ -113,9 +122,13 @@ def normalized_roi(hri: ModuleType, header, face, size: tuple[int, int]):
     """
     (width, height), roi = size, face.roi
     return hri.NormalizedRegionOfInterest2D(
-        header=header, xmin=roi.x_offset / width, ymin=roi.y_offset / height,
-        xmax=(roi.x_offset + roi.width) / width, ymax=(roi.y_offset + roi.height) / height,
-        c=0.0 if face.state == TrackState.COASTING else 1.0)
+        header=header,
+        xmin=roi.x_offset / width,
+        ymin=roi.y_offset / height,
+        xmax=(roi.x_offset + roi.width) / width,
+        ymax=(roi.y_offset + roi.height) / height,
+        c=0.0 if face.state == TrackState.COASTING else 1.0,
+    )
 
 
 def expression(hri: ModuleType, header, face):
@@ -123,8 +136,13 @@ def expression(hri: ModuleType, header, face):
 
     :param hri: the module hri_msgs.msg.
     """
-    return hri.Expression(header=header, expression=EXPRESSIONS[face.label],
-                          valence=float('nan'), arousal=float('nan'), confidence=face.confidence)
+    return hri.Expression(
+        header=header,
+        expression=EXPRESSIONS[face.label],
+        valence=float('nan'),
+        arousal=float('nan'),
+        confidence=face.confidence,
+    )
 
 
 def cropped(image, roi: Roi):

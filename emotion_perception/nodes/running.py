@@ -1,4 +1,5 @@
 """The life of a node's process, from its parameters to its exit code."""
+
 from contextlib import contextmanager, suppress
 import re
 import signal
@@ -6,8 +7,7 @@ import sys
 from time import sleep
 
 import rclpy
-from rclpy.exceptions import (
-    NameValidationException, NotInitializedException, ParameterException)
+from rclpy.exceptions import NameValidationException, NotInitializedException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
@@ -70,8 +70,10 @@ def start_error(error: Exception) -> str:
     """Put why ROS does not start into one line, with what would be right."""
     # rcl appends the places in its source; what it says of one may end with a line's end.
     said = ' '.join(re.sub(r',? at /\S+:\d+', '', str(error)).split())
-    right = next((right for pattern, right in START_ERRORS.items() if re.search(pattern, said)),
-                 'see the arguments after --ros-args, and the variables ROS_* and RMW_*')
+    right = next(
+        (right for pattern, right in START_ERRORS.items() if re.search(pattern, said)),
+        'see the arguments after --ros-args, and the variables ROS_* and RMW_*',
+    )
     return f'ROS does not start: {said}: {right}'
 
 
@@ -110,12 +112,17 @@ def _run(name, node_type):
     executor = SingleThreadedExecutor()
     try:
         node = node_type()
-    except (NameValidationException, ParameterException, ValueError, OSError,
-            ModuleNotFoundError) as error:
+    except (
+        NameValidationException,
+        ParameterException,
+        ValueError,
+        OSError,
+        ModuleNotFoundError,
+    ) as error:
         give_up(name, error)
     except rclpy_implementation.RCLError as error:
         sleep(SHUTDOWN_LIMIT)
-        if not rclpy.ok():      # by a signal
+        if not rclpy.ok():  # by a signal
             return
         give_up(name, start_error(error))
     with node.running():

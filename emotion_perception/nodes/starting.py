@@ -1,4 +1,5 @@
 """What an executable does before its node is imported. Only the standard library is used here."""
+
 from importlib import import_module
 from importlib.util import find_spec
 import os
@@ -15,13 +16,17 @@ def start(node: str) -> None:
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     if find_spec('emotion_perception.msg') is None:
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        sys.exit(f'{node}: {folder} is the source folder, which lacks the built messages: take it '
-                 'out of PYTHONPATH, or build the package and source its install/setup.bash')
+        sys.exit(
+            f'{node}: {folder} is the source folder, which lacks the built messages: take it '
+            'out of PYTHONPATH, or build the package and source its install/setup.bash'
+        )
     try:
         module = import_module(f'emotion_perception.nodes.{node}')
     except ImportError as error:
-        sys.exit(f'{node}: {error}: is the environment sourced, and all of requirements.txt '
-                 f'installed for {sys.executable}?')
+        sys.exit(
+            f'{node}: {error}: is the environment sourced, and all of requirements.txt '
+            f'installed for {sys.executable}?'
+        )
     for number, handler in before.items():
         signal.signal(number, handler)
     module.main()

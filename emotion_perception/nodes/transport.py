@@ -1,4 +1,5 @@
 """What Fast DDS is told so that whole images arrive, and why they do not."""
+
 from collections.abc import Mapping
 import math
 import os
@@ -15,13 +16,25 @@ FAST_DDS_SETTINGS = {'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT?sockets_size=4MB'}
 #: Largest size of a socket's receive buffer [bytes].
 RMEM_MAX = Path('/proc/sys/net/core/rmem_max')
 
-_UNITS = {'': 1, 'B': 1, 'KB': 1000, 'MB': 1000**2, 'GB': 1000**3,
-          'KIB': 1024, 'MIB': 1024**2, 'GIB': 1024**3}
+_UNITS = {
+    '': 1,
+    'B': 1,
+    'KB': 1000,
+    'MB': 1000**2,
+    'GB': 1000**3,
+    'KIB': 1024,
+    'MIB': 1024**2,
+    'GIB': 1024**3,
+}
 
 
-def cause_of_loss(rmw: str, image_bytes: int, elsewhere: bool,
-                  environment: Mapping[str, str] = os.environ,
-                  rmem_max: Path = RMEM_MAX) -> tuple[str, dict]:
+def cause_of_loss(
+    rmw: str,
+    image_bytes: int,
+    elsewhere: bool,
+    environment: Mapping[str, str] = os.environ,
+    rmem_max: Path = RMEM_MAX,
+) -> tuple[str, dict]:
     """Look for what keeps images from arriving at this process.
 
     :param rmw: identifier of the middleware, such as 'rmw_fastrtps_cpp'.
@@ -29,12 +42,14 @@ def cause_of_loss(rmw: str, image_bytes: int, elsewhere: bool,
     :param elsewhere: whether the publisher is on another machine.
     :return: name of one of conditions.CAUSES, and what is to be filled in there.
     """
-    (variable, recommended), = FAST_DDS_SETTINGS.items()
+    ((variable, recommended),) = FAST_DDS_SETTINGS.items()
     setting = f'{variable}={environment.get(variable) or recommended}'
     if not rmw.startswith('rmw_fastrtps'):
         return 'other_middleware', {'rmw': rmw}
-    for name, value in (('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'),
-                        ('ROS_LOCALHOST_ONLY', '1')):
+    for name, value in (
+        ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'),
+        ('ROS_LOCALHOST_ONLY', '1'),
+    ):
         if environment.get(name, '').upper() == value:
             return 'localhost', {'variable': f'{name}={value}', 'setting': setting}
     if 'LARGE_DATA' in environment.get(variable, ''):
@@ -44,8 +59,11 @@ def cause_of_loss(rmw: str, image_bytes: int, elsewhere: bool,
         return 'setting_missing', {'setting': f'{variable}={recommended}'}
     if not elsewhere and image_bytes > 2 * sockets:
         return 'image_too_large', {
-            'size': image_bytes / 1e6, 'setting': setting, 'capacity': 2 * sockets / 1e6,
-            'fitting': math.ceil(image_bytes / 2e6) + 1}
+            'size': image_bytes / 1e6,
+            'setting': setting,
+            'capacity': 2 * sockets / 1e6,
+            'fitting': math.ceil(image_bytes / 2e6) + 1,
+        }
     if elsewhere:
         found = int(rmem_max.read_text()) if rmem_max.exists() else sockets
         if found < sockets:

@@ -1,4 +1,5 @@
 """Publishes a video file or a webcam as a camera would."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -57,16 +58,20 @@ class VideoPublisher(Node):
         self._is_webcam = values['device'] >= 0
         self._source = values['device'] if self._is_webcam else values['video'] or default_video()
         warnings.showwarning = lambda message, *_: self.get_logger().error(str(message))
-        self._images = (self._filmed(_webcam(self._source)) if self._is_webcam
-                        else self._played(Video(self._source)))
+        self._images = (
+            self._filmed(_webcam(self._source))
+            if self._is_webcam
+            else self._played(Video(self._source))
+        )
         self._subscriber_seen = None
         self._recorder = _Recorder(values) if values['record'] else None
         self._publisher = self.create_publisher(Image, 'image', qos_profile_sensor_data)
         self.create_timer(1 / values['rate'], self._on_timer)
         self.get_logger().info(
-            f"{'Webcam ' if self._is_webcam else ''}{self._source} on "
-            f"{self._publisher.topic_name}: {values['width']} x {values['height']} pixels, "
-            f"{values['rate']:g} Hz")
+            f'{"Webcam " if self._is_webcam else ""}{self._source} on '
+            f'{self._publisher.topic_name}: {values["width"]} x {values["height"]} pixels, '
+            f'{values["rate"]:g} Hz'
+        )
 
     @contextmanager
     def running(self):
@@ -112,8 +117,7 @@ class VideoPublisher(Node):
     def _settled(self):
         if self._subscriber_seen is None and self._publisher.get_subscription_count():
             self._subscriber_seen = monotonic()
-        return (self._subscriber_seen is not None
-                and monotonic() - self._subscriber_seen > SETTLING)
+        return self._subscriber_seen is not None and monotonic() - self._subscriber_seen > SETTLING
 
     def _filmed(self, webcam: cv2.VideoCapture) -> Iterator[np.ndarray]:
         """Give image after image of a webcam; OSError when no more come."""
@@ -152,8 +156,9 @@ class _Recorder:
     """Keeps what was published, for those who want to see it beside the results."""
 
     def __init__(self, values):
-        self._video = VideoWriter(values['record'], values['width'], values['height'],
-                                  values['rate'], 'mjpeg')
+        self._video = VideoWriter(
+            values['record'], values['width'], values['height'], values['rate'], 'mjpeg'
+        )
         self._stamps = open(values['record'] + '.stamps', 'w')
 
     def add(self, image, stamp_ns):
@@ -183,13 +188,16 @@ def letterbox(image, width, height):
     inner_width = max(1, round(image.shape[1] * scale))
     inner_height = max(1, round(image.shape[0] * scale))
     if (inner_height, inner_width) != image.shape[:2]:
-        image = cv2.resize(image, (inner_width, inner_height),
-                           interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        image = cv2.resize(
+            image,
+            (inner_width, inner_height),
+            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
+        )
     if (inner_height, inner_width) == (height, width):
         return image
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
     boxed = np.zeros((height, width, 3), np.uint8)
-    boxed[top:top + inner_height, left:left + inner_width] = image
+    boxed[top : top + inner_height, left : left + inner_width] = image
     return boxed
 
 

@@ -1,11 +1,12 @@
 """What a face showed over time, in bounded memory however long it is seen."""
+
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.emotions import LABELS, FaceEmotion, TrackState
+from emotion_perception.emotions import FaceEmotion, LABELS, TrackState
 
 #: Steps of a curve at most; as many points as a screen shows.
 STEPS = 500
@@ -16,11 +17,11 @@ class Step:
     """Some images of a face in a row, as one."""
 
     start_ns: int
-    end_ns: int                             #: time of the last image
+    end_ns: int  #: time of the last image
     images: int
     labels: Counter[str]
-    intensity: float                        #: summed over the images
-    scores: npt.NDArray[np.float64]         #: float64 [6], summed over the images
+    intensity: float  #: summed over the images
+    scores: npt.NDArray[np.float64]  #: float64 [6], summed over the images
 
     @property
     def label(self) -> str:
@@ -29,9 +30,14 @@ class Step:
 
     def joined(self, later: 'Step') -> 'Step':
         """Return it and the one after it as one."""
-        return Step(self.start_ns, later.end_ns, self.images + later.images,
-                    self.labels + later.labels, self.intensity + later.intensity,
-                    self.scores + later.scores)
+        return Step(
+            self.start_ns,
+            later.end_ns,
+            self.images + later.images,
+            self.labels + later.labels,
+            self.intensity + later.intensity,
+            self.scores + later.scores,
+        )
 
 
 @dataclass(slots=True)
@@ -40,12 +46,12 @@ class Curve:
 
     track_id: int
     images: int = 0
-    coasting: int = 0           #: images of these in which it was not detected
-    strongest: float = 0.0      #: intensity
-    strongest_ns: int = 0       #: ... and when
-    labels: Counter[str] = field(default_factory=Counter)   #: images with each label
+    coasting: int = 0  #: images of these in which it was not detected
+    strongest: float = 0.0  #: intensity
+    strongest_ns: int = 0  #: ... and when
+    labels: Counter[str] = field(default_factory=Counter)  #: images with each label
     steps: list[Step] = field(default_factory=list)
-    _each: int = 1              # images of a step
+    _each: int = 1  # images of a step
 
     def add(self, time_ns: int, face: FaceEmotion) -> None:
         """Take what the next image shows."""
@@ -54,8 +60,14 @@ class Curve:
         self.labels[face.label] += 1
         if face.intensity > self.strongest:
             self.strongest, self.strongest_ns = face.intensity, time_ns
-        step = Step(time_ns, time_ns, 1, Counter([face.label]), face.intensity,
-                    np.asarray(face.scores, np.float64))
+        step = Step(
+            time_ns,
+            time_ns,
+            1,
+            Counter([face.label]),
+            face.intensity,
+            np.asarray(face.scores, np.float64),
+        )
         if self.steps and self.steps[-1].images < self._each:
             self.steps[-1] = self.steps[-1].joined(step)
             return

@@ -1,4 +1,5 @@
 """Says of a recording what its people should show; for tests, see docs/bags.md."""
+
 from collections import Counter, defaultdict
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from emotion_perception.emotions import LABELS
 from emotion_perception.offline.messages import EMOTION_ARRAY
-from emotion_perception.offline.processing import Settings, process
+from emotion_perception.offline.processing import process, Settings
 from emotion_perception.offline.recordings import Bag, find_recordings
 from emotion_perception.offline.result_bag import ImageResult, read_results
 from emotion_perception.offline.storage import BagError
@@ -60,12 +61,19 @@ class Emotions:
         if not any(counts[label] >= needed for counts in shown.values()):
             raise AssertionError(
                 f'{self._place}: no face shows {label} in {share:.0%} of the {images} images from '
-                f'{start:g} s to {end:g} s: ' + (', '.join(
-                    f'face {face} ({_shares(counts, images)})'
-                    for (_, face), counts in shown.items()) or 'there is no face'))
+                f'{start:g} s to {end:g} s: '
+                + (
+                    ', '.join(
+                        f'face {face} ({_shares(counts, images)})'
+                        for (_, face), counts in shown.items()
+                    )
+                    or 'there is no face'
+                )
+            )
 
-    def assert_absent(self, label: str, start: float = 0.0, end: float = float('inf'),
-                      share: float = 0.0) -> None:
+    def assert_absent(
+        self, label: str, start: float = 0.0, end: float = float('inf'), share: float = 0.0
+    ) -> None:
         """Assert that nobody shows an emotion in a span of time.
 
         :param share: of the images of a face in the span that may show it nevertheless, 0 to 1.
@@ -77,10 +85,12 @@ class Emotions:
             if len(times) > share * len(labels):
                 raise AssertionError(
                     f'{self._place}: face {face} shows {label} in {len(times)} of its '
-                    f'{len(labels)} images, at {times[0]:.2f} s first')
+                    f'{len(labels)} images, at {times[0]:.2f} s first'
+                )
 
-    def _between(self, label: str, start: float,
-                 end: float) -> tuple[int, dict[tuple[str, int], '_Labels']]:
+    def _between(
+        self, label: str, start: float, end: float
+    ) -> tuple[int, dict[tuple[str, int], '_Labels']]:
         """Count the images in a span, and give the labels of each face in it."""
         if label not in LABELS:
             raise ValueError(f'{label!r} is none of {", ".join(LABELS)}')
@@ -96,8 +106,10 @@ class Emotions:
                     labels.times.append(time)
         if not images:
             length = (self.results[-1].time_ns - self._start) * 1e-9 if self.results else 0
-            raise AssertionError(f'{self._place}: there is no image from {start:g} s to {end:g} s; '
-                                 f'it lasts {length:.2f} s')
+            raise AssertionError(
+                f'{self._place}: there is no image from {start:g} s to {end:g} s; '
+                f'it lasts {length:.2f} s'
+            )
         return images, faces
 
 

@@ -1,4 +1,5 @@
 """The annotated video of a page: of bounded length and size, its time that of the recording."""
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,14 +44,21 @@ class Film:
         #: Frames per second.
         self.rate = min(rate, _RATE, share * FRAMES / duration)
         bits = max(min(_BIT_RATE, round(8 * share * BYTES / duration)), 8000)
-        self._options = {'crf': '26', 'preset': 'fast', 'g': '30', 'movflags': 'faststart',
-                         'maxrate': str(bits), 'bufsize': str(2 * bits)}
+        self._options = {
+            'crf': '26',
+            'preset': 'fast',
+            'g': '30',
+            'movflags': 'faststart',
+            'maxrate': str(bits),
+            'bufsize': str(2 * bits),
+        }
         self._writer: VideoWriter | None = None
         self._frames = 0
         self._waiting: tuple[npt.NDArray[np.uint8], Sequence[FaceEmotion]] | None = None
 
-    def show(self, time_ns: int, image: npt.NDArray[np.uint8],
-             faces: Sequence[FaceEmotion]) -> None:
+    def show(
+        self, time_ns: int, image: npt.NDArray[np.uint8], faces: Sequence[FaceEmotion]
+    ) -> None:
         """Add an image, uint8 [H,W,3] BGR; each frame shows the newest one of its time."""
         while self._waiting and self._start + self._frames * 1e9 / self.rate < time_ns:
             self._write(*self._waiting)
@@ -68,17 +76,27 @@ class Film:
         scale = min(_SIZE[0] / width, _SIZE[1] / height, 1.0)
         if self._writer is None:
             # Even, as the pixel format wants it.
-            self._size = (2 * max(round(scale * width / 2), 1), 2 * max(round(scale * height / 2), 1))
+            self._size = (
+                2 * max(round(scale * width / 2), 1),
+                2 * max(round(scale * height / 2), 1),
+            )
             self._writer = VideoWriter(
-                self._path, self._size[0], self._size[1], self.rate, 'libx264', self._options)
+                self._path, self._size[0], self._size[1], self.rate, 'libx264', self._options
+            )
         shown = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         factors = self._size[0] / width, self._size[1] / height
-        draw_faces(np.asarray(shown, np.uint8),
-                   [replace(face, roi=_scaled(face.roi, *factors)) for face in faces])
+        draw_faces(
+            np.asarray(shown, np.uint8),
+            [replace(face, roi=_scaled(face.roi, *factors)) for face in faces],
+        )
         self._writer.write(np.asarray(shown, np.uint8))
         self._frames += 1
 
 
 def _scaled(roi: Roi, horizontally: float, vertically: float) -> Roi:
-    return Roi(round(roi.x_offset * horizontally), round(roi.y_offset * vertically),
-               round(roi.width * horizontally), round(roi.height * vertically))
+    return Roi(
+        round(roi.x_offset * horizontally),
+        round(roi.y_offset * vertically),
+        round(roi.width * horizontally),
+        round(roi.height * vertically),
+    )

@@ -1,4 +1,5 @@
 """The images of a recording, one after the other, with their times."""
+
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.images import BitDepth, bgr_from_compressed_image, bgr_from_image
+from emotion_perception.images import bgr_from_compressed_image, bgr_from_image, BitDepth
 from emotion_perception.offline.messages import (
-    COMPRESSED_IMAGE, IMAGE, decode, header_of, nanoseconds)
+    COMPRESSED_IMAGE,
+    decode,
+    header_of,
+    IMAGE,
+    nanoseconds,
+)
 from emotion_perception.offline.recordings import Bag
 from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.pipeline import LATE_NS
 from emotion_perception.videos import Video, VideoError
 
 _TO_BGR: dict[str, Callable[..., npt.NDArray[np.uint8]]] = {
-    IMAGE: bgr_from_image, COMPRESSED_IMAGE: bgr_from_compressed_image}
+    IMAGE: bgr_from_image,
+    COMPRESSED_IMAGE: bgr_from_compressed_image,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +32,12 @@ class Image:
     """An image of a recording, or why it is none."""
 
     camera: str
-    log_time: int           #: when it was recorded [ns]
-    time_ns: int            #: when it was taken, for the pipeline [ns]
-    header: Any             #: as std_msgs/Header; None where it cannot be read
-    pixels: npt.NDArray[np.uint8] | None     #: [H,W,3] BGR; None where they cannot be used
-    problem: str = ''       #: why they cannot
-    distrust: str = ''      #: of the first image whose log time counts: why its stamp does not
+    log_time: int  #: when it was recorded [ns]
+    time_ns: int  #: when it was taken, for the pipeline [ns]
+    header: Any  #: as std_msgs/Header; None where it cannot be read
+    pixels: npt.NDArray[np.uint8] | None  #: [H,W,3] BGR; None where they cannot be used
+    problem: str = ''  #: why they cannot
+    distrust: str = ''  #: of the first image whose log time counts: why its stamp does not
 
 
 class ImageClock:
@@ -51,16 +59,20 @@ class ImageClock:
             if stamp_ns == 0:
                 self.distrust = 'the images have no stamp'
             elif stamp_ns <= self._last - LATE_NS:
-                self.distrust = (f'the stamps of the images run backwards, from {self._last} to '
-                                 f'{stamp_ns} ns')
+                self.distrust = (
+                    f'the stamps of the images run backwards, from {self._last} to {stamp_ns} ns'
+                )
             self._last = max(stamp_ns, self._last)
         return log_time if self.distrust else stamp_ns
 
 
 def image_topics(bag: Bag) -> list[Topic]:
     """Give the topics of a bag that carry images, and have any."""
-    return [topic for topic in sorted(bag.topics.values(), key=lambda topic: topic.name)
-            if topic.type in _TO_BGR and topic.encoding == 'cdr' and topic.count]
+    return [
+        topic
+        for topic in sorted(bag.topics.values(), key=lambda topic: topic.name)
+        if topic.type in _TO_BGR and topic.encoding == 'cdr' and topic.count
+    ]
 
 
 def choose_cameras(bag: Bag, asked: Mapping[str, str]) -> dict[str, str]:
@@ -75,24 +87,37 @@ def choose_cameras(bag: Bag, asked: Mapping[str, str]) -> dict[str, str]:
     """
     candidates = {topic.name for topic in image_topics(bag)}
     if not asked:
-        single = {name for name in candidates
-                  if name.removesuffix('/compressed') not in candidates - {name}}
+        single = {
+            name
+            for name in candidates
+            if name.removesuffix('/compressed') not in candidates - {name}
+        }
         if len(single) != 1:
-            raise BagError(('which of the image topics is meant? name one or several'
-                            if single else 'there is no topic with images in it')
-                           + ', there are:\n' + topic_table(bag))
+            raise BagError(
+                (
+                    'which of the image topics is meant? name one or several'
+                    if single
+                    else 'there is no topic with images in it'
+                )
+                + ', there are:\n'
+                + topic_table(bag)
+            )
         asked = dict.fromkeys(single, '')
     for name in asked:
         if name not in candidates:
             topic = bag.topics.get(name)
             problem = (
-                f'there is no topic {name}' if topic is None else
-                f'{name} holds no message' if topic.type in _TO_BGR and not topic.count else
-                f'{name} is of type {topic.type}, not {" or ".join(_TO_BGR)}')
+                f'there is no topic {name}'
+                if topic is None
+                else f'{name} holds no message'
+                if topic.type in _TO_BGR and not topic.count
+                else f'{name} is of type {topic.type}, not {" or ".join(_TO_BGR)}'
+            )
             raise BagError(f'{problem}; there are:\n' + topic_table(bag))
     # One camera is called as the node calls it, several by their topics.
-    cameras = {name: camera or ('camera' if len(asked) == 1 else name)
-               for name, camera in asked.items()}
+    cameras = {
+        name: camera or ('camera' if len(asked) == 1 else name) for name, camera in asked.items()
+    }
     if len(set(cameras.values())) != len(cameras):
         raise BagError(f'the cameras have the same name: {cameras}')
     return cameras
@@ -102,8 +127,9 @@ def topic_table(bag: Bag) -> str:
     """List the topics of a bag, those with images first, with what these are like."""
     images = {topic.name for topic in image_topics(bag)}
     lines = []
-    for topic in sorted(bag.topics.values(), key=lambda topic: (topic.name not in images,
-                                                                topic.name)):
+    for topic in sorted(
+        bag.topics.values(), key=lambda topic: (topic.name not in images, topic.name)
+    ):
         about = f', {_first_image(bag, topic)}' if topic.name in images else ''
         lines.append(f'  {topic.name}  ({topic.type}, {topic.count} messages{about})')
     return '\n'.join(lines) or '  nothing'
@@ -120,8 +146,11 @@ def _first_image(bag: Bag, topic: Topic) -> str:
         return f'unusable: {error}'
 
 
-def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] = frozenset(),
-                  ) -> Generator[Image | Message, None, None]:
+def images_of_bag(
+    bag: Bag,
+    cameras: Mapping[str, str],
+    copied: frozenset[str] = frozenset(),
+) -> Generator[Image | Message, None, None]:
     """Read the images of a bag by log time, and the messages to be copied among them.
 
     :param cameras: topic -> camera.
@@ -137,8 +166,9 @@ def images_of_bag(bag: Bag, cameras: Mapping[str, str], copied: frozenset[str] =
             yield _image(message, topic.type, cameras[topic.name], *streams[topic.name])
 
 
-def _image(message: Message, type_name: str, camera: str, clock: ImageClock,
-           depth: BitDepth) -> Image:
+def _image(
+    message: Message, type_name: str, camera: str, clock: ImageClock, depth: BitDepth
+) -> Image:
     try:
         content = decode(message.data, type_name)
     except ValueError as error:
@@ -150,8 +180,15 @@ def _image(message: Message, type_name: str, camera: str, clock: ImageClock,
         problem = ''
     except ValueError as error:
         pixels, problem = None, str(error)
-    return Image(camera, message.log_time, time_ns, content.header, pixels, problem,
-                 clock.distrust if trusted else '')
+    return Image(
+        camera,
+        message.log_time,
+        time_ns,
+        content.header,
+        pixels,
+        problem,
+        clock.distrust if trusted else '',
+    )
 
 
 def images_of_video(path: Path, camera: str) -> Generator[Image | Message, None, None]:

@@ -1,6 +1,7 @@
 """Many recordings: over the cores of this machine, or over a Dask cluster."""
+
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed, ThreadPoolExecutor
 from dataclasses import replace
 import multiprocessing
 from multiprocessing.connection import Connection
@@ -9,12 +10,13 @@ import signal
 
 import cv2
 
-from emotion_perception.offline.processing import Outcome, Settings, process
+from emotion_perception.offline.processing import Outcome, process, Settings
 from emotion_perception.offline.recordings import Recording
 
 
-def process_here(recordings: list[Recording], settings: Settings, jobs: int,
-                 progress: Callable[[int, int], None]) -> Iterator[Outcome]:
+def process_here(
+    recordings: list[Recording], settings: Settings, jobs: int, progress: Callable[[int, int], None]
+) -> Iterator[Outcome]:
     """Process each recording in a process of its own, some at once.
 
     A recording that brings its process down brings down nothing else.
@@ -25,12 +27,14 @@ def process_here(recordings: list[Recording], settings: Settings, jobs: int,
     """
     children: list[SpawnProcess] = []
     with ThreadPoolExecutor(jobs) as pool:
-        work = [pool.submit(_supervised, recording, _alone(settings), progress, children)
-                for recording in recordings]
+        work = [
+            pool.submit(_supervised, recording, _alone(settings), progress, children)
+            for recording in recordings
+        ]
         try:
             for done in as_completed(work):
                 yield done.result()
-        except BaseException:       # Ctrl-C, or the caller wants no more
+        except BaseException:  # Ctrl-C, or the caller wants no more
             pool.shutdown(wait=False, cancel_futures=True)
             for child in children:
                 if child.is_alive():
@@ -38,8 +42,11 @@ def process_here(recordings: list[Recording], settings: Settings, jobs: int,
             raise
 
 
-def process_on_cluster(recordings: list[Recording], settings: Settings, address: str,
-                       ) -> Iterator[Outcome]:
+def process_on_cluster(
+    recordings: list[Recording],
+    settings: Settings,
+    address: str,
+) -> Iterator[Outcome]:
     """Process recordings on the workers of a Dask cluster, which see the same files.
 
     Where a worker dies, Dask gives its recording to another, three times at most.
@@ -50,9 +57,12 @@ def process_on_cluster(recordings: list[Recording], settings: Settings, address:
     """
     # A large library, which runs on one machine do without.
     import distributed
+
     with distributed.Client(address) as client:
-        names = {client.submit(process, recording, _alone(settings), pure=False): recording.name
-                 for recording in recordings}
+        names = {
+            client.submit(process, recording, _alone(settings), pure=False): recording.name
+            for recording in recordings
+        }
         for future in distributed.as_completed(names):
             if error := future.exception():
                 yield Outcome(names[future], error=f'{type(error).__name__}: {error}')
@@ -65,8 +75,12 @@ def _alone(settings: Settings) -> Settings:
     return replace(settings, options=settings.options | {'threads': 1})
 
 
-def _supervised(recording: Recording, settings: Settings, progress: Callable[[int, int], None],
-                children: list[SpawnProcess]) -> Outcome:
+def _supervised(
+    recording: Recording,
+    settings: Settings,
+    progress: Callable[[int, int], None],
+    children: list[SpawnProcess],
+) -> Outcome:
     """Run one recording in a child process."""
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)

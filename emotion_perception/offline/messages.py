@@ -1,4 +1,5 @@
 """ROS messages as bags hold them (CDR), to and from what the pipeline works on, without ROS."""
+
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
 from emotion_perception import annotations
@@ -22,19 +23,19 @@ _SEPARATOR = '=' * 80 + '\n'
 # The fields of Foxglove's messages, which draw on an image. Times are of the image's stamp.
 _FOXGLOVE = {
     'ImageAnnotations': 'foxglove_msgs/CircleAnnotation[] circles\n'
-                        'foxglove_msgs/PointsAnnotation[] points\n'
-                        'foxglove_msgs/TextAnnotation[] texts\n',
+    'foxglove_msgs/PointsAnnotation[] points\n'
+    'foxglove_msgs/TextAnnotation[] texts\n',
     'CircleAnnotation': 'builtin_interfaces/Time timestamp\nfoxglove_msgs/Point2 position\n'
-                        'float64 diameter\nfloat64 thickness\nfoxglove_msgs/Color fill_color\n'
-                        'foxglove_msgs/Color outline_color\n',
+    'float64 diameter\nfloat64 thickness\nfoxglove_msgs/Color fill_color\n'
+    'foxglove_msgs/Color outline_color\n',
     'PointsAnnotation': 'builtin_interfaces/Time timestamp\nuint8 UNKNOWN=0\nuint8 POINTS=1\n'
-                        'uint8 LINE_LOOP=2\nuint8 LINE_STRIP=3\nuint8 LINE_LIST=4\nuint8 type\n'
-                        'foxglove_msgs/Point2[] points\nfoxglove_msgs/Color outline_color\n'
-                        'foxglove_msgs/Color[] outline_colors\nfoxglove_msgs/Color fill_color\n'
-                        'float64 thickness\n',
+    'uint8 LINE_LOOP=2\nuint8 LINE_STRIP=3\nuint8 LINE_LIST=4\nuint8 type\n'
+    'foxglove_msgs/Point2[] points\nfoxglove_msgs/Color outline_color\n'
+    'foxglove_msgs/Color[] outline_colors\nfoxglove_msgs/Color fill_color\n'
+    'float64 thickness\n',
     'TextAnnotation': 'builtin_interfaces/Time timestamp\nfoxglove_msgs/Point2 position\n'
-                      'string text\nfloat64 font_size\nfoxglove_msgs/Color text_color\n'
-                      'foxglove_msgs/Color background_color\n',
+    'string text\nfloat64 font_size\nfoxglove_msgs/Color text_color\n'
+    'foxglove_msgs/Color background_color\n',
     'Point2': 'float64 x\nfloat64 y\n',
     'Color': 'float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n',
 }
@@ -48,8 +49,10 @@ class MessageError(ValueError):
 def typestore() -> Typestore:
     """Return rosbags' types: those of ROS 2, ours, and Foxglove's annotations."""
     store = get_typestore(Stores.ROS2_KILTED)
-    for package, definitions in (('emotion_perception', _own_definitions()),
-                                 ('foxglove_msgs', _FOXGLOVE)):
+    for package, definitions in (
+        ('emotion_perception', _own_definitions()),
+        ('foxglove_msgs', _FOXGLOVE),
+    ):
         types: dict[str, Any] = {}
         for name, text in definitions.items():
             types |= get_types_from_msg(text, f'{package}/msg/{name}')
@@ -94,32 +97,49 @@ def encode(message: Any, type_name: str) -> bytes:
     return bytes(typestore().serialize_cdr(message, type_name))
 
 
-def emotion_array(header: Any, camera: str, image_size: tuple[int, int],
-                  faces: list[FaceEmotion]) -> Any:
+def emotion_array(
+    header: Any, camera: str, image_size: tuple[int, int], faces: list[FaceEmotion]
+) -> Any:
     """Fill an ``EmotionArray``, field by field what the node publishes.
 
     :param header: of the image: ``frame_id``, and ``stamp`` with ``sec`` and ``nanosec``.
     :param image_size: height and width of the image in pixels.
     """
     height, width = image_size
-    return _new(EMOTION_ARRAY, header=_header(header), camera=camera,
-                image_width=width, image_height=height,
-                faces=[_face_message(face) for face in faces])
+    return _new(
+        EMOTION_ARRAY,
+        header=_header(header),
+        camera=camera,
+        image_width=width,
+        image_height=height,
+        faces=[_face_message(face) for face in faces],
+    )
 
 
 def faces_of(message: Any) -> list[FaceEmotion]:
     """Give the faces of an ``EmotionArray`` as the pipeline gave them, in float32."""
-    return [FaceEmotion(
-        face.track_id, TrackState(face.state),
-        Roi(face.roi.x_offset, face.roi.y_offset, face.roi.width, face.roi.height),
-        face.label, face.label_id, face.intensity, face.confidence, tuple(face.scores.tolist()),
-        face.sequence_length, face.sequence_duration) for face in message.faces]
+    return [
+        FaceEmotion(
+            face.track_id,
+            TrackState(face.state),
+            Roi(face.roi.x_offset, face.roi.y_offset, face.roi.width, face.roi.height),
+            face.label,
+            face.label_id,
+            face.intensity,
+            face.confidence,
+            tuple(face.scores.tolist()),
+            face.sequence_length,
+            face.sequence_duration,
+        )
+        for face in message.faces
+    ]
 
 
 def image_annotations(header: Any, faces: list[FaceEmotion]) -> Any:
     """Draw the faces as Foxglove's ``ImageAnnotations``."""
-    types = SimpleNamespace(**{name: typestore().types[f'foxglove_msgs/msg/{name}']
-                               for name in _FOXGLOVE})
+    types = SimpleNamespace(
+        **{name: typestore().types[f'foxglove_msgs/msg/{name}'] for name in _FOXGLOVE}
+    )
     return annotations.image_annotations(types, _time(header.stamp), faces)
 
 
@@ -139,8 +159,10 @@ def _own_definitions() -> dict[str, str]:
     here = Path(__file__).parent.parent
     for folder in (here / 'definitions', here.parent / 'msg'):
         if folder.is_dir():
-            return {name: (folder / f'{name}.msg').read_text()
-                    for name in ('EmotionArray', 'FaceEmotion')}
+            return {
+                name: (folder / f'{name}.msg').read_text()
+                for name in ('EmotionArray', 'FaceEmotion')
+            }
     raise FileNotFoundError(f'no message definitions in {here}/definitions')
 
 
@@ -159,8 +181,14 @@ def _time(stamp: Any) -> Any:
 def _face_message(face: FaceEmotion) -> Any:
     return _new(
         'emotion_perception/msg/FaceEmotion',
-        track_id=face.track_id, state=int(face.state),
+        track_id=face.track_id,
+        state=int(face.state),
         roi=_new('sensor_msgs/msg/RegionOfInterest', **face.roi._asdict(), do_rectify=False),
-        label=face.label, label_id=face.label_id, intensity=face.intensity,
-        confidence=face.confidence, scores=np.array(face.scores, np.float32),
-        sequence_length=face.sequence_length, sequence_duration=face.sequence_duration)
+        label=face.label,
+        label_id=face.label_id,
+        intensity=face.intensity,
+        confidence=face.confidence,
+        scores=np.array(face.scores, np.float32),
+        sequence_length=face.sequence_length,
+        sequence_duration=face.sequence_duration,
+    )

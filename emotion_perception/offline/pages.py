@@ -1,4 +1,5 @@
 """HTML pages that need nothing beside them: style, script, pictures and videos are inside."""
+
 import base64
 import os
 from pathlib import Path
@@ -19,13 +20,17 @@ _JPEG_QUALITY = 80
 def write_page(path: Path, template: str, **content: object) -> None:
     """Fill a template of this package and write it; the page appears when it is whole."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / 'templates'), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        loader=FileSystemLoader(Path(__file__).parent / 'templates'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters['seconds'] = seconds
     temporary = path.with_name(path.name + '.tmp')
     environment.get_template(template).stream(
-        colours=HEX_COLOURS, emotions=EMOTIONS, labels=LABELS, **content).dump(
-            str(temporary), encoding='utf-8')
+        colours=HEX_COLOURS, emotions=EMOTIONS, labels=LABELS, **content
+    ).dump(str(temporary), encoding='utf-8')
     os.replace(temporary, path)
 
 
@@ -57,9 +62,10 @@ def surroundings(image: npt.NDArray[np.uint8], roi: Roi, side: int) -> npt.NDArr
     """
     half = round(0.8 * max(roi.width, roi.height))
     x, y = roi.x_offset + roi.width // 2, roi.y_offset + roi.height // 2
-    framed = cv2.copyMakeBorder(image, half, half, half, half, cv2.BORDER_CONSTANT,
-                                value=(40, 40, 40))
-    cut = framed[y:y + 2 * half, x:x + 2 * half]
+    framed = cv2.copyMakeBorder(
+        image, half, half, half, half, cv2.BORDER_CONSTANT, value=(40, 40, 40)
+    )
+    cut = framed[y : y + 2 * half, x : x + 2 * half]
     return np.asarray(cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -80,20 +86,33 @@ def timeline(curve: Curve, zero_ns: int, start_ns: int, end_ns: int) -> dict[str
     if len(middles) == 1:
         middles, intensities, scores = [0.0, 1000.0], intensities * 2, np.repeat(scores, 2, 0)
     return {
-        'id': curve.track_id, 'start': (curve.start_ns - zero_ns) * 1e-9,
-        'end': (curve.end_ns - zero_ns) * 1e-9, 'images': curve.images,
-        'coasting': curve.coasting, 'strongest': curve.strongest,
+        'id': curve.track_id,
+        'start': (curve.start_ns - zero_ns) * 1e-9,
+        'end': (curve.end_ns - zero_ns) * 1e-9,
+        'images': curve.images,
+        'coasting': curve.coasting,
+        'strongest': curve.strongest,
         'strongest_at': (curve.strongest_ns - zero_ns) * 1e-9,
         'shares': [(label, count / curve.images) for label, count in curve.labels.most_common()],
-        'spans': [{'start': (begin - zero_ns) * 1e-9, 'end': (end - zero_ns) * 1e-9,
-                   'x': place(begin), 'width': max(place(end) - place(begin), 1.0),
-                   'label': label} for begin, end, label in curve.spans()],
+        'spans': [
+            {
+                'start': (begin - zero_ns) * 1e-9,
+                'end': (end - zero_ns) * 1e-9,
+                'x': place(begin),
+                'width': max(place(end) - place(begin), 1.0),
+                'label': label,
+            }
+            for begin, end, label in curve.spans()
+        ],
         'intensity': _points(middles, intensities),
         'scores': [_points(middles, column) for column in scores.T],
-        'data': {'times': [round((step.start_ns - zero_ns) * 1e-9, 2) for step in curve.steps],
-                 'labels': [LABELS.index(step.label) for step in curve.steps],
-                 'intensities': [round(value, 2) for value in intensities],
-                 'scores': np.round(scores, 2).tolist()}}
+        'data': {
+            'times': [round((step.start_ns - zero_ns) * 1e-9, 2) for step in curve.steps],
+            'labels': [LABELS.index(step.label) for step in curve.steps],
+            'intensities': [round(value, 2) for value in intensities],
+            'scores': np.round(scores, 2).tolist(),
+        },
+    }
 
 
 def _points(places: list[float], values: npt.ArrayLike) -> str:

@@ -1,4 +1,5 @@
 """One recording through the pipeline into a result bag: every image, as fast as it goes."""
+
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,16 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from emotion_perception.emotions import FaceEmotion
-from emotion_perception.offline.images import (
-    Image, choose_cameras, images_of_bag, images_of_video)
+from emotion_perception.offline.images import choose_cameras, Image, images_of_bag, images_of_video
 from emotion_perception.offline.messages import (
-    EMOTION_ARRAY, IMAGE_ANNOTATIONS, emotion_array, encode, image_annotations)
+    EMOTION_ARRAY,
+    emotion_array,
+    encode,
+    IMAGE_ANNOTATIONS,
+    image_annotations,
+)
 from emotion_perception.offline.recordings import Bag, Recording
-from emotion_perception.offline.result_bag import (
-    RESULTS_TOPIC, ResultBag, check_about, is_finished)
+from emotion_perception.offline.result_bag import check_about, is_finished, ResultBag, RESULTS_TOPIC
 from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.offline.tables import write_table
 from emotion_perception.options import checked
@@ -36,17 +40,17 @@ _Item = TypeVar('_Item')
 class Settings:
     """How recordings are processed; the same for all of a run."""
 
-    output: Path                                    #: folder of the results
+    output: Path  #: folder of the results
     topics: dict[str, str] = field(default_factory=dict)  #: see choose_cameras
-    copied: tuple[str, ...] | None = ()             #: topics to copy; None for all
-    rotation: int = 0                               #: one of rotation.TURNS, of all cameras
-    annotations: bool = False                       #: also write ImageAnnotations
-    table: str = 'csv'                              #: kind of the table, see write_table
-    rerun: bool = False                             #: also write a Rerun recording
-    report: bool = False                            #: also write a page to look at
-    humble: bool = False                            #: metadata.yaml for Humble
-    model: str | None = None                        #: description; None: the shipped model
-    options: dict[str, Any] = field(default_factory=dict)   #: of the pipeline
+    copied: tuple[str, ...] | None = ()  #: topics to copy; None for all
+    rotation: int = 0  #: one of rotation.TURNS, of all cameras
+    annotations: bool = False  #: also write ImageAnnotations
+    table: str = 'csv'  #: kind of the table, see write_table
+    rerun: bool = False  #: also write a Rerun recording
+    report: bool = False  #: also write a page to look at
+    humble: bool = False  #: metadata.yaml for Humble
+    model: str | None = None  #: description; None: the shipped model
+    options: dict[str, Any] = field(default_factory=dict)  #: of the pipeline
 
     def folder_of(self, recording: Recording) -> Path:
         """Return the folder of a recording's results."""
@@ -58,15 +62,18 @@ class Outcome:
     """What came of one recording."""
 
     name: str
-    images: int = 0         #: that were processed
-    seconds: float = 0.0    #: that they took
+    images: int = 0  #: that were processed
+    seconds: float = 0.0  #: that they took
     done_before: bool = False
-    error: str = ''         #: why not all of it was processed; '' when it was
+    error: str = ''  #: why not all of it was processed; '' when it was
     warnings: list[str] = field(default_factory=list)
 
 
-def process(recording: Recording, settings: Settings,
-            progress: Callable[[int, int], None] = lambda more, total: None) -> Outcome:
+def process(
+    recording: Recording,
+    settings: Settings,
+    progress: Callable[[int, int], None] = lambda more, total: None,
+) -> Outcome:
     """Process a recording; results that are there already are not made again.
 
     :param progress: called with the number of images read since it was called last, and the
@@ -98,18 +105,25 @@ def process(recording: Recording, settings: Settings,
     return outcome
 
 
-def _write_views(recording: Recording, settings: Settings, folder: Path,
-                 cameras: dict[str, str], about: dict[str, str]) -> None:
+def _write_views(
+    recording: Recording,
+    settings: Settings,
+    folder: Path,
+    cameras: dict[str, str],
+    about: dict[str, str],
+) -> None:
     """Write what is made of the finished results, unless it is there."""
     if not (folder / f'emotions.{settings.table}').exists():
         write_table(folder, settings.table)
     if settings.rerun and not (folder / 'emotions.rrd').exists():
         # A large library, which most runs do without.
         from emotion_perception.offline.rerun_file import write_rerun
+
         write_rerun(recording, folder, cameras)
     if settings.report and not (folder / 'report.html').exists():
         # Only this needs Jinja2.
         from emotion_perception.offline.report import write_report
+
         write_report(recording, folder, cameras, settings.rotation, about)
 
 
@@ -118,9 +132,9 @@ class _Source:
     """An open recording."""
 
     images: Generator[Image | Message, None, None]  # Message: to be copied
-    cameras: dict[str, str]     # topic -> camera
-    topics: dict[str, Topic]    # by name
-    total: int | None           # images
+    cameras: dict[str, str]  # topic -> camera
+    topics: dict[str, Topic]  # by name
+    total: int | None  # images
 
 
 @contextmanager
@@ -135,26 +149,38 @@ def _opened(recording: Recording, settings: Settings, outcome: Outcome) -> Itera
         cameras = choose_cameras(bag, settings.topics)
         copied = bag.topics if settings.copied is None else settings.copied
         if missing := set(copied) - set(bag.topics):
-            raise BagError(f'there is no topic {", ".join(sorted(missing))} to copy; there are '
-                           f'{", ".join(sorted(bag.topics))}')
+            raise BagError(
+                f'there is no topic {", ".join(sorted(missing))} to copy; there are '
+                f'{", ".join(sorted(bag.topics))}'
+            )
         outcome.error = bag.damage
-        yield _Source(images_of_bag(bag, cameras, frozenset(copied)), cameras, bag.topics,
-                      sum(bag.topics[topic].count for topic in cameras))
+        yield _Source(
+            images_of_bag(bag, cameras, frozenset(copied)),
+            cameras,
+            bag.topics,
+            sum(bag.topics[topic].count for topic in cameras),
+        )
 
 
-def _about(recording: Recording, settings: Settings, pipeline: EmotionPipeline,
-           cameras: dict[str, str]) -> dict[str, str]:
+def _about(
+    recording: Recording, settings: Settings, pipeline: EmotionPipeline, cameras: dict[str, str]
+) -> dict[str, str]:
     """Say what results are made of: the same gives the same bytes."""
     # Threads change the speed alone.
     options = checked(settings.options | {'threads': 1})
     copied = 'all' if settings.copied is None else ' '.join(sorted(settings.copied))
     return {
-        'recording': recording.name, 'recording_bytes': str(recording.size),
+        'recording': recording.name,
+        'recording_bytes': str(recording.size),
         'cameras': ' '.join(f'{camera}:={topic}' for topic, camera in cameras.items()),
-        'copied': copied, 'rotation': str(settings.rotation),
-        'annotations': str(settings.annotations).lower(), 'humble': str(settings.humble).lower(),
-        'model': pipeline.model_name, 'model_sha256': pipeline.model_sha256,
-        **{name: str(value) for name, value in options.items() if name != 'threads'}}
+        'copied': copied,
+        'rotation': str(settings.rotation),
+        'annotations': str(settings.annotations).lower(),
+        'humble': str(settings.humble).lower(),
+        'model': pipeline.model_name,
+        'model_sha256': pipeline.model_sha256,
+        **{name: str(value) for name, value in options.items() if name != 'threads'},
+    }
 
 
 @contextmanager
@@ -171,10 +197,12 @@ def _signals_held() -> Iterator[Event]:
         stop.set()
 
     held: dict[int, Any] = {}
-    if current_thread() is main_thread():       # others get no signals
-        held = {number: signal.signal(number, on_signal)
-                for number in (signal.SIGINT, signal.SIGTERM)
-                if signal.getsignal(number) != signal.SIG_IGN}
+    if current_thread() is main_thread():  # others get no signals
+        held = {
+            number: signal.signal(number, on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) != signal.SIG_IGN
+        }
     try:
         yield stop
     finally:
@@ -182,9 +210,16 @@ def _signals_held() -> Iterator[Event]:
             signal.signal(number, handler)
 
 
-def _write(source: _Source, folder: Path, about: dict[str, str], settings: Settings,
-           pipeline: EmotionPipeline, outcome: Outcome, progress: Callable[[int, int], None],
-           stop: Event) -> None:
+def _write(
+    source: _Source,
+    folder: Path,
+    about: dict[str, str],
+    settings: Settings,
+    pipeline: EmotionPipeline,
+    outcome: Outcome,
+    progress: Callable[[int, int], None],
+    stop: Event,
+) -> None:
     """Process the images and complete the bag, unless the disk is full."""
     bag = ResultBag(folder, about, settings.humble)
     unusable: Counter[str] = Counter()
@@ -204,23 +239,27 @@ def _write(source: _Source, folder: Path, about: dict[str, str], settings: Setti
                     continue
                 if item.distrust:
                     outcome.warnings.append(
-                        f'{item.camera}: {item.distrust}; from there on the log time counts')
+                        f'{item.camera}: {item.distrust}; from there on the log time counts'
+                    )
                 progress(1, 0)
                 if found is None:
                     unusable[item.camera] += 1
                     problems.setdefault(item.camera, item.problem)
                     continue
-                faces, = pipeline.read(found)
+                (faces,) = pipeline.read(found)
                 if faces is None:
                     late[item.camera] += 1
                     continue
-                bag.add_results(
-                    item.log_time, _results(item, faces, settings.rotation, topics))
+                bag.add_results(item.log_time, _results(item, faces, settings.rotation, topics))
                 outcome.images += 1
-        outcome.warnings += [f'{camera}: {number} unusable images, the first: {problems[camera]}'
-                             for camera, number in unusable.items()]
-        outcome.warnings += [f'{camera}: {number} late images were left out, as the node does'
-                             for camera, number in late.items()]
+        outcome.warnings += [
+            f'{camera}: {number} unusable images, the first: {problems[camera]}'
+            for camera, number in unusable.items()
+        ]
+        outcome.warnings += [
+            f'{camera}: {number} late images were left out, as the node does'
+            for camera, number in late.items()
+        ]
         if not outcome.images:
             raise BagError('; '.join(outcome.warnings) or 'there is no image in it')
         bag.finish()
@@ -232,8 +271,10 @@ def _write(source: _Source, folder: Path, about: dict[str, str], settings: Setti
         else:
             bag.discard()
     except OSError as error:
-        raise OSError(f'{folder}: {error.strerror or error}; what is written is kept, and the '
-                      'same command goes on from there') from error
+        raise OSError(
+            f'{folder}: {error.strerror or error}; what is written is kept, and the '
+            'same command goes on from there'
+        ) from error
     except KeyboardInterrupt:
         with suppress(OSError):
             bag.interrupt()
@@ -245,12 +286,14 @@ def _write(source: _Source, folder: Path, about: dict[str, str], settings: Setti
 def _annotation_topics(cameras: dict[str, str]) -> dict[str, str]:
     if len(cameras) == 1:
         return dict.fromkeys(cameras.values(), '/emotion_node/annotations')
-    return {camera: f'/emotion_node/annotations/{camera.strip("/")}'
-            for camera in cameras.values()}
+    return {camera: f'/emotion_node/annotations/{camera.strip("/")}' for camera in cameras.values()}
 
 
-def _find(pipeline: EmotionPipeline, images: Generator[Image | Message, None, None], rotation: int,
-          ) -> Generator[tuple[Image | Message, list[FoundFaces] | None], None, None]:
+def _find(
+    pipeline: EmotionPipeline,
+    images: Generator[Image | Message, None, None],
+    rotation: int,
+) -> Generator[tuple[Image | Message, list[FoundFaces] | None], None, None]:
     """Read and decode in a thread of its own, and find the faces in this one.
 
     Gives the images, and with each what the pipeline found, or None where it is unusable.
@@ -263,16 +306,17 @@ def _find(pipeline: EmotionPipeline, images: Generator[Image | Message, None, No
                     pipeline.reset(item.camera)
                 if item.pixels is not None:
                     found = pipeline.find(
-                        [(item.camera, upright(item.pixels, rotation), item.time_ns)])
+                        [(item.camera, upright(item.pixels, rotation), item.time_ns)]
+                    )
             yield item, found
 
 
-def _results(image: Image, faces: list[FaceEmotion], rotation: int,
-             annotation_topics: dict[str, str]) -> dict[str, bytes]:
+def _results(
+    image: Image, faces: list[FaceEmotion], rotation: int, annotation_topics: dict[str, str]
+) -> dict[str, bytes]:
     assert image.pixels is not None
     height, width = image.pixels.shape[:2]
-    faces = [replace(face, roi=roi_as_mounted(face.roi, rotation, height, width))
-             for face in faces]
+    faces = [replace(face, roi=roi_as_mounted(face.roi, rotation, height, width)) for face in faces]
     array = emotion_array(image.header, image.camera, (height, width), faces)
     results = {RESULTS_TOPIC: encode(array, EMOTION_ARRAY)}
     if topic := annotation_topics.get(image.camera):

@@ -1,4 +1,5 @@
 """What there is to read: finds bags and videos in files and folders, and opens bags."""
+
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,7 +10,14 @@ from tempfile import TemporaryDirectory
 import zstandard
 
 from emotion_perception.offline.storage import (
-    BagError, McapFile, Message, SqliteFile, Topic, in_time_order, open_storage)
+    BagError,
+    in_time_order,
+    McapFile,
+    Message,
+    open_storage,
+    SqliteFile,
+    Topic,
+)
 
 _STORAGE = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 _VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ogv', '.ts', '.webm', '.wmv')
@@ -19,8 +27,8 @@ _VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ogv', '.ts
 class Recording:
     """A bag or a video that was found."""
 
-    name: str                   #: of its results; with / where it was found in a folder below
-    paths: tuple[Path, ...]     #: the files of a bag, or the video
+    name: str  #: of its results; with / where it was found in a folder below
+    paths: tuple[Path, ...]  #: the files of a bag, or the video
 
     @property
     def is_video(self) -> bool:
@@ -54,8 +62,10 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
         else:
             below = list(_search(place, '', leave_out and leave_out.resolve()))
             if not below:
-                raise BagError(f'{place}: holds no bag ({", ".join(_STORAGE)}) and no video '
-                               f'({", ".join(_VIDEOS)})')
+                raise BagError(
+                    f'{place}: holds no bag ({", ".join(_STORAGE)}) and no video '
+                    f'({", ".join(_VIDEOS)})'
+                )
             found += below
     return _named_apart(found)
 
@@ -84,8 +94,11 @@ def _pieces(folder: Path) -> tuple[Path, ...]:
         if not files:
             raise BagError(f'{folder}: has a metadata.yaml, but no {" or ".join(_STORAGE)}')
         return tuple(files)
-    own = [path for path in files
-           if path.name.partition('.')[0].rpartition('_')[0] == folder.resolve().name]
+    own = [
+        path
+        for path in files
+        if path.name.partition('.')[0].rpartition('_')[0] == folder.resolve().name
+    ]
     return tuple(files) if files and own == files else ()
 
 
@@ -96,20 +109,26 @@ def _is_storage(path: Path) -> bool:
 def _named_apart(recordings: list[Recording]) -> list[Recording]:
     """Drop the endings of names, except where this would make two names one."""
     short = [_without_ending(recording.name) for recording in recordings]
-    named = [replace(recording, name=name if short.count(name) == 1 else recording.name)
-             for name, recording in zip(short, recordings)]
+    named = [
+        replace(recording, name=name if short.count(name) == 1 else recording.name)
+        for name, recording in zip(short, recordings)
+    ]
     taken: dict[str, Recording] = {}
     for recording in named:
         if other := taken.get(recording.name):
-            raise BagError(f'{other.paths[0]} and {recording.paths[0]} have the same name, and so '
-                           'would their results: process them with different -o, or rename one')
+            raise BagError(
+                f'{other.paths[0]} and {recording.paths[0]} have the same name, and so '
+                'would their results: process them with different -o, or rename one'
+            )
         taken[recording.name] = recording
     return named
 
 
 def _without_ending(name: str) -> str:
-    return next((name[:-len(ending)] for ending in (*_STORAGE, *_VIDEOS)
-                 if name.lower().endswith(ending)), name)
+    return next(
+        (name[: -len(ending)] for ending in (*_STORAGE, *_VIDEOS) if name.lower().endswith(ending)),
+        name,
+    )
 
 
 class Bag:
@@ -141,7 +160,8 @@ class Bag:
             for topic in file.topics.values():
                 before = self.topics.get(topic.name)
                 self.topics[topic.name] = replace(
-                    before or topic, count=topic.count + (before.count if before else 0))
+                    before or topic, count=topic.count + (before.count if before else 0)
+                )
 
     def __enter__(self) -> 'Bag':
         return self
@@ -158,8 +178,11 @@ class Bag:
 
         :raises BagError: where a file is damaged.
         """
-        return in_time_order((file.start, partial(file.messages, topics))
-                             for file in self._files if file.start is not None)
+        return in_time_order(
+            (file.start, partial(file.messages, topics))
+            for file in self._files
+            if file.start is not None
+        )
 
     def _unpacked(self, path: Path) -> Path:
         """Undo the compression of a whole file."""

@@ -1,4 +1,5 @@
 """A page to look at: what each face showed, over its pictures, beside the annotated video."""
+
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.crops import CROP_SIZE, crop_face
+from emotion_perception.crops import crop_face, CROP_SIZE
 from emotion_perception.emotions import FaceEmotion
 from emotion_perception.offline.curves import Curve
-from emotion_perception.offline.film import FRAMES, Film
+from emotion_perception.offline.film import Film, FRAMES
 from emotion_perception.offline.pages import data_address, picture, timeline, write_page
 from emotion_perception.offline.recordings import Recording
 from emotion_perception.offline.result_bag import ImageResult, images_with_results, read_results
@@ -42,16 +43,16 @@ _CLOCK_NS = 10**18
 class _Camera:
     """What is in the results of a camera, in bounded memory."""
 
-    image_size: tuple[int, int]     # of the first image: height, width [pixels]
+    image_size: tuple[int, int]  # of the first image: height, width [pixels]
     start_ns: int
     end_ns: int
     images: int = 0
     with_faces: int = 0
-    curves: dict[int, Curve] = field(default_factory=dict)     # by track id
-    left_out: int = 0                                          # faces that are not kept
+    curves: dict[int, Curve] = field(default_factory=dict)  # by track id
+    left_out: int = 0  # faces that are not kept
     _intervals: Counter[int] = field(default_factory=Counter)  # ms -> how often
     _longest: list[tuple[int, int]] = field(default_factory=list)  # interval, its start [ns]
-    _rates: Counter[int] = field(default_factory=Counter)      # column -> images
+    _rates: Counter[int] = field(default_factory=Counter)  # column -> images
     _column_ns: int = 10**9
 
     def add(self, result: ImageResult) -> None:
@@ -80,11 +81,16 @@ class _Camera:
 
     def _forget(self, present: set[int]) -> None:
         """Leave out the faces that were in the fewest images, but not those that are present."""
-        order = sorted(self.curves.values(), reverse=True,
-                       key=lambda curve: (curve.track_id in present, curve.images))
+        order = sorted(
+            self.curves.values(),
+            reverse=True,
+            key=lambda curve: (curve.track_id in present, curve.images),
+        )
         self.left_out += len(order[FACES:])
-        self.curves = {curve.track_id: curve
-                       for curve in sorted(order[:FACES], key=lambda curve: curve.track_id)}
+        self.curves = {
+            curve.track_id: curve
+            for curve in sorted(order[:FACES], key=lambda curve: curve.track_id)
+        }
 
     @property
     def period(self) -> float:
@@ -103,16 +109,19 @@ class _Camera:
 
     def gaps(self) -> list[tuple[int, int]]:
         """Give the gaps between images by their start: start [ns], length [ns]."""
-        return sorted((start, length) for length, start in self._longest
-                      if length > _GAP * 1e9 * self.period)
+        return sorted(
+            (start, length) for length, start in self._longest if length > _GAP * 1e9 * self.period
+        )
 
     def rates(self) -> list[float]:
         """Give the images a second of each column of the time, from start to end."""
         last = (self.end_ns - self.start_ns) // self._column_ns
         seconds = [self._column_ns * 1e-9] * int(last)
         rest = (self.end_ns - self.start_ns) * 1e-9 + self.period - sum(seconds)
-        return [self._rates[column] / length
-                for column, length in enumerate([*seconds, max(rest, self.period)])]
+        return [
+            self._rates[column] / length
+            for column, length in enumerate([*seconds, max(rest, self.period)])
+        ]
 
 
 def _joined(columns: Counter[int]) -> Counter[int]:
@@ -141,7 +150,7 @@ class _Pictures:
     film: Film
     path: Path
     curves: dict[int, Curve]
-    strips: dict[int, dict[int, npt.NDArray[np.uint8]]]     # track id -> place -> crop
+    strips: dict[int, dict[int, npt.NDArray[np.uint8]]]  # track id -> place -> crop
 
     def add(self, time_ns: int, image: npt.NDArray[np.uint8], faces: list[FaceEmotion]) -> None:
         """Take an image, uint8 [H,W,3] BGR, heads up."""
@@ -153,7 +162,8 @@ class _Pictures:
                 place = min(count * (time_ns - curve.start_ns) // span, count - 1)
                 # The middle of its time, or what comes nearest before.
                 if 2 * count * (time_ns - curve.start_ns) <= (2 * place + 1) * span or (
-                        place not in self.strips[face.track_id]):
+                    place not in self.strips[face.track_id]
+                ):
                     self.strips[face.track_id][place] = crop_face(image, face.roi)
 
     def strip(self, track_id: int) -> str:
@@ -161,7 +171,7 @@ class _Pictures:
         count = pictures_of(self.curves[track_id])
         image = np.full((CROP_SIZE, count * CROP_SIZE, 3), 40, np.uint8)
         for place, crop in self.strips[track_id].items():
-            image[:, place * CROP_SIZE:(place + 1) * CROP_SIZE] = crop
+            image[:, place * CROP_SIZE : (place + 1) * CROP_SIZE] = crop
         return picture(image)
 
 
@@ -170,8 +180,13 @@ def pictures_of(curve: Curve) -> int:
     return min(PICTURES, curve.images)
 
 
-def write_report(recording: Recording, folder: Path, cameras: Mapping[str, str],
-                 rotation: int, about: Mapping[str, str]) -> Path:
+def write_report(
+    recording: Recording,
+    folder: Path,
+    cameras: Mapping[str, str],
+    rotation: int,
+    about: Mapping[str, str],
+) -> Path:
     """Write ``report.html`` beside the finished results of a recording.
 
     The page is of bounded size: FRAMES frames of video, FACES faces of a camera, with STEPS
@@ -188,10 +203,10 @@ def write_report(recording: Recording, folder: Path, cameras: Mapping[str, str],
         pictures = {}
         for number, (name, camera) in enumerate(seen.items()):
             path = Path(temporary) / f'{number}.mp4'
-            film = Film(path, camera.start_ns, camera.end_ns, 1 / camera.period,
-                        1 / len(seen))
+            film = Film(path, camera.start_ns, camera.end_ns, 1 / camera.period, 1 / len(seen))
             pictures[name] = _Pictures(
-                film, path, camera.curves, {track_id: {} for track_id in camera.curves})
+                film, path, camera.curves, {track_id: {} for track_id in camera.curves}
+            )
         for image, result in images_with_results(recording, cameras, folder):
             turned = upright(image, rotation)
             # The way back is the rest of a whole turn.
@@ -200,10 +215,15 @@ def write_report(recording: Recording, folder: Path, cameras: Mapping[str, str],
         for shown in pictures.values():
             shown.film.close()
         path = folder / 'report.html'
-        write_page(path, 'report.html', name=recording.name, about=about,
-                   started=started(zero), frames=FRAMES,
-                   cameras=[_section(name, camera, pictures[name], zero)
-                            for name, camera in seen.items()])
+        write_page(
+            path,
+            'report.html',
+            name=recording.name,
+            about=about,
+            started=started(zero),
+            frames=FRAMES,
+            cameras=[_section(name, camera, pictures[name], zero) for name, camera in seen.items()],
+        )
     return path
 
 
@@ -228,22 +248,42 @@ def _section(name: str, camera: _Camera, pictures: _Pictures, zero: int) -> dict
         shown = timeline(curve, zero, curve.start_ns, curve.end_ns)
         shown['strip'] = pictures.strip(track_id)
         shown['count'] = pictures_of(curve)
-        shown['bars'] = [{'x': 1000 * (start - camera.start_ns) / span,
-                          'width': max(1000 * (end - start) / span, 1.5), 'label': label}
-                         for start, end, label in curve.spans()]
+        shown['bars'] = [
+            {
+                'x': 1000 * (start - camera.start_ns) / span,
+                'width': max(1000 * (end - start) / span, 1.5),
+                'label': label,
+            }
+            for start, end, label in curve.spans()
+        ]
         faces.append(shown)
     return {
-        'name': name, 'height': camera.image_size[0], 'width': camera.image_size[1],
-        'images': camera.images, 'with_faces': camera.with_faces, 'rate': camera.rate,
-        'period': camera.period, 'start': (camera.start_ns - zero) * 1e-9,
-        'end': (camera.end_ns - zero) * 1e-9, 'faces': faces, 'left_out': camera.left_out,
+        'name': name,
+        'height': camera.image_size[0],
+        'width': camera.image_size[1],
+        'images': camera.images,
+        'with_faces': camera.with_faces,
+        'rate': camera.rate,
+        'period': camera.period,
+        'start': (camera.start_ns - zero) * 1e-9,
+        'end': (camera.end_ns - zero) * 1e-9,
+        'faces': faces,
+        'left_out': camera.left_out,
         'most': most,
-        'rates': ' '.join(f'{1000 * place / len(rates):.1f},{100 - 100 * rate / most:.1f} '
-                          f'{1000 * (place + 1) / len(rates):.1f},{100 - 100 * rate / most:.1f}'
-                          for place, rate in enumerate(rates)),
-        'gaps': [{'start': (start - zero) * 1e-9, 'length': length * 1e-9,
-                  'x': 1000 * (start - camera.start_ns) / span,
-                  'width': max(1000 * length / span, 1.5)} for start, length in camera.gaps()],
+        'rates': ' '.join(
+            f'{1000 * place / len(rates):.1f},{100 - 100 * rate / most:.1f} '
+            f'{1000 * (place + 1) / len(rates):.1f},{100 - 100 * rate / most:.1f}'
+            for place, rate in enumerate(rates)
+        ),
+        'gaps': [
+            {
+                'start': (start - zero) * 1e-9,
+                'length': length * 1e-9,
+                'x': 1000 * (start - camera.start_ns) / span,
+                'width': max(1000 * length / span, 1.5),
+            }
+            for start, length in camera.gaps()
+        ],
         'video': data_address('video/mp4', pictures.path.read_bytes()),
         'video_rate': pictures.film.rate,
     }

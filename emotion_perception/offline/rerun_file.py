@@ -1,4 +1,5 @@
 """A recording with its results for the Rerun viewer: images, boxes, and curves of each face."""
+
 import os
 from pathlib import Path
 
@@ -30,16 +31,21 @@ def write_rerun(recording: Recording, folder: Path, cameras: dict[str, str]) -> 
     return path
 
 
-def _log(stream: rerun.RecordingStream, pixels: npt.NDArray[np.uint8],
-         result: ImageResult) -> None:
+def _log(stream: rerun.RecordingStream, pixels: npt.NDArray[np.uint8], result: ImageResult) -> None:
     stream.set_time('time', timestamp=result.time_ns * 1e-9)
     _, jpeg = cv2.imencode('.jpg', pixels)
     camera = result.camera.strip('/')
-    stream.log(f'{camera}/image', rerun.EncodedImage(
-        contents=jpeg.tobytes(), media_type='image/jpeg'))
-    stream.log(f'{camera}/image/faces', rerun.Boxes2D(
-        array=[face.roi for face in result.faces], array_format=rerun.Box2DFormat.XYWH,
-        labels=[f'{face.track_id} {face.label}' for face in result.faces]))
+    stream.log(
+        f'{camera}/image', rerun.EncodedImage(contents=jpeg.tobytes(), media_type='image/jpeg')
+    )
+    stream.log(
+        f'{camera}/image/faces',
+        rerun.Boxes2D(
+            array=[face.roi for face in result.faces],
+            array_format=rerun.Box2DFormat.XYWH,
+            labels=[f'{face.track_id} {face.label}' for face in result.faces],
+        ),
+    )
     for face in result.faces:
         curves = dict(zip(EMOTIONS, face.scores)) | {'intensity': face.intensity}
         for name, value in curves.items():

@@ -1,4 +1,5 @@
 """The bag of results: written so that nothing is lost, and read back."""
+
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -7,24 +8,37 @@ from io import StringIO
 from itertools import islice
 import os
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast, IO
 
-import numpy as np
-import numpy.typing as npt
 from mcap.exceptions import McapError
 from mcap.records import Metadata
 from mcap.stream_reader import StreamReader
 from mcap.writer import Writer
+import numpy as np
+import numpy.typing as npt
 from rosbags.interfaces import (
-    Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime)
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 from ruamel.yaml import YAML
 
 from emotion_perception.emotions import FaceEmotion
 from emotion_perception.offline.images import Image, ImageClock, images_of_bag, images_of_video
 from emotion_perception.offline.messages import (
-    EMOTION_ARRAY, MessageError, decode, definition, faces_of, nanoseconds, type_hash)
-from emotion_perception.offline.recordings import Bag, Recording, find_recordings
+    decode,
+    definition,
+    EMOTION_ARRAY,
+    faces_of,
+    MessageError,
+    nanoseconds,
+    type_hash,
+)
+from emotion_perception.offline.recordings import Bag, find_recordings, Recording
 from emotion_perception.offline.storage import BagError, Message, Topic
 
 #: Where the node publishes too.
@@ -36,8 +50,19 @@ _ABOUT = 'emotion_perception'
 _FOREVER = QosTime(9223372036, 854775807)
 
 #: As the node publishes.
-_QOS = [Qos(QosHistory.KEEP_LAST, 10, QosReliability.RELIABLE, QosDurability.VOLATILE,
-            _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False)]
+_QOS = [
+    Qos(
+        QosHistory.KEEP_LAST,
+        10,
+        QosReliability.RELIABLE,
+        QosDurability.VOLATILE,
+        _FOREVER,
+        _FOREVER,
+        QosLiveliness.AUTOMATIC,
+        _FOREVER,
+        False,
+    )
+]
 
 
 class ResultBag:
@@ -61,9 +86,9 @@ class ResultBag:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = _ContinuedFile(self._path)
         self._writer = Writer(cast(IO[bytes], self._file))
-        self._channels: dict[str, tuple[int, Topic]] = {}   # by the topic's name
-        self._counts: dict[str, int] = {}   # messages, by the topic's name
-        self._held: list[Message] = []      # results whose time has not come yet
+        self._channels: dict[str, tuple[int, Topic]] = {}  # by the topic's name
+        self._counts: dict[str, int] = {}  # messages, by the topic's name
+        self._held: list[Message] = []  # results whose time has not come yet
         self._last_result = self._second = -1
         self._times: tuple[int, int] | None = None  # first and last log time
         self._writer.start(profile='ros2')
@@ -73,8 +98,17 @@ class ResultBag:
     def add_topic(self, name: str, type_name: str) -> None:
         """Add a topic for results of a type that we define."""
         qos = dump_qos_v8(_QOS) if self._version == 8 else _yaml(dump_qos_v9(_QOS)).strip()
-        self._register(Topic(name, type_name, 0, 'cdr', definition(type_name), 'ros2msg', (
-            ('offered_qos_profiles', qos), ('topic_type_hash', type_hash(type_name)))))
+        self._register(
+            Topic(
+                name,
+                type_name,
+                0,
+                'cdr',
+                definition(type_name),
+                'ros2msg',
+                (('offered_qos_profiles', qos), ('topic_type_hash', type_hash(type_name))),
+            )
+        )
 
     def add_results(self, log_time: int, results: dict[str, bytes]) -> None:
         """Add what belongs to an image, one nanosecond after it; no two have the same time.
@@ -84,8 +118,10 @@ class ResultBag:
         """
         self._release()
         self._last_result = max(log_time, self._last_result) + 1
-        self._held = [Message(topic, self._last_result, data, self._last_result,
-                              self._counts[topic]) for topic, data in results.items()]
+        self._held = [
+            Message(topic, self._last_result, data, self._last_result, self._counts[topic])
+            for topic, data in results.items()
+        ]
 
     def copy(self, message: Message, topic: Topic) -> None:
         """Add a message of the recording as it is."""
@@ -121,10 +157,11 @@ class ResultBag:
         self._file.end()
 
     def _register(self, topic: Topic) -> None:
-        schema = self._writer.register_schema(
-            topic.type, topic.definition_format, topic.definition)
-        self._channels[topic.name] = self._writer.register_channel(
-            topic.name, topic.encoding, schema, dict(topic.metadata)), topic
+        schema = self._writer.register_schema(topic.type, topic.definition_format, topic.definition)
+        self._channels[topic.name] = (
+            self._writer.register_channel(topic.name, topic.encoding, schema, dict(topic.metadata)),
+            topic,
+        )
         self._counts[topic.name] = 0
 
     def _release(self, now: int | None = None) -> None:
@@ -140,34 +177,48 @@ class ResultBag:
             self._writer.flush()
             self._second = second
         channel, _ = self._channels[message.topic]
-        self._writer.add_message(channel, message.log_time, message.data, message.publish_time,
-                                 message.sequence)
+        self._writer.add_message(
+            channel, message.log_time, message.data, message.publish_time, message.sequence
+        )
         self._counts[message.topic] += 1
         first, last = self._times or (message.log_time, message.log_time)
         self._times = min(first, message.log_time), max(last, message.log_time)
 
     def _metadata(self) -> dict[str, Any]:
         first, last = self._times or (0, 0)
-        times = {'starting_time': {'nanoseconds_since_epoch': first},
-                 'duration': {'nanoseconds': last - first},
-                 'message_count': sum(self._counts.values())}
+        times = {
+            'starting_time': {'nanoseconds_since_epoch': first},
+            'duration': {'nanoseconds': last - first},
+            'message_count': sum(self._counts.values()),
+        }
         return {
-            'version': self._version, 'storage_identifier': 'mcap', **times,
+            'version': self._version,
+            'storage_identifier': 'mcap',
+            **times,
             'topics_with_message_count': [
-                {'topic_metadata': self._topic_metadata(topic),
-                 'message_count': self._counts[topic.name]}
-                for _, topic in self._channels.values()],
-            'compression_format': '', 'compression_mode': '',
+                {
+                    'topic_metadata': self._topic_metadata(topic),
+                    'message_count': self._counts[topic.name],
+                }
+                for _, topic in self._channels.values()
+            ],
+            'compression_format': '',
+            'compression_mode': '',
             'relative_file_paths': [self._path.name],
             'files': [{'path': self._path.name, **times}],
-            'custom_data': self._about, 'ros_distro': 'humble' if self._version == 8 else 'kilted'}
+            'custom_data': self._about,
+            'ros_distro': 'humble' if self._version == 8 else 'kilted',
+        }
 
     def _topic_metadata(self, topic: Topic) -> dict[str, Any]:
         qos = topic.offered_qos
-        return {'name': topic.name, 'type': topic.type, 'serialization_format': topic.encoding,
-                'offered_qos_profiles':
-                    dump_qos_v8(qos) if self._version == 8 else dump_qos_v9(qos),
-                'type_description_hash': dict(topic.metadata).get('topic_type_hash', '')}
+        return {
+            'name': topic.name,
+            'type': topic.type,
+            'serialization_format': topic.encoding,
+            'offered_qos_profiles': dump_qos_v8(qos) if self._version == 8 else dump_qos_v9(qos),
+            'type_description_hash': dict(topic.metadata).get('topic_type_hash', ''),
+        }
 
 
 class _ContinuedFile:
@@ -192,8 +243,8 @@ class _ContinuedFile:
         rest = memoryview(data)
         if self._offset < self._kept:
             old = self._file.read(min(len(data), self._kept - self._offset))
-            if rest[:len(old)] == old:
-                rest = rest[len(old):]
+            if rest[: len(old)] == old:
+                rest = rest[len(old) :]
                 self._offset += len(old)
             else:
                 self._kept = 0
@@ -241,13 +292,14 @@ def check_about(folder: Path, about: dict[str, str]) -> None:
         if found.get(key) != about.get(key):
             raise BagError(
                 f'{folder} holds results of something else ({key}: {found.get(key)}, now '
-                f'{about.get(key)}): give another -o, or remove that folder')
+                f'{about.get(key)}): give another -o, or remove that folder'
+            )
 
 
 def _about(path: Path) -> dict[str, str] | None:
     try:
         with path.open('rb') as file:
-            for record in islice(StreamReader(file).records, 2):    # after the file's header
+            for record in islice(StreamReader(file).records, 2):  # after the file's header
                 if isinstance(record, Metadata) and record.name == _ABOUT:
                     return record.metadata
     except FileNotFoundError:
@@ -265,7 +317,7 @@ def made_of(place: Path) -> dict[str, str]:
 
     :raises BagError: when there is no bag.
     """
-    recording, = find_recordings([place])
+    (recording,) = find_recordings([place])
     try:
         return _about(recording.paths[0]) or {}
     except BagError:
@@ -276,9 +328,9 @@ def made_of(place: Path) -> dict[str, str]:
 class ImageResult:
     """What was found in one image."""
 
-    time_ns: int            #: when the image was taken [ns]
+    time_ns: int  #: when the image was taken [ns]
     camera: str
-    frame_id: str           #: of the image
+    frame_id: str  #: of the image
     image_size: tuple[int, int]  #: height and width of the image [pixels]
     faces: list[FaceEmotion]
 
@@ -292,12 +344,14 @@ def read_results(place: Path) -> Iterator[ImageResult]:
     :param place: the bag, its folder or a file of it.
     :raises BagError: when it cannot be read, or there are no results in it.
     """
-    recording, = find_recordings([place])
+    (recording,) = find_recordings([place])
     with Bag(recording.paths) as bag:
         topics = {topic.name for topic in bag.topics.values() if topic.type == EMOTION_ARRAY}
         if not topics:
-            raise BagError(f'{place} holds no topic of type {EMOTION_ARRAY}; there are '
-                           f'{", ".join(sorted(bag.topics)) or "none"}')
+            raise BagError(
+                f'{place} holds no topic of type {EMOTION_ARRAY}; there are '
+                f'{", ".join(sorted(bag.topics)) or "none"}'
+            )
         clocks: dict[tuple[str, str], ImageClock] = {}
         for message in bag.messages(topics):
             try:
@@ -308,12 +362,18 @@ def read_results(place: Path) -> Iterator[ImageResult]:
             clock = clocks.setdefault((message.topic, content.camera), ImageClock())
             yield ImageResult(
                 clock.time(nanoseconds(content.header.stamp), message.log_time - 1),
-                content.camera, content.header.frame_id,
-                (content.image_height, content.image_width), faces)
+                content.camera,
+                content.header.frame_id,
+                (content.image_height, content.image_width),
+                faces,
+            )
 
 
-def images_with_results(recording: Recording, cameras: Mapping[str, str], place: Path,
-                        ) -> Iterator[tuple[npt.NDArray[np.uint8], ImageResult]]:
+def images_with_results(
+    recording: Recording,
+    cameras: Mapping[str, str],
+    place: Path,
+) -> Iterator[tuple[npt.NDArray[np.uint8], ImageResult]]:
     """Give each image of a recording that has a result, uint8 [H,W,3] BGR, and the result.
 
     :param cameras: topic -> camera, as the results were made with; of a video '' -> camera.
@@ -331,12 +391,16 @@ def images_with_results(recording: Recording, cameras: Mapping[str, str], place:
         results = read_results(place)
         result = next(results, None)
         for image in images:
-            if result is None or isinstance(image, Message) or image.pixels is None or (
-                    image.camera, image.time_ns) != (result.camera, result.time_ns):
+            if (
+                result is None
+                or isinstance(image, Message)
+                or image.pixels is None
+                or (image.camera, image.time_ns) != (result.camera, result.time_ns)
+            ):
                 continue
             yield image.pixels, result
             if (result := next(results, None)) is None:
-                return      # before what may be a damaged rest
+                return  # before what may be a damaged rest
 
 
 def _yaml(content: Any) -> str:

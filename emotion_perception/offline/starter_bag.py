@@ -1,4 +1,5 @@
 """A bag to start with, made of what packages carry."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +9,15 @@ import numpy.typing as npt
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from emotion_perception.offline.messages import COMPRESSED_IMAGE, typestore
-from emotion_perception.videos import Video, default_video
+from emotion_perception.videos import default_video, Video
 
 #: Where its images are.
 TOPIC = '/camera/image_raw/compressed'
 
-_SIZE = 440, 360            # width, height [pixels]
-_PERIOD = 33_333_333        # [ns]
+_SIZE = 440, 360  # width, height [pixels]
+_PERIOD = 33_333_333  # [ns]
 _START = 1_800_000_000 * 10**9
-_DELAY = 4_000_000          # from stamp to log time [ns]
+_DELAY = 4_000_000  # from stamp to log time [ns]
 _PORTRAIT_IMAGES = 90
 
 
@@ -37,10 +38,16 @@ def write_starter_bag(folder: Path) -> int:
             message = types[COMPRESSED_IMAGE](
                 header=types['std_msgs/msg/Header'](
                     stamp=types['builtin_interfaces/msg/Time'](sec=sec, nanosec=nanosec),
-                    frame_id='camera'),
-                format='bgr8; jpeg compressed bgr8', data=jpeg.reshape(-1))
-            writer.write(connection, sec * 10**9 + nanosec + _DELAY,
-                         typestore().serialize_cdr(message, COMPRESSED_IMAGE))
+                    frame_id='camera',
+                ),
+                format='bgr8; jpeg compressed bgr8',
+                data=jpeg.reshape(-1),
+            )
+            writer.write(
+                connection,
+                sec * 10**9 + nanosec + _DELAY,
+                typestore().serialize_cdr(message, COMPRESSED_IMAGE),
+            )
     return count
 
 
@@ -50,9 +57,9 @@ def _images() -> Iterator[npt.NDArray[np.uint8]]:
             yield np.asarray(cv2.resize(frame, _SIZE, interpolation=cv2.INTER_CUBIC), np.uint8)
     # Only this needs scikit-image.
     from skimage.data import astronaut
+
     portrait = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR)
     for number in range(_PORTRAIT_IMAGES):
         zoom = 0.8 + 0.1 * np.sin(number / 17)
-        move = np.array([[zoom, 0, 20 * np.sin(number / 9)],
-                         [0, zoom, 10 * np.sin(number / 13)]])
+        move = np.array([[zoom, 0, 20 * np.sin(number / 9)], [0, zoom, 10 * np.sin(number / 13)]])
         yield np.asarray(cv2.warpAffine(portrait, move, _SIZE, flags=cv2.INTER_AREA), np.uint8)

@@ -3,12 +3,13 @@
 What metadata.yaml says of topics and files is left aside: it is missing where a recorder was
 killed, and wrong where it was edited or the bag was merged.
 """
+
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 import heapq
 from itertools import count
-from functools import partial
 from pathlib import Path
 import sqlite3
 import struct
@@ -42,10 +43,10 @@ class Topic:
     """A topic of a bag."""
 
     name: str
-    type: str                   #: such as sensor_msgs/msg/Image
-    count: int                  #: of its messages
-    encoding: str = 'cdr'       #: of its messages
-    definition: bytes = b''     #: of its type, with those that it uses; empty where unknown
+    type: str  #: such as sensor_msgs/msg/Image
+    count: int  #: of its messages
+    encoding: str = 'cdr'  #: of its messages
+    definition: bytes = b''  #: of its type, with those that it uses; empty where unknown
     definition_format: str = 'ros2msg'
     metadata: tuple[tuple[str, str], ...] = ()  #: key, value: QoS (YAML), hash of the type
 
@@ -54,7 +55,7 @@ class Topic:
         """What each of its publishers offered; empty where unknown."""
         try:
             return parse_qos(dict(self.metadata).get('offered_qos_profiles', ''))
-        except (ReaderError, KeyError, TypeError):      # written by a recorder of its own kind
+        except (ReaderError, KeyError, TypeError):  # written by a recorder of its own kind
             return []
 
 
@@ -63,14 +64,15 @@ class Message:
     """A message as it stands in a bag."""
 
     topic: str
-    log_time: int       #: when it was recorded [ns]
-    data: bytes         #: as its topic's encoding has it
-    publish_time: int   #: when it was published [ns]; the log time where unknown
-    sequence: int       #: of its publisher; 0 where unknown
+    log_time: int  #: when it was recorded [ns]
+    data: bytes  #: as its topic's encoding has it
+    publish_time: int  #: when it was published [ns]; the log time where unknown
+    sequence: int  #: of its publisher; 0 where unknown
 
 
-def in_time_order(sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]],
-                  ) -> Iterator[Message]:
+def in_time_order(
+    sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]],
+) -> Iterator[Message]:
     """Merge messages by log time; those of one time keep the order of their sources.
 
     :param sources: of each the first log time, and what gives its messages by log time. It is
@@ -89,8 +91,7 @@ def in_time_order(sources: Iterable[tuple[int, Callable[[], Iterable[Message]]]]
             _, order, _, message, messages = heap[0]
             yield message
             if following := next(messages, None):
-                heapq.heapreplace(
-                    heap, (following.log_time, order, next(tie), following, messages))
+                heapq.heapreplace(heap, (following.log_time, order, next(tie), following, messages))
             else:
                 heapq.heappop(heap)
 
@@ -129,8 +130,7 @@ class McapFile:
         if not self._read_summary():
             self._walk()
         #: By name.
-        self.topics = self._topics(
-            self._counted() if self._counts is None else self._counts)
+        self.topics = self._topics(self._counted() if self._counts is None else self._counts)
         #: Log time of the first message [ns]; None without messages.
         self.start = min((start for start, _, _ in self._parts), default=None)
 
@@ -143,22 +143,34 @@ class McapFile:
 
         :raises BagError: where the file is damaged.
         """
-        wanted = {number: channel.topic for number, channel in self._channels.items()
-                  if channel.topic in topics}
-        return in_time_order((start, partial(self._read, offset, is_chunk, wanted))
-                             for start, offset, is_chunk in self._parts)
+        wanted = {
+            number: channel.topic
+            for number, channel in self._channels.items()
+            if channel.topic in topics
+        }
+        return in_time_order(
+            (start, partial(self._read, offset, is_chunk, wanted))
+            for start, offset, is_chunk in self._parts
+        )
 
     def _read(self, offset: int, is_chunk: bool, wanted: dict[int, str]) -> list[Message]:
-        found = [Message(wanted[record.channel_id], record.log_time, record.data,
-                         record.publish_time, record.sequence)
-                 for record in (self._chunk(offset) if is_chunk else [self._record(offset)])
-                 if isinstance(record, McapMessage) and record.channel_id in wanted]
+        found = [
+            Message(
+                wanted[record.channel_id],
+                record.log_time,
+                record.data,
+                record.publish_time,
+                record.sequence,
+            )
+            for record in (self._chunk(offset) if is_chunk else [self._record(offset)])
+            if isinstance(record, McapMessage) and record.channel_id in wanted
+        ]
         found = [_uncompressed(message) for message in found]
         return sorted(found, key=lambda message: message.log_time)
 
     def _chunk(self, offset: int) -> list[McapRecord]:
         try:
-            self._stream.seek(offset + 9)   # opcode, length
+            self._stream.seek(offset + 9)  # opcode, length
             return breakup_chunk(Chunk.read(ReadDataStream(self._stream)), validate_crc=True)
         except _MCAP_ERRORS as error:
             raise BagError(f'{self.path}: damaged at byte {offset}: {error}') from error
@@ -180,8 +192,10 @@ class McapFile:
             return False
         self._schemas, self._channels = summary.schemas, summary.channels
         self._counts = summary.statistics.channel_message_counts
-        self._parts = [(index.message_start_time, index.chunk_start_offset, True)
-                       for index in summary.chunk_indexes]
+        self._parts = [
+            (index.message_start_time, index.chunk_start_offset, True)
+            for index in summary.chunk_indexes
+        ]
         return True
 
     def _walk(self) -> None:
@@ -210,8 +224,10 @@ class McapFile:
                 return
             offset += 9 + length
         if opcode != Opcode.FOOTER:
-            self.damage = (f'{self.path}: cut off after byte {offset} of {self._size}, as when a '
-                           'recorder is killed')
+            self.damage = (
+                f'{self.path}: cut off after byte {offset} of {self._size}, as when a '
+                'recorder is killed'
+            )
 
     def _keep(self, record: McapRecord) -> None:
         if isinstance(record, Schema):
@@ -242,9 +258,14 @@ class McapFile:
             schema = self._schemas.get(channel.schema_id) or Schema(0, b'', '', '')
             before = topics[channel.topic].count if channel.topic in topics else 0
             topics[channel.topic] = Topic(
-                channel.topic, schema.name, before + counts.get(number, 0),
-                channel.message_encoding, schema.data, schema.encoding,
-                tuple(channel.metadata.items()))
+                channel.topic,
+                schema.name,
+                before + counts.get(number, 0),
+                channel.message_encoding,
+                schema.data,
+                schema.encoding,
+                tuple(channel.metadata.items()),
+            )
         return topics
 
 
@@ -256,7 +277,7 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damage = ''    #: as of an McapFile
+        self.damage = ''  #: as of an McapFile
         if path.stat().st_size == 0:
             raise BagError(f'{path}: is empty')
         try:
@@ -265,17 +286,18 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise BagError(f'{path}: is no sqlite3 bag: {error}') from error
         try:
-            counts = dict(self._database.execute(
-                'SELECT topic_id, count(*) FROM messages GROUP BY topic_id'))
+            counts = dict(
+                self._database.execute('SELECT topic_id, count(*) FROM messages GROUP BY topic_id')
+            )
             self.start: int | None = self._database.execute(
-                'SELECT min(timestamp) FROM messages').fetchone()[0]
+                'SELECT min(timestamp) FROM messages'
+            ).fetchone()[0]
         except sqlite3.DatabaseError as error:
             self.damage = f'{path}: damaged: {error}'
-            counts = Counter(number for number, in self._intact('topic_id'))
+            counts = Counter(number for (number,) in self._intact('topic_id'))
             #: Log time of the first message [ns]; None without messages.
-            self.start = min(
-                (log_time for log_time, in self._intact('timestamp')), default=None)
-        self.topics = self._named(counts)   #: by name
+            self.start = min((log_time for (log_time,) in self._intact('timestamp')), default=None)
+        self.topics = self._named(counts)  #: by name
 
     def close(self) -> None:
         """Close the file."""
@@ -288,14 +310,18 @@ class SqliteFile:
 
         :raises BagError: where the file is damaged after all.
         """
-        names = {number: row['name'] for number, row in self._topics.items()
-                 if row['name'] in topics}
+        names = {
+            number: row['name'] for number, row in self._topics.items() if row['name'] in topics
+        }
         if self.damage:
             rows = self._intact('topic_id, timestamp, data')
         else:
-            rows = iter(self._database.execute(
-                'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN '
-                f'({",".join(map(str, names))}) ORDER BY timestamp, id'))
+            rows = iter(
+                self._database.execute(
+                    'SELECT topic_id, timestamp, data FROM messages WHERE topic_id IN '
+                    f'({",".join(map(str, names))}) ORDER BY timestamp, id'
+                )
+            )
         try:
             for number, log_time, data in rows:
                 if number in names:
@@ -308,9 +334,9 @@ class SqliteFile:
         try:
             database = sqlite3.connect(f'{place}mode=ro', uri=True, check_same_thread=False)
             database.execute('SELECT * FROM topics')
-        except sqlite3.OperationalError:    # it wants to tidy up, in a folder without permission
+        except sqlite3.OperationalError:  # it wants to tidy up, in a folder without permission
             database = sqlite3.connect(f'{place}immutable=1', uri=True, check_same_thread=False)
-        except sqlite3.DatabaseError:       # shorter than it says: this opens what there is
+        except sqlite3.DatabaseError:  # shorter than it says: this opens what there is
             database.execute('PRAGMA writable_schema=ON')
         return database
 
@@ -329,22 +355,28 @@ class SqliteFile:
 
     def _named(self, counts: dict[int, int]) -> dict[str, Topic]:
         try:
-            definitions = {row['topic_type']: row
-                           for row in self._rows('SELECT * FROM message_definitions')}
-        except sqlite3.DatabaseError:       # Humble's files have none
+            definitions = {
+                row['topic_type']: row for row in self._rows('SELECT * FROM message_definitions')
+            }
+        except sqlite3.DatabaseError:  # Humble's files have none
             definitions = {}
         topics: dict[str, Topic] = {}
         for number, row in self._topics.items():
             definition = definitions.get(row['type'], {})
-            metadata = {'offered_qos_profiles': row.get('offered_qos_profiles'),
-                        'topic_type_hash': row.get('type_description_hash')}
+            metadata = {
+                'offered_qos_profiles': row.get('offered_qos_profiles'),
+                'topic_type_hash': row.get('type_description_hash'),
+            }
             before = topics[row['name']].count if row['name'] in topics else 0
             topics[row['name']] = Topic(
-                row['name'], row['type'], before + counts.get(number, 0),
+                row['name'],
+                row['type'],
+                before + counts.get(number, 0),
                 row['serialization_format'],
                 definition.get('encoded_message_definition', '').encode(),
                 definition.get('encoding', 'ros2msg'),
-                tuple((key, value) for key, value in metadata.items() if value))
+                tuple((key, value) for key, value in metadata.items() if value),
+            )
         return topics
 
 

@@ -1,8 +1,13 @@
 """What networks say of people whom they were trained without, and how often they are right."""
+
 import numpy as np
 
 from emotion_perception.evaluation.metrics import (
-    bootstrap_interval, correlation, mean_absolute_error, wilson_interval)
+    bootstrap_interval,
+    correlation,
+    mean_absolute_error,
+    wilson_interval,
+)
 from emotion_perception.evaluation.sequences import PERCENTS
 
 
@@ -29,8 +34,9 @@ class Answers:
                 if mean_so_far:
                     scores = scores.cumsum(0) / np.arange(1, len(scores) + 1)[:, np.newaxis]
                 given = scores.argmax(1)
-                self.right.append([given[-(-percent * len(given) // 100) - 1] == label
-                                   for percent in PERCENTS])
+                self.right.append(
+                    [given[-(-percent * len(given) // 100) - 1] == label for percent in PERCENTS]
+                )
                 self.intensities.append(values[:, label].clip(0, 1))
                 self.targets.append(target)
         asked = [still for still in faces.stills if still[1] == fold]
@@ -50,29 +56,41 @@ def figures(answers, with_intensity):
     :param answers: list of :class:`Answers`, one a seed.
     :param with_intensity: whether the networks' values are intensities.
     """
-    right = np.array([a.right for a in answers], float)     # [seeds, sequences, points]
+    right = np.array([a.right for a in answers], float)  # [seeds, sequences, points]
     at = right.mean((0, 1))
     result = {
         'n': right.shape[1],
         'accuracy_at': {str(p): float(share) for p, share in zip(PERCENTS, at)},
-        'accuracy_at_intervals': {str(p): wilson_interval(float(share), right.shape[1])
-                                  for p, share in zip(PERCENTS, at)},
+        'accuracy_at_intervals': {
+            str(p): wilson_interval(float(share), right.shape[1]) for p, share in zip(PERCENTS, at)
+        },
         'mean': float(right.mean()),
         'mean_interval': bootstrap_interval(np.mean, right.mean(0)),
         'mean_of_seeds': right.mean((1, 2)).tolist(),
-        'stills': {}}
+        'stills': {},
+    }
     for name in answers[0].stills:
         of_seeds = np.array([a.stills[name] for a in answers], float)
         share = float(of_seeds.mean())
         result['stills'][name] = {
-            'n': of_seeds.shape[1], 'accuracy_6': share, 'of_seeds': of_seeds.mean(1).tolist(),
-            'interval': wilson_interval(share, of_seeds.shape[1])}
+            'n': of_seeds.shape[1],
+            'accuracy_6': share,
+            'of_seeds': of_seeds.mean(1).tolist(),
+            'interval': wilson_interval(share, of_seeds.shape[1]),
+        }
     if with_intensity:
-        for name, figure in (('intensity_correlation', correlation),
-                             ('intensity_mae', mean_absolute_error)):
-            result[name] = float(np.mean([
-                figure(np.concatenate(a.intensities), np.concatenate(a.targets))
-                for a in answers]))
+        for name, figure in (
+            ('intensity_correlation', correlation),
+            ('intensity_mae', mean_absolute_error),
+        ):
+            result[name] = float(
+                np.mean(
+                    [
+                        figure(np.concatenate(a.intensities), np.concatenate(a.targets))
+                        for a in answers
+                    ]
+                )
+            )
     return result
 
 

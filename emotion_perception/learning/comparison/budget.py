@@ -3,11 +3,12 @@
 The learning rate falls to zero with the share of the budget that is used, so that a training
 which runs out of time ends as settled as one that does not.
 """
+
 from time import perf_counter
 
 import keras
-import numpy as np
 from keras import layers
+import numpy as np
 
 from emotion_perception.learning.encoder.augmentation import resize
 from emotion_perception.learning.encoder.trainer import class_prior, for_crops, StillsTrainer
@@ -45,12 +46,18 @@ def train_encoder(config, stills, seconds):
     """
     count = _ROUND * config['batch_size']
     if len(stills) < count:
-        raise ValueError(f'{len(stills)} web faces are too few: training takes {count} at a time '
-                         f'({_ROUND} batches)')
+        raise ValueError(
+            f'{len(stills)} web faces are too few: training takes {count} at a time '
+            f'({_ROUND} batches)'
+        )
     keras.utils.set_random_seed(config['seed'])
     rng = np.random.default_rng(config['seed'])
-    trainer = StillsTrainer({**config, 'phases': [{'size': config['size']}]}, _SCHEDULE - _WARMUP,
-                            _WARMUP, config['prior'] * np.log(class_prior(stills)))
+    trainer = StillsTrainer(
+        {**config, 'phases': [{'size': config['size']}]},
+        _SCHEDULE - _WARMUP,
+        _WARMUP,
+        config['prior'] * np.log(class_prior(stills)),
+    )
     budget, seen = Budget(config['epochs'] * len(stills), seconds), 0
     while (share := budget.share(seen)) < 1:
         trainer.optimizer.iterations.assign(round(share * _SCHEDULE))
@@ -69,8 +76,9 @@ def estimate_statistics(model, batches):
     Their moving averages lag behind the weights; after a short training some have hardly left
     what they began with (a momentum of .99 needs hundreds of steps).
     """
-    normalisations = [layer for layer in model.layers
-                      if isinstance(layer, layers.BatchNormalization)]
+    normalisations = [
+        layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)
+    ]
     for number, batch in enumerate(batches):
         for layer in normalisations:
             layer.momentum = number / (number + 1)

@@ -4,9 +4,10 @@ The encoders see web faces alone, so that one training of each serves every fold
 they are while what stands behind them is trained on the people of the other folds. A budget is
 in seconds: a slow network sees less, as it would wherever it is trained.
 """
+
+from functools import cache, cached_property
 import json
 import os
-from functools import cache, cached_property
 from pathlib import Path
 from time import perf_counter
 
@@ -16,7 +17,14 @@ from emotion_perception.learning.comparison.answers import Answers, figures
 from emotion_perception.learning.comparison.budget import Budget, train_encoder
 from emotion_perception.learning.comparison.faces import Crops, Faces
 from emotion_perception.learning.comparison.networks import (
-    milliseconds, multiply_adds, NETWORKS, one_frame, PIXELS, SHAPES, WITH_INTENSITY)
+    milliseconds,
+    multiply_adds,
+    NETWORKS,
+    one_frame,
+    PIXELS,
+    SHAPES,
+    WITH_INTENSITY,
+)
 from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.encoder.networks import BACKBONES, GreyEncoder
 from emotion_perception.learning.encoder.web_faces import load_web_faces
@@ -69,8 +77,7 @@ class Comparison:
     def _settings(self, name):
         row = self.rows[name]
         shared = {key: self._config[key] for key in ('folds', 'seeds', 'fold_seconds')}
-        settings = {'lab': self._config['sets']['lab'],
-                    **shared, **self._config['temporal'], **row}
+        settings = {'lab': self._config['sets']['lab'], **shared, **self._config['temporal'], **row}
         if 'backbone' in row:
             settings['encoder'] = self._encoder_settings(row['backbone'])
         return settings
@@ -78,8 +85,13 @@ class Comparison:
     def _encoder_settings(self, backbone):
         stills = dict(self._config['stills'])
         changed = stills.pop('changed', {}).get(backbone, {})
-        return {'backbone': backbone, 'web': self._config['sets']['web'],
-                'seconds': self._config['stills_seconds'], **stills, **changed}
+        return {
+            'backbone': backbone,
+            'web': self._config['sets']['web'],
+            'seconds': self._config['stills_seconds'],
+            **stills,
+            **changed,
+        }
 
     @cached_property
     def _web(self):
@@ -94,12 +106,13 @@ class Comparison:
         make, reads = NETWORKS[settings['network']]
         encoder = self._encoder(settings.get('encoder'))
         faces, seeds = self._faces[reads], settings['seeds']
-        trainer = SequenceTrainer(
-            make, (settings['frames'], *SHAPES[reads]), settings, _ROUND)
+        trainer = SequenceTrainer(make, (settings['frames'], *SHAPES[reads]), settings, _ROUND)
         answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
         for fold in range(settings['folds']):
+
             def draw(rng, fold=fold):
                 return faces.draw(rng, fold, settings)
+
             for seed, of_seed in zip(seeds, answers):
                 budget = Budget(settings['steps'], settings['fold_seconds'] / len(seeds))
                 steps.append(trainer.train(draw, seed, budget.share))
@@ -107,14 +120,20 @@ class Comparison:
         seconds = perf_counter() - start
         found = figures(answers, settings['network'] in WITH_INTENSITY)
         cost = _cost_of_a_frame(settings['network'])
-        print(f'  mean {found["mean"]:.3f}, {np.mean(steps):.0f} steps, {seconds:.0f} s',
-              flush=True)
-        return {'settings': settings, **found,
-                'parameters': encoder['parameters'] + trainer.network.count_params(),
-                'multiply_adds': encoder['multiply_adds'] + cost['multiply_adds'],
-                'ms': encoder['ms'] + cost['ms'],
-                'stills_epochs': encoder['epochs'], 'stills_seconds': encoder['seconds'],
-                'steps': float(np.mean(steps)), 'folds_seconds': seconds}
+        print(
+            f'  mean {found["mean"]:.3f}, {np.mean(steps):.0f} steps, {seconds:.0f} s', flush=True
+        )
+        return {
+            'settings': settings,
+            **found,
+            'parameters': encoder['parameters'] + trainer.network.count_params(),
+            'multiply_adds': encoder['multiply_adds'] + cost['multiply_adds'],
+            'ms': encoder['ms'] + cost['ms'],
+            'stills_epochs': encoder['epochs'],
+            'stills_seconds': encoder['seconds'],
+            'steps': float(np.mean(steps)),
+            'folds_seconds': seconds,
+        }
 
     def _encoder(self, settings):
         """Train an encoder, or find it; encode all faces. Return what it is and costs."""
@@ -122,10 +141,10 @@ class Comparison:
             if 'grey' not in self._faces:
                 crops = Crops([], self._lab, self._config['temporal'], PIXELS)
                 # E2 is not trained on pixels; the target made of them is never looked at.
-                self._faces['grey'] = Faces(crops, crops.grey,
-                                            crops.grey.reshape(len(crops.grey), -1))
-            return {'parameters': 0, 'multiply_adds': 0, 'ms': 0.0, 'epochs': None,
-                    'seconds': 0.0}
+                self._faces['grey'] = Faces(
+                    crops, crops.grey, crops.grey.reshape(len(crops.grey), -1)
+                )
+            return {'parameters': 0, 'multiply_adds': 0, 'ms': 0.0, 'epochs': None, 'seconds': 0.0}
         path = self._run_dir / 'encoders' / f'{settings["backbone"]}.npz'
         if _read(path.with_suffix('.json'), settings) is None:
             print(f'  {settings["backbone"]} on web faces, {settings["seconds"]} s', flush=True)
@@ -134,16 +153,25 @@ class Comparison:
             seconds = perf_counter() - start
             write_weights(path, model)
             network = GreyEncoder(model, settings['size']).network
-            _write(path.with_suffix('.json'), {
-                'settings': settings, 'epochs': epochs, 'seconds': seconds,
-                'parameters': network.count_params(), 'multiply_adds': multiply_adds(network),
-                'ms': milliseconds(network)})
+            _write(
+                path.with_suffix('.json'),
+                {
+                    'settings': settings,
+                    'epochs': epochs,
+                    'seconds': seconds,
+                    'parameters': network.count_params(),
+                    'multiply_adds': multiply_adds(network),
+                    'ms': milliseconds(network),
+                },
+            )
         if self._backbone != settings['backbone']:  # rows of one backbone follow each other
             encode = GreyEncoder(read_weights(path), settings['size'])
             crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
             kept, features, _ = encode(crops.grey)
-            self._faces |= {'frames': Faces(crops, frames_of(kept), features),
-                            'features': Faces(crops, features, features)}
+            self._faces |= {
+                'frames': Faces(crops, frames_of(kept), features),
+                'features': Faces(crops, features, features),
+            }
             self._backbone = settings['backbone']
         return _read(path.with_suffix('.json'), settings)
 
@@ -151,18 +179,24 @@ class Comparison:
 def _check(name, row):
     network = row.get('network')
     if network not in NETWORKS:
-        raise ValueError(f'row {name!r}: there is no network {network!r}, but '
-                         f'{", ".join(NETWORKS)}')
+        raise ValueError(
+            f'row {name!r}: there is no network {network!r}, but {", ".join(NETWORKS)}'
+        )
     if NETWORKS[network][1] == 'grey':
         if 'backbone' in row:
-            raise ValueError(f'row {name!r}: {network} reads the crops themselves; leave out '
-                             'the backbone')
+            raise ValueError(
+                f'row {name!r}: {network} reads the crops themselves; leave out the backbone'
+            )
     elif row.get('backbone') not in BACKBONES:
-        raise ValueError(f'row {name!r}: {network} needs a backbone, one of '
-                         f'{", ".join(BACKBONES)}, not {row.get("backbone")!r}')
+        raise ValueError(
+            f'row {name!r}: {network} needs a backbone, one of '
+            f'{", ".join(BACKBONES)}, not {row.get("backbone")!r}'
+        )
     if (row.get('e2') or row.get('e3')) and network not in WITH_INTENSITY:
-        raise ValueError(f'row {name!r}: only {", ".join(WITH_INTENSITY)} can be trained with '
-                         'E2 and the third term')
+        raise ValueError(
+            f'row {name!r}: only {", ".join(WITH_INTENSITY)} can be trained with '
+            'E2 and the third term'
+        )
 
 
 @cache
@@ -177,8 +211,9 @@ def _read(path, settings):
         return None
     found = json.loads(path.read_text())
     if found['settings'] != settings:
-        raise ValueError(f'{path} is the result of other settings: take another run_dir, or '
-                         'remove that file')
+        raise ValueError(
+            f'{path} is the result of other settings: take another run_dir, or remove that file'
+        )
     return found
 
 

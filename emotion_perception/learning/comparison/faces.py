@@ -1,4 +1,5 @@
 """Faces for folds of people: what networks are trained on without a fold, and asked about."""
+
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -8,7 +9,12 @@ from emotion_perception.evaluation.metrics import apex_similarity
 from emotion_perception.learning.encoder.augmentation import augment, resize
 from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.head.episodes import (
-    grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
+    grey_variants,
+    held_episode,
+    live_episode,
+    onset_episode,
+    vote_intensity,
+)
 from emotion_perception.learning.lab.faces import all_onsets
 
 #: Versions of each sequence: as it is, and augmented.
@@ -32,33 +38,46 @@ class Crops:
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
         fold_of = {person: fold for fold, people in enumerate(lab.folds) for person in people}
-        measured = [(set_.set_name, s) for set_ in lab.sets for s in set_
-                    if len(s.frames) == 1 and s.label in EMOTIONS]
+        measured = [
+            (set_.set_name, s)
+            for set_ in lab.sets
+            for s in set_
+            if len(s.frames) == 1 and s.label in EMOTIONS
+        ]
         self.real = sum(s.neutral_to_apex and s.label in EMOTIONS for s in samples)
         if not measured or not self.real:
-            raise ValueError('the lab sets need both, stills and sequences from neutral to apex of '
-                             'the six classes, for networks to be compared on')
+            raise ValueError(
+                'the lab sets need both, stills and sequences from neutral to apex of '
+                'the six classes, for networks to be compared on'
+            )
         onsets = list(all_onsets(samples, rng))
         #: (fold, person, class) of each onset; the ``real`` first ones are sequences, not made.
         self.onsets = [(fold_of[person], person, label) for person, label, _ in onsets]
-        parts = [grey_variants(frames, size, _VARIANTS, number)
-                 for number, (_, _, frames) in enumerate(onsets)]
+        parts = [
+            grey_variants(frames, size, _VARIANTS, number)
+            for number, (_, _, frames) in enumerate(onsets)
+        ]
 
-        chosen = [web[i] for i in rng.choice(
-            len(web), min(config['web_images'], len(web)), replace=False)]
+        chosen = [
+            web[i] for i in rng.choice(len(web), min(config['web_images'], len(web)), replace=False)
+        ]
         self.folds = np.full(len(chosen), _NO_FOLD)
-        stills = [s for s in samples if len(s.frames) == 1 and s.label != 'contempt'
-                  ] * config['lab_repeats']
+        stills = [s for s in samples if len(s.frames) == 1 and s.label != 'contempt'] * config[
+            'lab_repeats'
+        ]
         self.folds = np.append(self.folds, [fold_of[s.subject] for s in stills]).astype(int)
-        self.targets, self.intensity = stills_from(chosen + stills), vote_intensity(
-            chosen + stills)
+        self.targets, self.intensity = stills_from(chosen + stills), vote_intensity(chosen + stills)
         parts.append(np.stack([augment(image, size, rng) for image in self.targets.images]))
 
         #: (set, fold, class) of each still to measure.
-        self.measured = [(name, fold_of[s.subject], EMOTIONS.index(s.label))
-                         for name, s in measured]
-        parts.append(np.stack([resize(image, size) for image in stills_from(
-            [s for _, s in measured]).images]))
+        self.measured = [
+            (name, fold_of[s.subject], EMOTIONS.index(s.label)) for name, s in measured
+        ]
+        parts.append(
+            np.stack(
+                [resize(image, size) for image in stills_from([s for _, s in measured]).images]
+            )
+        )
         self._shapes = [part.shape[:-2] for part in parts]
         #: float32 [n,size,size] in 0..255, all of them.
         self.grey = np.concatenate([part.reshape(-1, size, size) for part in parts])
@@ -66,8 +85,10 @@ class Crops:
     def divided(self, encoded):
         """Divide what became of ``grey``, [n,...]; return the parts that it was made of."""
         ends = [0, *accumulate(int(np.prod(shape)) for shape in self._shapes)]
-        return [encoded[a:b].reshape(*shape, *encoded.shape[1:])
-                for (a, b), shape in zip(pairwise(ends), self._shapes)]
+        return [
+            encoded[a:b].reshape(*shape, *encoded.shape[1:])
+            for (a, b), shape in zip(pairwise(ends), self._shapes)
+        ]
 
 
 class Faces:
@@ -86,12 +107,19 @@ class Faces:
         #: (fold, class, frames [t,...], E2's target [t]) of each sequence to measure.
         self.sequences = []
         for i, (fold, person, label) in enumerate(crops.onsets):
-            episodes = [onset_episode(*variant, label)
-                        for variant in zip(onsets[i], onset_features[i])]
+            episodes = [
+                onset_episode(*variant, label) for variant in zip(onsets[i], onset_features[i])
+            ]
             self._people.setdefault((fold, person), []).append(episodes)
             if i < crops.real:
-                self.sequences.append((fold, EMOTIONS.index(label), onsets[i][0],
-                                       apex_similarity(onset_features[i][0])))
+                self.sequences.append(
+                    (
+                        fold,
+                        EMOTIONS.index(label),
+                        onsets[i][0],
+                        apex_similarity(onset_features[i][0]),
+                    )
+                )
         #: (set, fold, class, frame [...]) of each still to measure.
         self.stills = [(*known, frame) for known, frame in zip(crops.measured, measured)]
 
@@ -106,13 +134,21 @@ class Faces:
         for i in rng.choice(np.flatnonzero(crops.folds != without), config['stills']):
             length = 1 if rng.random() < 0.6 else int(rng.integers(2, 30))
             held = held_episode(
-                self._stills[i].ravel(), crops.targets.targets['six'][i],
-                crops.targets.weights['six'][i], crops.intensity[i], length,
-                noise * (length > 1), rng)
+                self._stills[i].ravel(),
+                crops.targets.targets['six'][i],
+                crops.targets.weights['six'][i],
+                crops.intensity[i],
+                length,
+                noise * (length > 1),
+                rng,
+            )
             held.kept = held.kept.reshape(length, *self._stills.shape[1:])
             episodes.append(held)
         people = [onsets for (fold, _), onsets in self._people.items() if fold != without]
         for number in rng.integers(0, len(people), config['sequences']):
-            episodes.append(live_episode(
-                [variants[rng.integers(_VARIANTS)] for variants in people[number]], noise, rng))
+            episodes.append(
+                live_episode(
+                    [variants[rng.integers(_VARIANTS)] for variants in people[number]], noise, rng
+                )
+            )
         return [episode.take(slice(config['frames'])) for episode in episodes]

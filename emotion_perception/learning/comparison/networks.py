@@ -3,13 +3,14 @@
 Each takes frames float32 [n,t,...] and gives values [n,t,6]: at every frame from it and those
 before it alone. Softmax of ``sharpness`` times the values is the score of each class.
 """
+
 from time import perf_counter
 
+from ai_edge_litert.interpreter import Interpreter
 import keras
+from keras import layers, ops
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
-from keras import layers, ops
 
 from emotion_perception.learning.encoder.networks import FEATURES, Standardise
 from emotion_perception.learning.head.network import FRAME, HeadNetwork
@@ -44,7 +45,8 @@ class SeedHead(keras.Model):
         super().__init__()
         self.lstm = layers.LSTM(UNITS, return_sequences=True)
         self.sharpness = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(6.0), name='sharpness')
+            shape=(), initializer=keras.initializers.Constant(6.0), name='sharpness'
+        )
         self(np.zeros((1, 1, FRAME), np.float32))
 
     def call(self, frames):
@@ -77,10 +79,15 @@ class Cnn3d(keras.Model):
     def __init__(self):
         super().__init__()
         self.standardise = Standardise(PIXELS)
-        self.stages = [(layers.ZeroPadding3D((0, 1, 1)),
-                        layers.Conv3D(filters, (5, 3, 3), (1, 2, 2), use_bias=False),
-                        layers.LayerNormalization(), layers.ReLU())
-                       for filters in (16, 32, 48)]
+        self.stages = [
+            (
+                layers.ZeroPadding3D((0, 1, 1)),
+                layers.Conv3D(filters, (5, 3, 3), (1, 2, 2), use_bias=False),
+                layers.LayerNormalization(),
+                layers.ReLU(),
+            )
+            for filters in (16, 32, 48)
+        ]
         self.dense = layers.Dense(UNITS)
         self(np.zeros((1, 1, PIXELS, PIXELS), np.float32))
 
@@ -124,11 +131,15 @@ def _frame_by_frame(layer, grey):
 
 #: By name: what makes a network with fresh weights, and what it reads of each frame.
 NETWORKS = {
-    'head': (HeadNetwork, 'frames'), 'seed_head': (SeedHead, 'frames'),
+    'head': (HeadNetwork, 'frames'),
+    'seed_head': (SeedHead, 'frames'),
     'each_frame': (EachFrame, 'frames'),
-    'lstm_6': (lambda: PlainLstm(6), 'features'), 'lstm_32': (lambda: PlainLstm(32), 'features'),
+    'lstm_6': (lambda: PlainLstm(6), 'features'),
+    'lstm_32': (lambda: PlainLstm(32), 'features'),
     'lstm_128': (lambda: PlainLstm(128), 'features'),
-    'cnn_3d': (Cnn3d, 'grey'), 'conv_lstm': (ConvLstm, 'grey')}
+    'cnn_3d': (Cnn3d, 'grey'),
+    'conv_lstm': (ConvLstm, 'grey'),
+}
 
 #: Those whose values are intensities as well; E2 and the third term are for them.
 WITH_INTENSITY = ('head', 'seed_head')
@@ -149,9 +160,12 @@ def multiply_adds(model):
 
     Each weight of a layer's matrices and kernels counts once a place of the layer's output.
     """
-    return sum(int(np.prod(layer.output.shape[1:-1])) * weight.shape.num_elements()
-               for layer in model.layers for weight in layer.weights
-               if len(weight.shape) > 1 and weight.name != 'bias')
+    return sum(
+        int(np.prod(layer.output.shape[1:-1])) * weight.shape.num_elements()
+        for layer in model.layers
+        for weight in layer.weights
+        if len(weight.shape) > 1 and weight.name != 'bias'
+    )
 
 
 def milliseconds(model, runs=50):

@@ -1,4 +1,5 @@
 """Face or not: a readout of the encoder that knows what the cascade wrongly takes for a face."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,13 +47,16 @@ def wrong_crops(paths: list[str]) -> npt.NDArray[np.uint8]:
             # From the least sure to the surest, all that there is room for.
             crops += [crop_face(image, box.roi(*gray.shape[::-1])) for box in beside[-_HITS:]]
     if not crops:
-        raise ValueError(f'{", ".join(map(str, paths))}: no picture or video with a face and '
-                         'something beside it that the cascade takes for one')
+        raise ValueError(
+            f'{", ".join(map(str, paths))}: no picture or video with a face and '
+            'something beside it that the cascade takes for one'
+        )
     return np.stack(crops)
 
 
-def face_readout(faces: npt.NDArray[np.float32], others: npt.NDArray[np.float32],
-                 rounds: int = 12) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def face_readout(
+    faces: npt.NDArray[np.float32], others: npt.NDArray[np.float32], rounds: int = 12
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Fit the log odds of a face, by logistic regression (Newton's method).
 
     :param faces: float32 [n,k], features of faces; ``others``: float32 [m,k]; both count alike.
@@ -71,8 +75,7 @@ def face_readout(faces: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
         curvature = (x * (share * odds * (1 - odds) + 1e-9)[:, np.newaxis]).T @ x + np.diag(pull)
         weights -= np.linalg.solve(curvature, gradient)
     kernel = weights[:-1] / deviation
-    return (np.float32(kernel[:, np.newaxis]),
-            np.float32([weights[-1] - mean @ kernel + _LEAN]))
+    return (np.float32(kernel[:, np.newaxis]), np.float32([weights[-1] - mean @ kernel + _LEAN]))
 
 
 def _images(path: Path) -> Iterator[npt.NDArray[np.uint8]]:

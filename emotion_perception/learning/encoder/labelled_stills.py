@@ -1,4 +1,5 @@
 """What the heads for stills are trained toward, from the samples of any set."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ SMOOTHING = 0.06
 class Stills:
     """Single frames with soft targets; a weight of 0 says that a set has no such label."""
 
-    images: npt.NDArray[np.uint8]             #: [n,64,64], grey
+    images: npt.NDArray[np.uint8]  #: [n,64,64], grey
     targets: dict[str, npt.NDArray[np.float32]]  #: head name -> [n,classes], rows sum to 1
     weights: dict[str, npt.NDArray[np.float32]]  #: head name -> [n]
 
@@ -35,9 +36,11 @@ class Stills:
 
     def take(self, indices: npt.ArrayLike) -> 'Stills':
         indices = np.asarray(indices)
-        return Stills(self.images[indices],
-                      {head: target[indices] for head, target in self.targets.items()},
-                      {head: weight[indices] for head, weight in self.weights.items()})
+        return Stills(
+            self.images[indices],
+            {head: target[indices] for head, target in self.targets.items()},
+            {head: weight[indices] for head, weight in self.weights.items()},
+        )
 
 
 def stills_from(samples: Sequence[Sample]) -> Stills:

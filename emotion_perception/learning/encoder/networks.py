@@ -4,10 +4,11 @@ An encoder turns a crop into the 512 numbers that the method calls the spatial i
 vector. It sees the 64x64x3 crop as it is cut; grey, size and contrast are handled inside,
 so that no code outside of the network can do it differently.
 """
+
 import cv2
 import keras
-import numpy as np
 from keras import layers
+import numpy as np
 
 from emotion_perception.crops import CROP_SIZE
 from emotion_perception.learning.encoder.augmentation import resize
@@ -52,8 +53,9 @@ class Standardise(layers.Layer):
 
 
 def _conv(x, filters, kernel=3, strides=1, relu=True):
-    x = layers.Conv2D(filters, kernel, strides, padding='same', use_bias=False,
-                      kernel_initializer='he_normal')(x)
+    x = layers.Conv2D(
+        filters, kernel, strides, padding='same', use_bias=False, kernel_initializer='he_normal'
+    )(x)
     x = layers.BatchNormalization(momentum=0.95)(x)
     return layers.ReLU()(x) if relu else x
 
@@ -119,10 +121,14 @@ def inception(x, dropout):
     """Convolutions of several widths side by side (Szegedy et al., CVPR 2015, figure 2b)."""
     x = _conv(x, 32, strides=2)
     for filters in (32, 64, 128):
-        x = layers.Concatenate()([
-            _conv(x, filters, 1), _conv(_conv(x, filters // 2, 1), filters),
-            _conv(_conv(x, filters // 4, 1), filters // 2, 5),
-            _conv(layers.MaxPooling2D(3, 1, 'same')(x), filters // 2, 1)])
+        x = layers.Concatenate()(
+            [
+                _conv(x, filters, 1),
+                _conv(_conv(x, filters // 2, 1), filters),
+                _conv(_conv(x, filters // 4, 1), filters // 2, 5),
+                _conv(layers.MaxPooling2D(3, 1, 'same')(x), filters // 2, 1),
+            ]
+        )
         x = layers.MaxPooling2D()(x)
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dense(FEATURES, activation='relu')(layers.Dropout(dropout)(x))
@@ -135,9 +141,15 @@ def fused(x, dropout):
 
 #: Encoders by name: a function from standardised grey [n,h,w,1] to [n,512], before any head,
 #: and the rows and columns that it works on.
-BACKBONES = {'residual': (residual, 48), 'seed': (seed, 64), 'vgg': (vgg, 48),
-             'high_low': (high_low, 48), 'low_high': (low_high, 48),
-             'inception': (inception, 48), 'fused': (fused, 48)}
+BACKBONES = {
+    'residual': (residual, 48),
+    'seed': (seed, 64),
+    'vgg': (vgg, 48),
+    'high_low': (high_low, 48),
+    'low_high': (low_high, 48),
+    'inception': (inception, 48),
+    'fused': (fused, 48),
+}
 
 
 def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
@@ -181,17 +193,25 @@ def build_stills_model(encoder, dropout=0.3):
     - ``face``, the log odds that the crop shows a face, see ``learning/encoder/face_or_not.py``.
     """
     features = layers.Dropout(dropout)(encoder.output)
-    heads = {name: layers.Dense(count, dtype='float32', name=name)(features)
-             for name, count in (('six', 6), ('eight', 8), ('seven', 7))}
+    heads = {
+        name: layers.Dense(count, dtype='float32', name=name)(features)
+        for name, count in (('six', 6), ('eight', 8), ('seven', 7))
+    }
     heads['change'], heads['face'] = (
-        layers.Dense(count, kernel_initializer='zeros', trainable=False, dtype='float32',
-                     name=name)(encoder.output) for name, count in (('change', 6), ('face', 1)))
+        layers.Dense(
+            count, kernel_initializer='zeros', trainable=False, dtype='float32', name=name
+        )(encoder.output)
+        for name, count in (('change', 6), ('face', 1))
+    )
     places = Places(dtype='float32', name='places')(_late_map(encoder))
     adapter = build_adapter(FEATURES + places.shape[-1])
     adapter.trainable = False
-    heads['live'] = layers.Add(dtype='float32')([
-        ContemptIsNeutral(dtype='float32')(heads['eight']),
-        adapter(layers.Concatenate(dtype='float32')([encoder.output, places]))])
+    heads['live'] = layers.Add(dtype='float32')(
+        [
+            ContemptIsNeutral(dtype='float32')(heads['eight']),
+            adapter(layers.Concatenate(dtype='float32')([encoder.output, places])),
+        ]
+    )
     return keras.Model(encoder.input, heads, name=f'{encoder.name}_stills')
 
 
@@ -243,9 +263,14 @@ class GreyEncoder:
         grey = build_stills_model(build_encoder(backbone, self.size))
         grey.set_weights(stills_model.get_weights())
         #: Grey crops [n,size,size,1] to kept [n,35], features [n,512] and places [n,k].
-        self.network = keras.Model(grey.input, [
-            layers.Concatenate()([grey.output[head] for head in KEPT_HEADS]),
-            grey.get_layer('features').output, grey.get_layer('places').output])
+        self.network = keras.Model(
+            grey.input,
+            [
+                layers.Concatenate()([grey.output[head] for head in KEPT_HEADS]),
+                grey.get_layer('features').output,
+                grey.get_layer('places').output,
+            ],
+        )
 
     def __call__(self, grey):
         """Encode float32 [...,size,size] in 0..255.
@@ -253,10 +278,12 @@ class GreyEncoder:
         :return: float32 arrays: kept [...,35], features [...,512] and places [...,k].
         """
         outputs = self.network.predict(
-            grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0)
+            grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0
+        )
         return [out.reshape(*grey.shape[:-2], -1) for out in outputs]
 
     def features(self, crops):
         """Return the features of crops, uint8 [n,64,64,3] BGR, as float32 [n,512]."""
-        return self(np.stack([resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), self.size)
-                              for crop in crops]))[1]
+        return self(
+            np.stack([resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), self.size) for crop in crops])
+        )[1]

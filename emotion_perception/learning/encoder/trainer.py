@@ -1,7 +1,8 @@
 """Training of an encoder on stills: small images first, resumable at every epoch."""
+
+from concurrent.futures import ThreadPoolExecutor
 import csv
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -36,8 +37,10 @@ def train_stills(config, train, valid, run_dir, start=None):
     """
     batches = len(train) // config['batch_size']
     if not batches:
-        raise ValueError(f'{len(train)} stills to train on do not fill one batch: give more of '
-                         f'them, or a batch_size below {config["batch_size"]}')
+        raise ValueError(
+            f'{len(train)} stills to train on do not fill one batch: give more of '
+            f'them, or a batch_size below {config["batch_size"]}'
+        )
     shift = config['prior'] * np.log(class_prior(train))
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -54,8 +57,12 @@ def train_stills(config, train, valid, run_dir, start=None):
     for epoch in range(first, len(sizes)):
         size = sizes[epoch]
         losses = trainer.run_epoch(train, size, epoch)
-        row = {'epoch': epoch + 1, 'size': size, 'loss': float(np.mean(losses)),
-               **stills_accuracy(trainer.model, valid, size)}
+        row = {
+            'epoch': epoch + 1,
+            'size': size,
+            'loss': float(np.mean(losses)),
+            **stills_accuracy(trainer.model, valid, size),
+        }
         trainer.save(checkpoint, epoch + 1)
         _append(run_dir / 'curve.csv', row)
         with writer.as_default(step=epoch + 1):
@@ -77,14 +84,18 @@ def average_weights(models, train, valid, config):
     :param train, valid, config: as for :func:`train_stills`; of the phases the last one counts.
     """
     size, rng = config['phases'][-1]['size'], np.random.default_rng(config['seed'])
-    mean = build_stills_model(build_encoder(config['backbone'], size, config['dropout']),
-                              config['dropout'])
-    mean.set_weights([np.mean(arrays, 0)
-                      for arrays in zip(*(model.get_weights() for model in models))])
+    mean = build_stills_model(
+        build_encoder(config['backbone'], size, config['dropout']), config['dropout']
+    )
+    mean.set_weights(
+        [np.mean(arrays, 0) for arrays in zip(*(model.get_weights() for model in models))]
+    )
     for _ in range(STATISTICS):
         images = train.images[rng.integers(len(train), size=config['batch_size'])]
-        mean(np.stack([augment(image, size, rng, config['gamma'])
-                       for image in images])[..., None], training=True)
+        mean(
+            np.stack([augment(image, size, rng, config['gamma']) for image in images])[..., None],
+            training=True,
+        )
     _print({'mean of': len(models), 'size': size, **stills_accuracy(mean, valid, size)})
     return for_crops(mean, config['backbone'])
 
@@ -104,8 +115,10 @@ def class_prior(train):
     sums = train.weights['six'] @ train.targets['six']
     absent = [name for name, total in zip(EMOTIONS, sums) if total == 0]
     if absent:
-        raise ValueError(f'no still to train on shows {", ".join(absent)}: each of '
-                         f'{", ".join(EMOTIONS)} is needed')
+        raise ValueError(
+            f'no still to train on shows {", ".join(absent)}: each of '
+            f'{", ".join(EMOTIONS)} is needed'
+        )
     return sums / sums.sum()
 
 
@@ -131,16 +144,24 @@ class StillsTrainer:
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(config['precision'])
         self.model = build_stills_model(
-            build_encoder(config['backbone'], sizes.pop() if len(sizes) == 1 else None,
-                          config['dropout']), config['dropout'])
+            build_encoder(
+                config['backbone'], sizes.pop() if len(sizes) == 1 else None, config['dropout']
+            ),
+            config['dropout'],
+        )
         keras.config.set_dtype_policy(policy)
         variables = self.model.trainable_variables
         self.optimizer = keras.optimizers.SGD(
             keras.optimizers.schedules.CosineDecay(
-                0.0, steps, warmup_target=config['learning_rate'], warmup_steps=warmup),
-            momentum=0.9, nesterov=True, weight_decay=config['weight_decay'])
+                0.0, steps, warmup_target=config['learning_rate'], warmup_steps=warmup
+            ),
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=config['weight_decay'],
+        )
         self.optimizer.exclude_from_weight_decay(
-            [v for v in variables if v.path.split('/')[-1] != 'kernel'])
+            [v for v in variables if v.path.split('/')[-1] != 'kernel']
+        )
         self.optimizer.build(variables)
         # Not the weights alone: what dropout draws next is a variable of the model, too.
         self._variables = self.model.variables + self.optimizer.variables
@@ -152,21 +173,27 @@ class StillsTrainer:
         starts = range(0, len(order) - batch_size + 1, batch_size)
 
         def batch(start):
-            part = train.take(np.sort(order[start:start + batch_size]))
-            images = np.stack([augment(image, size, rng, self._config['gamma'])
-                               for image in part.images])
+            part = train.take(np.sort(order[start : start + batch_size]))
+            images = np.stack(
+                [augment(image, size, rng, self._config['gamma']) for image in part.images]
+            )
             return images[..., None], part.targets, part.weights
 
         losses = []
         # One thread keeps the order of the random numbers; it works while the network does.
         with ThreadPoolExecutor(1) as pool:
             pending = pool.submit(batch, starts[0])
-            for following in tqdm([*starts[1:], None], desc=f'epoch {epoch + 1}', leave=False, disable=None):
+            for following in tqdm(
+                [*starts[1:], None], desc=f'epoch {epoch + 1}', leave=False, disable=None
+            ):
                 images, targets, weights = pending.result()
                 if following is not None:
                     pending = pool.submit(batch, following)
-                losses.append(float(self._step(
-                    *tf.nest.map_structure(tf.constant, (images, targets, weights)))))
+                losses.append(
+                    float(
+                        self._step(*tf.nest.map_structure(tf.constant, (images, targets, weights)))
+                    )
+                )
         return losses
 
     @tf.function(reduce_retracing=False)
@@ -175,10 +202,13 @@ class StillsTrainer:
             logits = self.model(images, training=True)
             logits = {**logits, 'six': logits['six'] + self._shift}
             loss = sum(
-                weight * tf.reduce_mean(
-                    weights[head] * tf.nn.softmax_cross_entropy_with_logits(
-                        targets[head], logits[head]))
-                for head, weight in HEAD_WEIGHTS.items())
+                weight
+                * tf.reduce_mean(
+                    weights[head]
+                    * tf.nn.softmax_cross_entropy_with_logits(targets[head], logits[head])
+                )
+                for head, weight in HEAD_WEIGHTS.items()
+            )
         gradients = tape.gradient(loss, self.model.trainable_variables)
         self.optimizer.apply(gradients)
         return loss
@@ -186,8 +216,11 @@ class StillsTrainer:
     def save(self, path, epoch):
         """Write the whole state of training at the end of an epoch, all or nothing."""
         partial = path.with_name('state.partial.npz')
-        np.savez(partial, epoch=epoch, **{f'variable_{i:03d}': variable.numpy()
-                                          for i, variable in enumerate(self._variables)})
+        np.savez(
+            partial,
+            epoch=epoch,
+            **{f'variable_{i:03d}': variable.numpy() for i, variable in enumerate(self._variables)},
+        )
         os.replace(partial, path)
 
     def restore(self, path):
@@ -198,8 +231,10 @@ class StillsTrainer:
         with np.load(path) as state:
             saved = [state[key] for key in sorted(state) if key.startswith('variable_')]
             if [array.shape for array in saved] != [tuple(v.shape) for v in self._variables]:
-                raise ValueError(f'{path} is no state of this network and its optimizer: take '
-                                 'another run_dir, or remove that file to begin anew')
+                raise ValueError(
+                    f'{path} is no state of this network and its optimizer: take '
+                    'another run_dir, or remove that file to begin anew'
+                )
             for variable, array in zip(self._variables, saved):
                 variable.assign(array)
             return int(state['epoch'])

@@ -1,4 +1,5 @@
 """Faces of unknown people from the web, in the parts that their set is divided into."""
+
 import os
 
 from emotion_perception.datasets import load, Samples
@@ -13,6 +14,8 @@ def load_web_faces(path: str | os.PathLike[str], part: str) -> Samples:
     samples = load(path, 'stills')
     chosen = [sample for sample in samples if sample.part in (None, part)]
     if not chosen:
-        raise ValueError(f'{path} has no part {part!r}, but '
-                         f'{", ".join(sorted({str(sample.part) for sample in samples}))}')
+        raise ValueError(
+            f'{path} has no part {part!r}, but '
+            f'{", ".join(sorted({str(sample.part) for sample in samples}))}'
+        )
     return Samples(samples.set_name, chosen, samples.without_face)

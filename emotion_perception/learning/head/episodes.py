@@ -6,6 +6,7 @@ is a sequence of one frame, or of many when somebody holds an expression from th
 Clips of people who talk are shown as they are, in parts and at several frame rates: neutral ones,
 in which no class is to be seen, and those of an emotion, perhaps before or after a neutral one.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -29,23 +30,34 @@ _COLUMNS = len(EMOTIONS)
 class Episode:
     """Encoded frames with what the head should say at each of them."""
 
-    kept: npt.NDArray[np.float32]       #: [t,K], or as the networks compared with it read frames
-    labels: npt.NDArray[np.float32]     #: [t,6], rows sum to 1
-    label_weight: npt.NDArray[np.float32]   #: [t], 0 where no expression is shown
+    kept: npt.NDArray[np.float32]  #: [t,K], or as the networks compared with it read frames
+    labels: npt.NDArray[np.float32]  #: [t,6], rows sum to 1
+    label_weight: npt.NDArray[np.float32]  #: [t], 0 where no expression is shown
     intensity: npt.NDArray[np.float32]  #: [t,6], E2's target
 
     def take(self, frames: slice | npt.NDArray[np.int64]) -> 'Episode':
-        return Episode(self.kept[frames], self.labels[frames], self.label_weight[frames],
-                       self.intensity[frames])
+        return Episode(
+            self.kept[frames],
+            self.labels[frames],
+            self.label_weight[frames],
+            self.intensity[frames],
+        )
 
     def then(self, other: 'Episode') -> 'Episode':
-        return Episode(*(np.concatenate(pair) for pair in zip(
-            (self.kept, self.labels, self.label_weight, self.intensity),
-            (other.kept, other.labels, other.label_weight, other.intensity))))
+        return Episode(
+            *(
+                np.concatenate(pair)
+                for pair in zip(
+                    (self.kept, self.labels, self.label_weight, self.intensity),
+                    (other.kept, other.labels, other.label_weight, other.intensity),
+                )
+            )
+        )
 
 
-def grey_variants(frames: npt.NDArray[np.uint8], size: int, variants: int,
-                  seed: int) -> npt.NDArray[np.float32]:
+def grey_variants(
+    frames: npt.NDArray[np.uint8], size: int, variants: int, seed: int
+) -> npt.NDArray[np.float32]:
     """Return float32 [variants,t,size,size] in 0..255: the plain frames, then augmented ones.
 
     Each variant changes all frames of a sequence alike, as one camera and one face would.
@@ -54,8 +66,10 @@ def grey_variants(frames: npt.NDArray[np.uint8], size: int, variants: int,
     """
     grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8) for frame in frames]
     played = [[resize(frame, size) for frame in grey]]
-    played += [[augment(frame, size, np.random.default_rng((seed, variant))) for frame in grey]
-               for variant in range(1, variants)]
+    played += [
+        [augment(frame, size, np.random.default_rng((seed, variant))) for frame in grey]
+        for variant in range(1, variants)
+    ]
     return np.array(played, np.float32)
 
 
@@ -66,21 +80,39 @@ def onset_episode(kept: npt.NDArray[np.float32], features: npt.NDArray[Any], lab
     """
     one_hot = np.equal(EMOTIONS, label).astype(np.float32)
     strength = apex_similarity(features).astype(np.float32)
-    return Episode(kept, np.tile(one_hot, (len(kept), 1)), np.ones(len(kept), np.float32),
-                   strength[:, None] * one_hot)
+    return Episode(
+        kept,
+        np.tile(one_hot, (len(kept), 1)),
+        np.ones(len(kept), np.float32),
+        strength[:, None] * one_hot,
+    )
 
 
-def held_episode(kept: npt.NDArray[np.float32], six: npt.NDArray[np.float32], six_weight: float,
-                 intensity: npt.NDArray[np.float32], length: int, noise: float,
-                 rng: np.random.Generator) -> Episode:
+def held_episode(
+    kept: npt.NDArray[np.float32],
+    six: npt.NDArray[np.float32],
+    six_weight: float,
+    intensity: npt.NDArray[np.float32],
+    length: int,
+    noise: float,
+    rng: np.random.Generator,
+) -> Episode:
     """Make an episode of one still that is held: float32 [K] and its targets, with jitter."""
     frames = _jittered(np.tile(kept, (length, 1)), noise, rng)
-    return Episode(frames, np.tile(six, (length, 1)), np.full(length, six_weight, np.float32),
-                   np.tile(intensity, (length, 1)))
+    return Episode(
+        frames,
+        np.tile(six, (length, 1)),
+        np.full(length, six_weight, np.float32),
+        np.tile(intensity, (length, 1)),
+    )
 
 
-def clip_episode(frames: npt.NDArray[np.float32], label: str, neutral: npt.NDArray[np.float32] | None,
-                 rng: np.random.Generator) -> Episode:
+def clip_episode(
+    frames: npt.NDArray[np.float32],
+    label: str,
+    neutral: npt.NDArray[np.float32] | None,
+    rng: np.random.Generator,
+) -> Episode:
     """Make an episode of a part of a clip that shows its label throughout.
 
     :param frames: float32 [t,36], with the step as the last number of each.
@@ -91,7 +123,7 @@ def clip_episode(frames: npt.NDArray[np.float32], label: str, neutral: npt.NDArr
     """
     part = _part(frames, rng)
     if neutral is not None and label != NEUTRAL and rng.random() < 0.5:
-        other = _part(neutral, rng)[:rng.integers(5, 51)]
+        other = _part(neutral, rng)[: rng.integers(5, 51)]
         pieces = [(other, NEUTRAL), (part, label)]
         if rng.random() < 0.5:
             pieces = [(part[:50], label), (other, NEUTRAL)]
@@ -101,8 +133,14 @@ def clip_episode(frames: npt.NDArray[np.float32], label: str, neutral: npt.NDArr
     for piece, name in pieces:
         one_hot = np.tile(np.equal(EMOTIONS, name).astype(np.float32), (len(piece), 1))
         shows = np.full(len(piece), name != NEUTRAL, np.float32)
-        made.append(Episode(piece, np.where(shows[:, np.newaxis], one_hot, 1 / _COLUMNS).astype(
-            np.float32), shows, one_hot))
+        made.append(
+            Episode(
+                piece,
+                np.where(shows[:, np.newaxis], one_hot, 1 / _COLUMNS).astype(np.float32),
+                shows,
+                one_hot,
+            )
+        )
     return reduce(Episode.then, made).take(slice(LONGEST))
 
 
@@ -115,8 +153,9 @@ def _part(frames: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDAr
     return part[:LONGEST]
 
 
-def _jittered(frames: npt.NDArray[np.float32], noise: float,
-              rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def _jittered(
+    frames: npt.NDArray[np.float32], noise: float, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Add noise to what is kept of each frame, but not to its step, the last number."""
     jitter = noise * rng.standard_normal(frames.shape).astype(np.float32)
     jitter[:, -1] = 0
@@ -147,7 +186,7 @@ def live_episode(onsets: Sequence[Episode], noise: float, rng: np.random.Generat
     perhaps another one, cut to at most LONGEST frames.
     """
     parts = []
-    for onset in (onsets[i] for i in rng.permutation(len(onsets))[:rng.integers(1, 3)]):
+    for onset in (onsets[i] for i in rng.permutation(len(onsets))[: rng.integers(1, 3)]):
         last = len(onset.kept) - 1
         speed = np.exp(rng.uniform(np.log(0.4), np.log(2.5)))
         frames = np.rint(np.linspace(0, last, max(2, round(last / speed) + 1)))
@@ -159,5 +198,6 @@ def live_episode(onsets: Sequence[Episode], noise: float, rng: np.random.Generat
                 frames = np.concatenate([frames, np.linspace(last, 0, rng.integers(4, 20))])
         parts.append(onset.take(np.rint(frames).astype(int)))
     episode = reduce(Episode.then, parts).take(slice(LONGEST))
-    return Episode(_jittered(episode.kept, noise, rng), episode.labels, episode.label_weight,
-                   episode.intensity)
+    return Episode(
+        _jittered(episode.kept, noise, rng), episode.labels, episode.label_weight, episode.intensity
+    )

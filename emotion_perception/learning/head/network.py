@@ -2,13 +2,26 @@
 
 ``emotion_perception/temporal.py`` runs the same head without Keras, and says what it reads.
 """
+
 import keras
-import numpy as np
 from keras import layers, ops
+import numpy as np
 
 from emotion_perception.temporal import (
-    CHANGE, COMPARED, EVIDENCE_LIMIT, GATES, KEPT, LIVE, LOOK, LOOK_HALF_KNOWN, LOOK_MEMORY, READ,
-    SCALE, TINY, UNITS)
+    CHANGE,
+    COMPARED,
+    EVIDENCE_LIMIT,
+    GATES,
+    KEPT,
+    LIVE,
+    LOOK,
+    LOOK_HALF_KNOWN,
+    LOOK_MEMORY,
+    READ,
+    SCALE,
+    TINY,
+    UNITS,
+)
 
 #: Numbers of a frame: what is kept of it, and the step since the frame before.
 FRAME = KEPT + 1
@@ -21,8 +34,12 @@ FROM_START = 0.01
 #: the share, of the readout of change, of any expression. Input: only what shows an expression is
 #: taken in. Forget: half of what was seen is kept from frame to frame, less where an expression is
 #: surely shown; it is the label that is steadied over most of a second, see labels.py. Cell: which.
-_KERNEL = ((0.5, 1.5, 0.3, 0.3, 0.3), (0.0, -0.5, 0.0, 0.0, 0.0), (1.0, 0.7, 0.5, 0.5, 0.0),
-           (0.0, 0.0, 0.0, 0.0, 0.0))
+_KERNEL = (
+    (0.5, 1.5, 0.3, 0.3, 0.3),
+    (0.0, -0.5, 0.0, 0.0, 0.0),
+    (1.0, 0.7, 0.5, 0.5, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0),
+)
 _BIASES = 1.0, 0.0, 1.0, 4.0
 
 
@@ -37,7 +54,8 @@ class HeadInputs(layers.Layer):
         any_expression = ops.logsumexp(live[..., :UNITS], -1, keepdims=True)
         evidence = ops.clip(any_expression - live[..., UNITS:], -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
         compared = ops.concatenate(
-            [live[..., :UNITS] - any_expression, frames[..., CHANGE], evidence], -1)
+            [live[..., :UNITS] - any_expression, frames[..., CHANGE], evidence], -1
+        )
         counts = ops.sigmoid(-evidence) ** 2 * steps
         # Sums that decay with time, as plain sums of what is weighed by how late it comes.
         age = ops.cumsum(steps, 1) / LOOK_MEMORY
@@ -46,9 +64,15 @@ class HeadInputs(layers.Layer):
         weight = before[..., COMPARED:]
         known = weight / (weight + LOOK_HALF_KNOWN)
         change = known * (compared - before[..., :COMPARED] / ops.maximum(weight, TINY))
-        read = ops.concatenate([
-            compared[..., :UNITS], ops.repeat(evidence, UNITS, -1),
-            change[..., :2 * UNITS], ops.repeat(change[..., 2 * UNITS:], UNITS, -1)], -1)
+        read = ops.concatenate(
+            [
+                compared[..., :UNITS],
+                ops.repeat(evidence, UNITS, -1),
+                change[..., : 2 * UNITS],
+                ops.repeat(change[..., 2 * UNITS :], UNITS, -1),
+            ],
+            -1,
+        )
         return ops.concatenate([read / SCALE, steps], -1)
 
 
@@ -87,13 +111,20 @@ class ClassCells(layers.Layer):
 
     def build(self, shape):
         kernel = np.repeat(np.transpose(np.float32(_KERNEL))[..., np.newaxis], UNITS, -1)
-        start = {'kernel': kernel,
-                 'recurrent': np.zeros((GATES, UNITS), np.float32),
-                 'bias': np.tile(np.float32(_BIASES)[:, np.newaxis], UNITS)}
+        start = {
+            'kernel': kernel,
+            'recurrent': np.zeros((GATES, UNITS), np.float32),
+            'bias': np.tile(np.float32(_BIASES)[:, np.newaxis], UNITS),
+        }
         self.kernel, self.recurrent, self.bias = (
-            self.add_weight(shape=value.shape, initializer=_constant(value),
-                            regularizer=FromStart(value, FROM_START / value.size), name=name)
-            for name, value in start.items())
+            self.add_weight(
+                shape=value.shape,
+                initializer=_constant(value),
+                regularizer=FromStart(value, FROM_START / value.size),
+                name=name,
+            )
+            for name, value in start.items()
+        )
 
     def call(self, read, states):
         hidden, cell, counted = states
@@ -118,8 +149,7 @@ class HeadNetwork(keras.Model):
         super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
         self.lstm = layers.RNN(ClassCells(), return_sequences=True, name='lstm')
-        self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0),
-                                         name='sharpness')
+        self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0), name='sharpness')
         self(np.zeros((1, 1, FRAME), np.float32))
 
     def call(self, frames, looks=None):
@@ -130,8 +160,12 @@ class HeadNetwork(keras.Model):
     def weights_for_numpy(self):
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
-        return {'kernel': kernel, 'recurrent': recurrent, 'bias': bias,
-                'sharpness': float(self.sharpness)}
+        return {
+            'kernel': kernel,
+            'recurrent': recurrent,
+            'bias': bias,
+            'sharpness': float(self.sharpness),
+        }
 
 
 def frames_of(kept, steps=1.0):
@@ -140,8 +174,11 @@ def frames_of(kept, steps=1.0):
     :param kept: float32 [...,35].
     :param steps: time since the frame before [1/30 s], a number or float [...].
     """
-    return np.concatenate([kept, np.broadcast_to(
-        np.float32(steps), kept.shape[:-1])[..., np.newaxis]], -1, dtype=np.float32)
+    return np.concatenate(
+        [kept, np.broadcast_to(np.float32(steps), kept.shape[:-1])[..., np.newaxis]],
+        -1,
+        dtype=np.float32,
+    )
 
 
 def _constant(value):

@@ -3,6 +3,7 @@
 Baddar and Ro, Learning Spatio-temporal Features with Partial Expression Sequences for
 on-the-Fly Prediction, AAAI 2018. Shapes: n sequences, t frames, six classes.
 """
+
 from typing import Any
 
 import tensorflow as tf
@@ -40,4 +41,3 @@ def e3(values: Any, labels: Any, weights: Any, apex_values: Any) -> Any:
     """
     losses = 0.5 * tf.reduce_sum((values - labels @ apex_values) ** 2, -1)
     return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
-

@@ -1,4 +1,5 @@
 """Training of networks over sequences: the temporal head, and those that it is compared with."""
+
 import math
 
 import keras
@@ -9,7 +10,6 @@ from emotion_perception.learning.head.episodes import LONGEST
 from emotion_perception.learning.head.network import FRAME, HeadNetwork
 from emotion_perception.learning.head.objectives import e1, e2, e3
 from emotion_perception.temporal import UNITS
-
 
 #: Kinds of episodes that a batch is made of.
 KINDS = ('stills', 'sequences', 'neutral_clips', 'emotional_clips')
@@ -50,15 +50,17 @@ class SequenceTrainer:
         self._moved = [self.network.trainable_variables]
         if config['e2']:
             self._moved.append(self.network.lstm.trainable_variables)
-        self._optimizers = [keras.optimizers.Adam(config['learning_rate'], clipnorm=1.0)
-                            for _ in self._moved]
+        self._optimizers = [
+            keras.optimizers.Adam(config['learning_rate'], clipnorm=1.0) for _ in self._moved
+        ]
         for optimizer, variables in zip(self._optimizers, self._moved):
             optimizer.build(variables)
         self._apex = tf.Variable(tf.eye(UNITS), trainable=False)
         self._frames = shape[0]
         episodes = sum(config.get(kind, 0) for kind in KINDS)
-        read, classes, weight = (tf.ones((episodes, self._frames, *last)) for last in (
-            shape[1:], (UNITS,), ()))
+        read, classes, weight = (
+            tf.ones((episodes, self._frames, *last)) for last in (shape[1:], (UNITS,), ())
+        )
         # XLA makes one piece of an LSTM's loop, ten times as fast; convolutions it makes slower.
         # Everything runs once here, so that no budget of time is spent on compiling.
         fast = len(shape) == 2
@@ -90,7 +92,9 @@ class SequenceTrainer:
             batches = [padded(draw(rng), self._frames) for _ in range(self._batches)]
             for frames, labels, label_weight, intensity, _ in batches:
                 self._e1_step(frames, labels, label_weight, intensity)
-            for frames, _, _, intensity, seen in batches[:round(self._config['e2'] * len(batches))]:
+            for frames, _, _, intensity, seen in batches[
+                : round(self._config['e2'] * len(batches))
+            ]:
                 self._e2_step(frames, intensity, seen)
             done += len(batches)
         return done
@@ -98,8 +102,9 @@ class SequenceTrainer:
     def _e1_step(self, frames, labels, label_weight, intensity):
         with tf.GradientTape() as tape:
             values = self.network(frames)
-            loss = (e1(values, self.network.sharpness, labels, label_weight)
-                    + sum(self.network.losses))
+            loss = e1(values, self.network.sharpness, labels, label_weight) + sum(
+                self.network.losses
+            )
             if self._config['e3']:
                 loss += self._config['e3'] * e3(values, labels, label_weight, self._apex)
         self._optimizers[0].apply(tape.gradient(loss, self._moved[0]), self._moved[0])
@@ -108,8 +113,10 @@ class SequenceTrainer:
         at_apex = labels * tf.cast(strong, tf.float32) * label_weight[..., None]
         sums = tf.einsum('nti,ntj->ij', at_apex, values)
         counts = tf.reduce_sum(at_apex, (0, 1))[:, None]
-        self._apex.assign(0.9 * self._apex + 0.1 * tf.where(
-            counts > 0, sums / tf.maximum(counts, 1e-9), self._apex))
+        self._apex.assign(
+            0.9 * self._apex
+            + 0.1 * tf.where(counts > 0, sums / tf.maximum(counts, 1e-9), self._apex)
+        )
 
     def _e2_step(self, frames, intensity, seen):
         with tf.GradientTape() as tape:
@@ -119,14 +126,19 @@ class SequenceTrainer:
 
 def padded(episodes, frames):
     """Return kept, labels, label weights, intensities, weights of E2 of a batch, [n,frames,..]."""
+
     def stack(arrays):
         result = np.zeros((len(arrays), frames, *arrays[0].shape[1:]), np.float32)
         for row, array in zip(result, arrays):
-            row[:len(array)] = array
+            row[: len(array)] = array
         return result
 
     # Every episode counts alike, or the few long ones would drown the stills.
     seen = [np.full(len(e.kept), 1 / len(e.kept), np.float32) for e in episodes]
-    return (stack([e.kept for e in episodes]), stack([e.labels for e in episodes]),
-            stack([e.label_weight * share for e, share in zip(episodes, seen)]),
-            stack([e.intensity for e in episodes]), stack(seen))
+    return (
+        stack([e.kept for e in episodes]),
+        stack([e.labels for e in episodes]),
+        stack([e.label_weight * share for e, share in zip(episodes, seen)]),
+        stack([e.intensity for e in episodes]),
+        stack(seen),
+    )

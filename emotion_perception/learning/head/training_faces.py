@@ -2,6 +2,7 @@
 
 The encoder has seen none of the known people, so each face is encoded once, whoever is held out.
 """
+
 from collections import Counter
 from dataclasses import dataclass
 
@@ -14,7 +15,13 @@ from emotion_perception.learning.encoder.labelled_stills import SEVEN, SMOOTHING
 from emotion_perception.learning.encoder.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.encoder.trainer import class_prior
 from emotion_perception.learning.head.episodes import (
-    clip_episode, grey_variants, held_episode, live_episode, onset_episode, vote_intensity)
+    clip_episode,
+    grey_variants,
+    held_episode,
+    live_episode,
+    onset_episode,
+    vote_intensity,
+)
 from emotion_perception.learning.head.network import frames_of
 from emotion_perception.learning.lab.adapter import train_adapter
 from emotion_perception.learning.lab.change_readout import change_readout
@@ -39,9 +46,9 @@ _NOBODY = ''
 class _Clip:
     person: str
     label: str
-    steps: np.ndarray   # float32 [t], time since the frame before [1/30 s]
-    kept: np.ndarray    # float32 [v,t,35]
-    seen: np.ndarray    # float16 [v,t,k]
+    steps: np.ndarray  # float32 [t], time since the frame before [1/30 s]
+    kept: np.ndarray  # float32 [v,t,35]
+    seen: np.ndarray  # float16 [v,t,k]
 
 
 class TrainingFaces:
@@ -59,28 +66,37 @@ class TrainingFaces:
         samples = [sample for set_ in lab.sets for sample in set_]
         #: (person, class, kept [v,t,35], seen [v,t,k]) of each onset.
         self._onsets = [
-            (person, label, *self._encoded(
-                grey_variants(frames, self._encode.size, VARIANTS, number)))
-            for number, (person, label, frames) in enumerate(all_onsets(samples, rng))]
+            (
+                person,
+                label,
+                *self._encoded(grey_variants(frames, self._encode.size, VARIANTS, number)),
+            )
+            for number, (person, label, frames) in enumerate(all_onsets(samples, rng))
+        ]
         #: Of each set of live video: its clips.
-        self._clips = [[self._clip(sample, number) for number, sample in enumerate(clips_of(set_))]
-                       for set_ in lab.live]
+        self._clips = [
+            [self._clip(sample, number) for number, sample in enumerate(clips_of(set_))]
+            for set_ in lab.live
+        ]
 
-        web = [web[i] for i in rng.choice(
-            len(web), min(config['web_images'], len(web)), replace=False)]
+        web = [
+            web[i] for i in rng.choice(len(web), min(config['web_images'], len(web)), replace=False)
+        ]
         sets = [lab_stills(set_) for set_ in lab.sets]
         stills = web + [sample for set_ in sets for sample in set_ * VARIANTS]
         # Half of the web faces are for the adapter, the others for the head.
         self._for_adapter = np.arange(len(stills)) % 2 == 0
-        self._for_adapter[len(web):] = True
+        self._for_adapter[len(web) :] = True
         self._for_head = ~self._for_adapter
-        self._for_head[len(web):] = True
+        self._for_head[len(web) :] = True
         #: Of each still: the person, the label, and the set (0: web).
-        self._people = np.array([_NOBODY] * len(web) + [
-            s.subject for set_ in sets for s in set_ * VARIANTS])
+        self._people = np.array(
+            [_NOBODY] * len(web) + [s.subject for set_ in sets for s in set_ * VARIANTS]
+        )
         self._labels = np.array([s.label or NEUTRAL for s in stills])
-        self._sets = np.repeat(range(len(sets) + 1), [
-            len(web), *(VARIANTS * len(set_) for set_ in sets)])
+        self._sets = np.repeat(
+            range(len(sets) + 1), [len(web), *(VARIANTS * len(set_) for set_ in sets)]
+        )
         targets = stills_from(stills)
         self._six, self._weights = targets.targets['six'], targets.weights['six']
         self._prior = class_prior(targets.take(np.flatnonzero(self._sets == 0)))
@@ -88,8 +104,9 @@ class TrainingFaces:
         # the two would pull an image on which taggers and FER2013 disagree to different classes.
         self._intensity = vote_intensity(stills).sum(1, keepdims=True) * self._six
         # Augmented, web faces too: the encoder knows its own training images too well.
-        self._kept, self._seen = self._encoded(np.stack(
-            [augment(image, self._encode.size, rng) for image in targets.images]))
+        self._kept, self._seen = self._encoded(
+            np.stack([augment(image, self._encode.size, rng) for image in targets.images])
+        )
 
     def _encoded(self, grey):
         """Return kept float32 [...,35] and, as the adapter sees it, float16 [...,k]."""
@@ -100,8 +117,12 @@ class TrainingFaces:
         steps = np.ones(len(sample.frames), np.float32)
         if sample.stamps_ns is not None:
             steps[1:] = np.diff(sample.stamps_ns) * 1e-9 * STEPS_PER_SECOND
-        return _Clip(sample.subject, sample.label, steps, *self._encoded(grey_variants(
-            sample.frames, self._encode.size, CLIP_VARIANTS, number)))
+        return _Clip(
+            sample.subject,
+            sample.label,
+            steps,
+            *self._encoded(grey_variants(sample.frames, self._encode.size, CLIP_VARIANTS, number)),
+        )
 
     def train_adapter(self, held_out, config):
         """Train an adapter without some people.
@@ -146,15 +167,22 @@ class TrainingFaces:
 
     def face_features(self):
         """Return features of faces of all kinds, float32 [n,512]."""
-        clips = [clip.seen[:, ::CLIP_EVERY_FACE, :FEATURES].reshape(-1, FEATURES)
-                 for set_ in self._clips for clip in set_]
+        clips = [
+            clip.seen[:, ::CLIP_EVERY_FACE, :FEATURES].reshape(-1, FEATURES)
+            for set_ in self._clips
+            for clip in set_
+        ]
         return np.concatenate([self._seen[:, :FEATURES], *clips]).astype(np.float32)
 
     def change_readout(self, held_out):
         """Return the readout of change without some people, and its offset."""
-        return change_readout([
-            (seen[..., :FEATURES].astype(np.float32), label)
-            for person, label, _, seen in self._onsets if person not in held_out])
+        return change_readout(
+            [
+                (seen[..., :FEATURES].astype(np.float32), label)
+                for person, label, _, seen in self._onsets
+                if person not in held_out
+            ]
+        )
 
     def episodes(self, strangers, change, config):
         """Return the function that draws a batch of episodes for the head.
@@ -171,6 +199,7 @@ class TrainingFaces:
             still is drawn for a web one), ``prior`` (share of the web set's log prior that is
             taken out), ``noise``.
         """
+
         def read(kept, seen, adapter):
             kept, seen = kept.copy(), seen.astype(np.float32)
             added = adapter(seen.reshape(-1, seen.shape[-1]), training=False).numpy()
@@ -182,17 +211,23 @@ class TrainingFaces:
         onsets = {}
         for person, label, kept, seen in self._onsets:
             if person in adapter_of:
-                onsets.setdefault(person, []).append([
-                    onset_episode(frames_of(of_frames), features, label)
-                    for of_frames, features in zip(
-                        read(kept, seen, adapter_of[person]), seen[..., :FEATURES])])
+                onsets.setdefault(person, []).append(
+                    [
+                        onset_episode(frames_of(of_frames), features, label)
+                        for of_frames, features in zip(
+                            read(kept, seen, adapter_of[person]), seen[..., :FEATURES]
+                        )
+                    ]
+                )
         people = sorted(onsets)
 
         # {label: {person: clips, a list of variants each}}
         clips = {}
         for clip in (clip for set_ in self._clips for clip in set_ if clip.person in adapter_of):
-            frames = frames_of(read(clip.kept, clip.seen, adapter_of[clip.person]),
-                               np.tile(clip.steps, (CLIP_VARIANTS, 1)))
+            frames = frames_of(
+                read(clip.kept, clip.seen, adapter_of[clip.person]),
+                np.tile(clip.steps, (CLIP_VARIANTS, 1)),
+            )
             clips.setdefault(clip.label, {}).setdefault(clip.person, []).append(frames)
         neutral = clips.pop(NEUTRAL, {})
 
@@ -213,21 +248,40 @@ class TrainingFaces:
             episodes = []
             for i in rng.choice(len(share), config['stills'], p=share):
                 length = 1 if rng.random() < 0.6 else int(rng.integers(2, 60))
-                episodes.append(held_episode(
-                    stills[i], self._six[i], self._weights[i], self._intensity[i], length,
-                    config['noise'] * (length > 1), rng))
+                episodes.append(
+                    held_episode(
+                        stills[i],
+                        self._six[i],
+                        self._weights[i],
+                        self._intensity[i],
+                        length,
+                        config['noise'] * (length > 1),
+                        rng,
+                    )
+                )
             for person in rng.choice(people, config['sequences']):
-                episodes.append(live_episode(
-                    [variants[rng.integers(VARIANTS)] for variants in onsets[person]],
-                    config['noise'], rng))
-            for group, count in (({NEUTRAL: neutral}, config['neutral_clips']),
-                                 (clips, config['emotional_clips'])):
+                episodes.append(
+                    live_episode(
+                        [variants[rng.integers(VARIANTS)] for variants in onsets[person]],
+                        config['noise'],
+                        rng,
+                    )
+                )
+            for group, count in (
+                ({NEUTRAL: neutral}, config['neutral_clips']),
+                (clips, config['emotional_clips']),
+            ):
                 shown = sorted(label for label in group if group[label])
                 for label in rng.choice(shown, count) if shown else ():
                     person = rng.choice(sorted(group[label]))
-                    episodes.append(clip_episode(
-                        _one_of(group[label][person], rng), label,
-                        _one_of(neutral[person], rng) if person in neutral else None, rng))
+                    episodes.append(
+                        clip_episode(
+                            _one_of(group[label][person], rng),
+                            label,
+                            _one_of(neutral[person], rng) if person in neutral else None,
+                            rng,
+                        )
+                    )
             return episodes
 
         return draw

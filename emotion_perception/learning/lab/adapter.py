@@ -3,6 +3,7 @@
 It is trained on what an encoder gives, with the encoder and the other heads as they are, so that a
 person can be held out within seconds.
 """
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,21 +30,30 @@ def train_adapter(seen, live, targets, weights, config):
     steps = len(seen) // config['batch_size']
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(config['learning_rate'], config['epochs'] * steps),
-        weight_decay=config['weight_decay'])
+        weight_decay=config['weight_decay'],
+    )
     variables = adapter.trainable_variables
     optimizer.build(variables)
 
     @tf.function
     def step(seen, live, targets, weights):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(weights * tf.nn.softmax_cross_entropy_with_logits(
-                targets, live + adapter(seen, training=True)))
+            loss = tf.reduce_mean(
+                weights
+                * tf.nn.softmax_cross_entropy_with_logits(
+                    targets, live + adapter(seen, training=True)
+                )
+            )
         optimizer.apply(tape.gradient(loss, variables), variables)
 
     for _ in range(config['epochs']):
-        for part in np.split(rng.permutation(len(seen))[:steps * config['batch_size']], steps):
-            step(tf.constant(seen[part], tf.float32), tf.constant(live[part]),
-                 tf.constant(targets[part]), tf.constant(weights[part]))
+        for part in np.split(rng.permutation(len(seen))[: steps * config['batch_size']], steps):
+            step(
+                tf.constant(seen[part], tf.float32),
+                tf.constant(live[part]),
+                tf.constant(targets[part]),
+                tf.constant(weights[part]),
+            )
     last = adapter.layers[-1]
     last.set_weights([config['strength'] * weight for weight in last.get_weights()])
     return adapter

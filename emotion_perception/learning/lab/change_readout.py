@@ -3,6 +3,7 @@
 A linear map of the encoder's features, fitted to how they differ between a frame of an onset and
 its first, neutral frame. The temporal head reads it as the difference to a face's neutral look.
 """
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,8 +25,9 @@ SOFTNESS = 0.3
 DEVIATION = 4.0
 
 
-def change_readout(onsets: list[tuple[npt.NDArray[np.float32], str]],
-                   ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def change_readout(
+    onsets: list[tuple[npt.NDArray[np.float32], str]],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Fit Fisher's linear discriminant of the six classes to changes of features.
 
     R. A. Fisher, The Use of Multiple Measurements in Taxonomic Problems (1936), for several
@@ -39,13 +41,17 @@ def change_readout(onsets: list[tuple[npt.NDArray[np.float32], str]],
     """
     absent = [name for name in EMOTIONS if name not in {label for _, label in onsets}]
     if absent:
-        raise ValueError(f'no onset shows {", ".join(absent)}: the readout of change needs each '
-                         f'of {", ".join(EMOTIONS)}')
-    changes = [(features - features[:, :1]).reshape(-1, features.shape[-1])
-               for features, _ in onsets]
+        raise ValueError(
+            f'no onset shows {", ".join(absent)}: the readout of change needs each '
+            f'of {", ".join(EMOTIONS)}'
+        )
+    changes = [
+        (features - features[:, :1]).reshape(-1, features.shape[-1]) for features, _ in onsets
+    ]
     parts = [_directions(part) for part in changes]
-    classes = np.concatenate([np.full(len(part), EMOTIONS.index(label))
-                              for part, (_, label) in zip(parts, onsets)])
+    classes = np.concatenate(
+        [np.full(len(part), EMOTIONS.index(label)) for part, (_, label) in zip(parts, onsets)]
+    )
     directions = np.concatenate(parts).astype(np.float64)
     means = np.stack([directions[classes == number].mean(0) for number in range(len(EMOTIONS))])
     scatter = np.cov((directions - means[classes]).T)
@@ -60,6 +66,5 @@ def _directions(changes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the directions of an onset's changes, [n,k], without those that are too small."""
     sizes = np.linalg.norm(changes, axis=1, keepdims=True)
     largest = sizes.max()
-    directions: npt.NDArray[np.float32] = changes / np.maximum(
-        sizes + SOFTNESS * largest, 1e-12)
+    directions: npt.NDArray[np.float32] = changes / np.maximum(sizes + SOFTNESS * largest, 1e-12)
     return np.asarray(directions[sizes[:, 0] >= LEAST * largest])

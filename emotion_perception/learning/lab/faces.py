@@ -1,4 +1,5 @@
 """Faces of known people, in laboratories and in live video: folds of people, stills, onsets."""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 import os
@@ -20,30 +21,46 @@ class LabFaces:
         :func:`clips_of`, or there are fewer people than folds.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], folds: int,
-                 live: Sequence[str | os.PathLike[str]] = ()) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        folds: int,
+        live: Sequence[str | os.PathLike[str]] = (),
+    ) -> None:
         #: The sets of stills and onsets, and those of clips.
         self.sets = [load(path) for path in paths]
         self.live = [load(path, 'sequences') for path in live]
         for path, samples in zip(paths, self.sets):
             if not lab_stills(samples):
-                raise ValueError(f'{path} cannot serve as a lab set: it has no still of the six '
-                                 'classes or neutral, and no sequence from neutral to apex')
+                raise ValueError(
+                    f'{path} cannot serve as a lab set: it has no still of the six '
+                    'classes or neutral, and no sequence from neutral to apex'
+                )
         for path, samples in zip(live, self.live):
             if not clips_of(samples):
-                raise ValueError(f'{path} cannot serve as a set of live clips: it has no clip of '
-                                 'the six classes or neutral')
+                raise ValueError(
+                    f'{path} cannot serve as a set of live clips: it has no clip of '
+                    'the six classes or neutral'
+                )
         # People with complete sequences are dealt out first: one a fold makes the folds of
         # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
-        watched = {sample.subject for samples in self.sets for sample in samples
-                   if sample.neutral_to_apex and sample.label in EMOTIONS}
+        watched = {
+            sample.subject
+            for samples in self.sets
+            for sample in samples
+            if sample.neutral_to_apex and sample.label in EMOTIONS
+        }
         people: list[str | None] = []
-        for some in watched, *({sample.subject for sample in set_}
-                                for set_ in (*self.sets, *self.live)):
+        for some in (
+            watched,
+            *({sample.subject for sample in set_} for set_ in (*self.sets, *self.live)),
+        ):
             people += sorted(some.difference(people), key=str)
         if len(people) < folds:
-            raise ValueError(f'the {len(people)} people of {", ".join(map(str, [*paths, *live]))} do '
-                             f'not fill {folds} folds')
+            raise ValueError(
+                f'the {len(people)} people of {", ".join(map(str, [*paths, *live]))} do '
+                f'not fill {folds} folds'
+            )
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 
@@ -57,8 +74,11 @@ class LabFaces:
 
 def clips_of(samples: Sequence[Sample]) -> list[Sample]:
     """Return the clips that show one of the six classes or neutral from first frame to last."""
-    return [s for s in samples if len(s.frames) > 1 and not s.neutral_to_apex
-            and s.label in (*EMOTIONS, NEUTRAL)]
+    return [
+        s
+        for s in samples
+        if len(s.frames) > 1 and not s.neutral_to_apex and s.label in (*EMOTIONS, NEUTRAL)
+    ]
 
 
 def lab_stills(lab: Sequence[Sample]) -> list[Sample]:
@@ -66,12 +86,13 @@ def lab_stills(lab: Sequence[Sample]) -> list[Sample]:
     onsets = [s for s in lab if s.neutral_to_apex]
     ends = [replace(s, frames=s.frames[:1], label=NEUTRAL, neutral_to_apex=False) for s in onsets]
     ends += [replace(s, frames=s.frames[-1:], neutral_to_apex=False) for s in onsets]
-    return [s for s in [*lab, *ends]
-            if len(s.frames) == 1 and s.label in (*EMOTIONS, NEUTRAL)]
+    return [s for s in [*lab, *ends] if len(s.frames) == 1 and s.label in (*EMOTIONS, NEUTRAL)]
 
 
-def all_onsets(lab: Sequence[Sample], rng: np.random.Generator,
-               ) -> Iterator[tuple[str | None, str, npt.NDArray[np.uint8]]]:
+def all_onsets(
+    lab: Sequence[Sample],
+    rng: np.random.Generator,
+) -> Iterator[tuple[str | None, str, npt.NDArray[np.uint8]]]:
     """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
     neutral: dict[str | None, list[npt.NDArray[np.uint8]]] = {}
     for sample in lab:
@@ -82,12 +103,18 @@ def all_onsets(lab: Sequence[Sample], rng: np.random.Generator,
     for sample in lab:
         if len(sample.frames) == 1 and sample.label in EMOTIONS and sample.subject in neutral:
             choices = neutral[sample.subject]
-            yield sample.subject, sample.label, onset_frames(
-                choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24)))
+            yield (
+                sample.subject,
+                sample.label,
+                onset_frames(
+                    choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24))
+                ),
+            )
 
 
-def onset_frames(neutral: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8],
-                 length: int) -> npt.NDArray[np.uint8]:
+def onset_frames(
+    neutral: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8], length: int
+) -> npt.NDArray[np.uint8]:
     """Cross-fade two crops of a person, uint8 [64,64,3], into an onset, uint8 [t,64,64,3]."""
     mix = (np.linspace(0, 1, length, dtype=np.float32) ** 1.5)[:, None, None, None]
     return np.asarray(np.rint(neutral * (1 - mix) + apex * mix).astype(np.uint8))
