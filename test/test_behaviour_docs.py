@@ -13,8 +13,7 @@ import yaml
 from emotion_perception.behaviour.options import OPTIONS
 from emotion_perception.behaviour.rules import FIELDS, OPTIONS as RULE_OPTIONS, Rules
 from emotion_perception.emotions import EMOTIONS
-
-LIMIT = 60.0  # seconds after which a test gives up; nothing is judged by its duration
+from processes import LIMIT, wait_for
 
 #: These run until they are stopped.
 ENDLESS = ('ros2 launch', 'ros2 topic echo', 'python3')
@@ -107,10 +106,8 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
             told = outputs[-1].read_text()
             assert told.count('successful') == command.count('ros2 param set'), told
 
-    def wait_for(condition, show=()):
-        end = time.monotonic() + LIMIT
-        while not condition():
-            assert time.monotonic() < end, printed()
+    def wait_until(condition, show=()):
+        def work():
             message = msg.EmotionArray(
                 image_width=640, image_height=480, camera='page', faces=list(show)
             )
@@ -118,23 +115,25 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
             emotions.publish(message)
             time.sleep(0.05)
 
+        wait_for(condition, work, told=printed)
+
     try:
         commands = blocks(page, 'bash')
         assert len(commands) == 7
         for command in commands[:4]:
             run(command)
-            wait_for(
+            wait_until(
                 lambda: (
                     emotions.get_subscription_count() and 'behaviour_node' in node.get_node_names()
                 )
             )
-        wait_for(
+        wait_until(
             lambda: (
                 node.count_subscribers('/behaviour_node/requests')
                 and node.count_subscribers('/behaviour_node/events')
             )
         )
-        wait_for(lambda: 'do_led_effect effect=rainbow' in printed(), show=[smile])
+        wait_until(lambda: 'do_led_effect effect=rainbow' in printed(), show=[smile])
         assert 'type: started' in printed() and 'label: happiness' in printed()
         for command in commands[4:]:
             run(command)

@@ -164,8 +164,8 @@ def test_make_passes_any_file_name_on(root, tmp_path):
     )
     for name in ("it's me.mp4", 'a$b $(shell touch made).mp4', 'say "hello" `ls`.mp4', 'x y.mp4'):
         for command, environment in (
-            (['make', '-s', 'demo', f'VIDEO={name}'], {}),
-            (['make', '-s', 'demo'], {'VIDEO': name}),
+            (['make', '-s', '--no-print-directory', 'demo', f'VIDEO={name}'], {}),
+            (['make', '-s', '--no-print-directory', 'demo'], {'VIDEO': name}),
         ):
             printed = subprocess.run(
                 command,

@@ -20,6 +20,7 @@ import emotion_perception
 from emotion_perception.behaviour.rules import Rules
 from emotion_perception.options import OPTIONS
 from emotion_perception.videos import VideoWriter
+from processes import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -424,10 +425,12 @@ def test_the_listener_prints_and_ends_without_a_traceback(ros):
     )
     os.set_blocking(process.stdout.fileno(), False)
     try:
-        for _ in range(int(LIMIT / 0.1)):
-            rclpy.spin_once(node, timeout_sec=0.1)
-            if line := process.stdout.readline():
-                break
+        line = wait_for(
+            process.stdout.readline,
+            lambda: rclpy.spin_once(node, timeout_sec=0.1),
+            process,
+            limit=LIMIT,
+        )
         timer.cancel()  # Ctrl-C meets a listener that waits, not one within a call of rclpy
         rclpy.spin_once(node, timeout_sec=1.0)
         process.send_signal(signal.SIGINT)
