@@ -302,7 +302,7 @@ PLAIN = {
         **fields,
     ),
     'ObjectHypothesisWithPose': lambda: SimpleNamespace(hypothesis=SimpleNamespace()),
-    'ImageAnnotations': lambda: SimpleNamespace(timestamp=Time(), points=[], texts=[]),
+    'ImageAnnotations': lambda **fields: SimpleNamespace(timestamp=Time(), **fields),
 }
 
 
