@@ -48,6 +48,8 @@ PATCH = 24  # [pixels] the middle of such a face, kept to recognise it
 LARGEST = 1e5  # [pixels] no face is wider, whatever a box says
 LEAST = 0.8  # of the smallest size asked for: sizes are only found to about so much
 DRAWING_HITS = 24  # that a cascade for faces has on the drawing; those for eyes have up to 15
+#: In the names of OpenCV's cascades that take the drawing for a face, too -> what they are for.
+OTHER_FACES = {'catface': 'faces of cats', 'profileface': 'profiles'}
 RAW = 0  # neighbours: every window that the cascade accepts
 
 # Left, top, width and height of what a cascade has found [pixels].
@@ -99,6 +101,11 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
     if cascade.empty():
         raise ValueError(f'{path} is empty or not a Haar cascade that OpenCV reads')
     width, height = cascade.getOriginalWindowSize()
+    if own and (words := [word for word in OTHER_FACES if word in Path(path).name]):
+        raise ValueError(
+            f'{path} is a cascade for {OTHER_FACES[words[0]]}, by its name; '
+            'one for frontal faces of people is needed'
+        )
     if own and (
         width != height
         or len(cascade.detectMultiScale(_drawing(), 1.05, RAW, 0, (130, 130), (300, 300)))

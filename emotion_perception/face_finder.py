@@ -19,12 +19,13 @@ TILT = 20  # [degrees] step in which a known face is tilted; the cascade takes h
 STEEPEST = 40  # [degrees]
 TILTED_LOOKS = 3  # looks with the image turned, in one frame
 EQUALIZED = 3  # frames in one of which a share is searched with its contrast raised
+EQUALIZED_IDLE = 4  # ... when no face is known: in an empty room it is what costs
 VERIFICATIONS = 3  # raw hits that are looked at closely in one frame
 TWICE = 3  # frames in one of which both cascades look at a hit
 IDLE_INTERVAL = 4  # frames over which a search is spread at most when no face is known
 ALIKE = 0.7  # correlation at which a place looks like a face's picture
 CERTAIN = 0.7  # share of sure detections of a face beyond doubt
-STILL_THERE = 0.74  # ... at which it does not show another one
+STILL_THERE = 0.75  # ... at which it does not show another one
 ACROSS_CUT = 0.8  # ... not even where the whole image shows something else
 SAME = 0.9  # ... at which it shows the same face, a frame after it was found
 SIZES = (0.85, 1.0, 1.18)  # of its box, at which it is compared: boxes differ in size
@@ -214,9 +215,12 @@ class FaceFinder:
         if _alike(track, detection):
             return detection
         _, likeness = self._detector.follow(gray, place, track.patch, reach, track.tilt)
-        if max(likeness, self._likeness(gray, detection.box, track)) < STILL_THERE:
-            return detection
-        return detection._replace(patch=track.patch, tilt=track.tilt)
+        if likeness >= STILL_THERE:
+            return detection._replace(patch=track.patch, tilt=track.tilt)
+        if self._likeness(gray, detection.box, track) >= STILL_THERE:
+            # Of another size than the box: the old picture would not be found again.
+            track.patch, track.tilt = detection.patch, detection.tilt
+        return detection
 
     def _likeness(self, gray: npt.NDArray[np.uint8], box: Box, track: Track) -> float:
         """Return how much what is near a box looks like a track's face, -1 .. 1."""
@@ -250,8 +254,9 @@ class FaceFinder:
         # Dim faces, and those of which the second cascade knows more, are looked for in some of
         # the frames: each share has its turn within as many rounds.
         turn = self._frame + self._frame // interval
+        equalized = turn % (EQUALIZED if self._tracker.tracks else EQUALIZED_IDLE) == 0
         boxes = self._detector.propose(
-            gray, self._frame % interval, interval, known, equalized=turn % EQUALIZED == 0
+            gray, self._frame % interval, interval, known, equalized=equalized
         )
         boxes = [
             box

@@ -266,6 +266,13 @@ def test_a_cascade_for_something_else_is_refused(name):
         FaceDetector(cascade=path)
 
 
+@pytest.mark.parametrize('name, what', [
+    ('frontalcatface', 'faces of cats'), ('profileface', 'profiles')])
+def test_a_cascade_for_other_faces_is_refused_by_its_name(name, what):
+    with pytest.raises(ValueError, match=f'{name}.xml is a cascade for {what}'):
+        FaceDetector(cascade=find_cascade(name=f'haarcascade_{name}.xml'))
+
+
 def test_a_cascade_with_another_window_is_used_at_its_size(photograph):
     """This one has 20 pixels."""
     detector = FaceDetector(cascade=find_cascade(name='haarcascade_frontalface_alt2.xml'))
