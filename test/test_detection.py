@@ -266,8 +266,9 @@ def test_a_cascade_for_something_else_is_refused(name):
         FaceDetector(cascade=path)
 
 
-@pytest.mark.parametrize('name, what', [
-    ('frontalcatface', 'faces of cats'), ('profileface', 'profiles')])
+@pytest.mark.parametrize(
+    'name, what', [('frontalcatface', 'faces of cats'), ('profileface', 'profiles')]
+)
 def test_a_cascade_for_other_faces_is_refused_by_its_name(name, what):
     with pytest.raises(ValueError, match=f'{name}.xml is a cascade for {what}'):
         FaceDetector(cascade=find_cascade(name=f'haarcascade_{name}.xml'))
