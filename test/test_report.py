@@ -236,7 +236,15 @@ def test_what_is_gathered_is_bounded():
 
 
 @pytest.mark.parametrize(
-    'value, words', [(0, '0.00 s'), (59.99, '59.99 s'), (65.34, '1:05.3'), (7265, '2:01:05')]
+    'value, words',
+    [
+        (0, '0.00 s'),
+        (59.99, '59.99 s'),
+        (65.34, '1:05.3'),
+        (899.97, '15:00.0'),
+        (3599.99, '1:00:00'),
+        (7265, '2:01:05'),
+    ],
 )
 def test_times_in_words(value, words):
     assert seconds(value) == words

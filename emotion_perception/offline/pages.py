@@ -38,9 +38,11 @@ def seconds(value: float) -> str:
     """Write a time as people do: 3.42 s, 1:05.3, 2:01:05."""
     if value < 60:
         return f'{value:.2f} s'
-    if value < 3600:
-        return f'{int(value // 60)}:{value % 60:04.1f}'
-    return f'{int(value // 3600)}:{int(value % 3600 // 60):02}:{int(value % 60):02}'
+    tenths = round(10 * value)  # once, so that nobody reads 14:60.0
+    minutes, tenths = divmod(tenths, 600)
+    if minutes < 60:
+        return f'{minutes}:{tenths / 10:04.1f}'
+    return f'{minutes // 60}:{minutes % 60:02}:{tenths // 10:02}'
 
 
 def picture(image: npt.NDArray[np.uint8]) -> str:

@@ -13,8 +13,9 @@ for (const source of document.querySelectorAll('video source')) {
 }
 
 function clock(seconds) {
+  const tenths = Math.round(10 * seconds);
   return seconds < 60 ? `${seconds.toFixed(2)} s`
-    : `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, '0')}`;
+    : `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, '0')}`;
 }
 
 function at(times, time) {
