@@ -30,7 +30,7 @@ from emotion_perception.learning.head.training_faces import TrainingFaces  # noq
 from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
 from emotion_perception.learning.lab.faces import LabFaces  # noqa: E402
 from emotion_perception.temporal import CHANGE, KEPT, LIVE  # noqa: E402
-from samples import sample, votes  # noqa: E402
+from samples import ADAPTER, sample, votes  # noqa: E402
 
 # --- objectives -----------------------------------------------------------------------------
 
@@ -320,19 +320,6 @@ def test_intensity_of_stills():
 
 
 # --- the adapter ----------------------------------------------------------------------------
-
-ADAPTER = {
-    'web_images': 24,
-    'lab': [1.0],
-    'live': [0.5],
-    'strength': 1.0,
-    'epochs': 20,
-    'batch_size': 8,
-    'learning_rate': 0.01,
-    'weight_decay': 0.0,
-    'dropout': 0.0,
-    'seed': 1,
-}
 
 
 @pytest.fixture

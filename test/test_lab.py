@@ -13,7 +13,7 @@ from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
 from emotion_perception.learning.lab.adapter import train_adapter  # noqa: E402
 from emotion_perception.learning.lab.change_readout import change_readout, DEVIATION  # noqa: E402
 from emotion_perception.learning.lab.faces import lab_stills, LabFaces, onset_frames  # noqa: E402
-from samples import sample  # noqa: E402
+from samples import ADAPTER, sample  # noqa: E402
 
 
 def test_made_onsets_run_from_neutral_to_apex():
@@ -94,20 +94,6 @@ def test_stills_of_lab_samples_are_those_and_both_ends_of_onsets():
         (0, 1, 'neutral'),
         (4, 1, 'anger'),
     ]
-
-
-ADAPTER = {
-    'web_images': 24,
-    'lab': [1.0],
-    'live': [0.5],
-    'strength': 1.0,
-    'epochs': 20,
-    'batch_size': 8,
-    'learning_rate': 0.01,
-    'weight_decay': 0.0,
-    'dropout': 0.0,
-    'seed': 1,
-}
 
 
 def test_an_adapter_adds_what_the_logits_lack():
