@@ -36,6 +36,7 @@ help:
 	@echo 'make demo VIDEO=PATH  ... in a video file'
 	@echo 'make demo CAMERA=0    ... before a webcam'
 	@echo 'make test             the tests, with real nodes'
+	@echo 'make test TESTS=FILE  ... of one file, such as test/test_labels.py'
 	@echo 'make test-core        those that need neither TensorFlow nor ROS, in half a minute'
 	@echo 'make test-latest      the tests with the newest libraries, in an environment of their own'
 	@echo 'make test-oldest      ... with the oldest that requirements/ allows'

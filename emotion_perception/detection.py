@@ -97,7 +97,9 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
     try:
         cascade = cv2.CascadeClassifier(path)
     except (cv2.error, SystemError) as error:
-        raise ValueError(f'{path} is not a Haar cascade: {error}') from error
+        raise ValueError(
+            f'{path} is not a Haar cascade, expected a file such as {CASCADE}'
+        ) from error
     if cascade.empty():
         raise ValueError(f'{path} is empty or not a Haar cascade that OpenCV reads')
     width, height = cascade.getOriginalWindowSize()

@@ -95,7 +95,7 @@ def checksum_of(description: dict[str, Any]) -> str:
 def _description(path: Path) -> dict[str, Any]:
     try:
         description: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is no model description: {error}') from error
     missing = [
         name

@@ -103,6 +103,40 @@ def test_what_is_said_is_what_is_subscribed(tmp_path, arguments, topics):
             'expected the base name, /eye/image, ',
             'which adds /compressed',
         ),
+        (['-p', 'image_topics:=[""]'], "image_topics has ''", 'must not be empty'),
+        (
+            ['-p', 'image_topics:=[/eye//image]'],
+            "has '/eye//image'",
+            "must not contain repeated '/'",
+        ),
+        (
+            ['-p', 'image_topics:=["{eye}/image"]'],
+            "has '{eye}/image'",
+            'unknown substitution: {eye}',
+        ),
+        (
+            ['-p', 'image_topics:=[/a, /b]', '-p', 'camera_names:=[a, b]', '-r', '/b:=/a'],
+            'give /a to more than one camera',
+            'expected a topic of its own for each',
+        ),
+        (['-p', 'camera_names:=[""]'], "camera_names ['']", 'none empty'),
+        (
+            ['-p', 'image_topics:=/eye'],
+            "image_topics is '/eye'",
+            'expected a list of text, such as [',
+        ),
+        (['-p', 'rotation:=90'], 'rotation is 90', 'expected a list of numbers, such as [0]'),
+        (
+            ['-p', 'label_window:=1'],
+            'label_window is 1',
+            'a number with a decimal point, such as 0.9',
+        ),
+        (
+            ['-p', 'max_coast_frames:=9', '-p', 'max_coast_seconds:=0.3'],
+            'max_coast_frames is the old name',
+            'give max_coast_seconds alone',
+        ),
+        (['--params-file', 'bytes.yaml'], 'bytes.yaml is no parameter file', ''),
         (['-p', 'rotation:=[45]'], 'rotation is [45]', 'expected 0, 90, 180, 270'),
         (['-p', 'rotation:=[0, 90]'], 'rotation is [0, 90]', 'for each of 1 cameras'),
         (['-p', 'model:=~/nowhere.json'], f'{os.path.expanduser("~")}/nowhere.json is missing', ''),
@@ -110,6 +144,7 @@ def test_what_is_said_is_what_is_subscribed(tmp_path, arguments, topics):
     ],
 )
 def test_a_start_that_cannot_be_says_what_would_be_right(tmp_path, arguments, reason, right):
+    (tmp_path / 'bytes.yaml').write_bytes(b'\xff\xfe')
     ended = subprocess.run(
         [sys.executable, '-c', MAIN, '--ros-args', *arguments],
         cwd=tmp_path,
@@ -139,6 +174,7 @@ FOR_ANOTHER = '{node}:\n  ros__parameters:\n    {name}: 2\n'
         ),
         (['--params-file', 'several.yaml'], 'several.yaml has parameters for a node /emotion_nod,'),
         (['-p', 'emotion_node:threads:=3'], None),
+        (['--params-file', 'any.yaml'], None),
         (['--params-file', 'right.yaml'], None),
         (['-r', '__ns:=/robot', '--params-file', 'nested.yaml'], None),
     ],
@@ -153,6 +189,7 @@ def test_parameters_that_nobody_reads_are_a_warning(tmp_path, arguments, warning
         FOR_ANOTHER.format(node='/**', name='min_neighbors')
         + FOR_ANOTHER.format(node='emotion_nod', name='threads')
     )
+    (tmp_path / 'any.yaml').write_text(FOR_ANOTHER.format(node='/**/emotion_node', name='threads'))
     (tmp_path / 'nested.yaml').write_text(
         'robot:\n  emotion_node:\n    ros__parameters:\n      threads: 2\n'
     )

@@ -134,7 +134,7 @@ def test_another_crop_geometry_is_refused(copy, crop):
         load_model(changed(copy, crop={**CROP, **crop}))
 
 
-@pytest.mark.parametrize('text', ['', '[]', '5', '{"classes": []}', 'not JSON'])
+@pytest.mark.parametrize('text', ['', '[]', '5', '{"classes": []}', 'not JSON', '[' * 99999])
 def test_a_file_that_is_no_description_is_refused(copy, text):
     copy.write_text(text)
     with pytest.raises(ValueError, match='copy.json is no model description'):

@@ -37,6 +37,7 @@ def start(folder, *arguments, **environment):
         (('-p', 'threads'), {}, '-p threads', '-p NAME:=VALUE'),
         (('--params-file', 'missing.yaml'), {}, 'Error opening YAML file', 'ros__parameters'),
         (('--params-file', 'flat.yaml'), {}, 'flat.yaml', 'ros__parameters'),
+        (('-p', 'rotation:=[0, 1.5]'), {}, 'Sequence should be of same type', 'such as [0, 180]'),
         (('--log-level', 'loud'), {}, '--log-level loud', 'arguments after --ros-args'),
         (('--nonsense',), {}, '--nonsense', 'arguments after --ros-args'),
         (
@@ -61,6 +62,13 @@ def test_what_stops_ros_from_starting_is_one_line(tmp_path, arguments, environme
     (line,) = (line for line in error.splitlines() if 'FATAL' in line)
     assert reason in line and right in line and '/project/' not in line
     assert 'Traceback' not in error and ended.returncode == 1
+
+
+def test_parameters_without_ros_args_are_a_warning(tmp_path):
+    ended = start(tmp_path, '-p', 'threads:=1', '--ros-args', '-p', 'rotation:=[45]')
+    warning, reason = ended.stderr.decode().splitlines()
+    assert 'not read: -p threads:=1: those for ROS follow --ros-args' in warning
+    assert 'FATAL' in reason and ended.returncode == 1
 
 
 def test_the_source_folder_in_pythonpath_is_one_line(tmp_path, root):

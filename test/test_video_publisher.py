@@ -199,6 +199,7 @@ def test_signal_ends_it(video, tmp_path, number):
         ('record:=/nowhere/a.avi', '/nowhere/a.avi cannot be written: No such file or directory'),
         ('device:=63', 'webcam 63 does not open'),
         ('rate:=0.0', 'rate'),
+        ('rate:=30', 'rate is 30, expected a number with a decimal point, such as 30.0'),
     ],
 )
 def test_bad_start_says_why(tmp_path, parameter, reason):

@@ -6,7 +6,7 @@ import cv2
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_perception.drawing import draw_faces
-from emotion_perception.nodes import messages, parameters
+from emotion_perception.nodes import messages
 from emotion_perception.nodes.matched_images import MatchedImages
 from emotion_perception.nodes.mirror import Mirror
 from emotion_perception.nodes.running import run
@@ -22,11 +22,8 @@ class AnnotatedImage(Mirror):
     """
 
     def __init__(self):
-        super().__init__('annotated_image')
-        self._encoding = (
-            cv2.IMWRITE_JPEG_QUALITY,
-            parameters.declare(self, OPTIONS)['jpeg_quality'],
-        )
+        super().__init__('annotated_image', OPTIONS)
+        self._encoding = (cv2.IMWRITE_JPEG_QUALITY, self.values['jpeg_quality'])
         self._images, self._raw, self._compressed = {}, {}, {}
         for camera, token in self.tokens.items():
             self._images[camera] = MatchedImages(self, camera, self._publish)

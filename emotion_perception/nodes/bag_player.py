@@ -43,13 +43,14 @@ class BagPlayer(Node):
 
     The times of /clock are the log times of the bag, as with ``ros2 bag play --clock``.
 
-    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ParameterException: when a parameter is out of range.
     :raises ValueError: when the bag cannot be read, or has no images.
     """
 
     def __init__(self):
         super().__init__('bag_player')
         self._values = parameters.declare(self, OPTIONS)
+        parameters.warn_of_unknown(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         #: Done at the end of the bag, or with why it cannot be read to its end.
         self.finished = Future()

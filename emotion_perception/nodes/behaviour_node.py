@@ -53,7 +53,7 @@ RULES = Option(
 class BehaviourNode(Node):
     """Publishes what a behaviour needs to know of the people whom emotion_node sees.
 
-    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ParameterException: when a parameter is out of range.
     :raises ValueError: when a parameter has a value that cannot be, or the rules are missing or
         wrong.
     """

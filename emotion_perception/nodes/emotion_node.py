@@ -55,9 +55,9 @@ class EmotionNode(LifecycleNode):
     has the model loaded; active, it subscribes. The executor's thread only receives, the images
     are processed in that of ImageWorker.
 
-    :raises ParameterException: when a parameter has a wrong type or is out of range.
-    :raises InvalidTopicNameException: when an image topic can be none.
-    :raises ValueError: when a parameter has a value that cannot be, or the model is damaged.
+    :raises ParameterException: when a parameter is out of range.
+    :raises ValueError: when a parameter has a wrong type or a value that cannot be, or the model is
+        damaged.
     :raises FileNotFoundError: when the model or the face detector's cascade is missing.
     """
 

@@ -14,6 +14,7 @@ from rclpy.task import Future
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import parameters
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC
+from emotion_perception.options import Option
 
 
 class Input:
@@ -49,13 +50,14 @@ class Mirror(Node):
     It takes the emotion node's own parameters image_topics, camera_names and image_transport, so
     that both can be started with one parameter file.
 
-    :raises ValueError: when camera names and image topics do not match.
-    :raises InvalidTopicNameException: when an image topic can be none.
+    :raises ValueError: when camera names and image topics do not match, or a topic can be none.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, options: tuple[Option, ...] = ()):
         super().__init__(name)
-        values = parameters.declare(self, parameters.CAMERA_OPTIONS)
+        #: Values of the parameters, by name: of CAMERA_OPTIONS, and of options.
+        self.values = values = parameters.declare(self, (*parameters.CAMERA_OPTIONS, *options))
+        parameters.warn_of_unknown(self)
         #: Image topic of each camera to subscribe to, with the suffix of its transport.
         self.image_topics = parameters.image_topics(self, values)
         self.image_transport = values['image_transport']

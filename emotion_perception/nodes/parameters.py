@@ -6,6 +6,8 @@ import re
 import sys
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidTopicNameException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.validate_topic_name import validate_topic_name
@@ -13,7 +15,7 @@ import yaml
 
 from emotion_perception.images import MAX_PIXELS
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
-from emotion_perception.options import Option, RENAMED
+from emotion_perception.options import Option, OPTIONS, RENAMED
 from emotion_perception.rotation import TURNS
 
 #: Where a node finds the cameras' images.
@@ -56,22 +58,45 @@ NODE_OPTIONS = (
 )
 # fmt: on
 
+#: What YAML, the language of parameter files and of -p, is to hold for each type.
+KINDS = {
+    bool: 'true or false',
+    int: 'a whole number',
+    float: 'a number with a decimal point',
+    str: 'text',
+}
+
 
 def declare(node, options):
     """Declare each option as a parameter of the node.
 
     :return: dict of the values, which a parameter file or the command line may have set.
-    :raises rclpy.exceptions.ParameterException: when such a value has a wrong type or range.
-    :raises ValueError: when it is none of the choices.
+    :raises rclpy.exceptions.ParameterException: when such a value is out of range.
+    :raises ValueError: when it is of a wrong type, or none of the choices.
     """
     values = {}
     for option in options:
-        value = node.declare_parameter(option.name, option.default, _descriptor(option)).value
+        try:
+            value = node.declare_parameter(option.name, option.default, _descriptor(option)).value
+        except InvalidParameterTypeException as error:
+            # No public function tells what was given.
+            given = node._parameter_overrides[option.name].value
+            raise ValueError(f'{option.name} is {given!r}, expected {_kind(option)}') from error
         if isinstance(option.default, list):
             # An empty list has no type, and what has none comes as no value at all.
             value = list(value or ())
         values[option.name] = option.check(value)
     return values
+
+
+def _kind(option):
+    """Say what a parameter holds: its type, and an example where the default is one."""
+    default = option.default
+    if isinstance(default, list):
+        return (
+            f'a list of {"text" if isinstance(default[0], str) else "numbers"}, such as {default}'
+        )
+    return KINDS[type(default)] + (f', such as {default}' if type(default) in (int, float) else '')
 
 
 def image_topics(node, values):
@@ -80,26 +105,40 @@ def image_topics(node, values):
     :return: dict of the cameras' names -> topics to subscribe to. Remapping is still to come, as
         create_subscription and resolve_topic_name do it: done twice, topics that are swapped would
         be swapped back.
-    :raises ValueError: when names and topics do not match.
-    :raises InvalidTopicNameException: when a topic can be none.
+    :raises ValueError: when names and topics do not match, or a topic can be none.
     """
     names, topics = values['camera_names'], values['image_topics']
     if not topics:
         raise ValueError(
             'image_topics is empty, expected one topic at least, such as [/camera/image_raw]'
         )
-    if len(names) != len(topics) or len(set(names)) != len(names):
+    if len(names) != len(topics) or len(set(names)) != len(names) or '' in names:
         raise ValueError(
             f'camera_names {names} and image_topics {topics} do not match: '
-            'expected one name for each topic, all different, one at least'
+            'expected one name for each topic, all different, none empty'
         )
     suffix = IMAGE_TRANSPORTS[values['image_transport']].suffix
-    return {name: _image_topic(node, topic, suffix) for name, topic in zip(names, topics)}
+    result = {name: _image_topic(node, topic, suffix) for name, topic in zip(names, topics)}
+    resolved = [node.resolve_topic_name(topic) for topic in result.values()]
+    for topic in resolved:
+        if resolved.count(topic) > 1:
+            raise ValueError(
+                f'image_topics {topics} give {topic} to more than one camera, expected a topic of '
+                'its own for each'
+            )
+    return result
 
 
 def _image_topic(node, topic, suffix):
-    validate_topic_name(topic)  # says what is wrong, which resolving it does not
-    base = node.resolve_topic_name(topic)
+    try:
+        validate_topic_name(topic)
+        base = node.resolve_topic_name(topic)
+    except (InvalidTopicNameException, rclpy_implementation.RCLError) as error:
+        # The first line, without what kind of error it is and the place in the source of rcl.
+        why = str(error).splitlines()[0].partition(': ')[2].partition(', at /')[0].rstrip(':')
+        raise ValueError(
+            f'image_topics has {topic!r}: {why}, expected a topic such as /camera/image_raw'
+        ) from error
     for name, transport in IMAGE_TRANSPORTS.items():
         if transport.suffix and base.endswith(transport.suffix):
             raise ValueError(
@@ -131,11 +170,15 @@ def rotations(values: dict) -> dict[str, int]:
 
 
 def warn_of_unknown(node: Node) -> None:
-    """Name given parameters that nobody reads, and those that are for a node of another name."""
+    """Name given parameters that nobody reads, and those that are for a node of another name.
+
+    Those of emotion_node may come to every node, by the file that they share.
+    """
     # No public function tells what was given.
     known = list(node._parameters)
+    shared = {option.name for option in (*NODE_OPTIONS, *OPTIONS, *(old for old, _, _ in RENAMED))}
     for name in node._parameter_overrides:
-        if not node.has_parameter(name) and not name.startswith('qos_overrides.'):
+        if not (node.has_parameter(name) or name in shared or name.startswith('qos_overrides.')):
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             node.get_logger().warning(
                 f'There is no parameter {name}'
@@ -162,9 +205,12 @@ def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
             if found[1].strip('/') not in (own.strip('/'), own.rpartition('/')[2]):
                 yield f'-p {value}', {found[1]: [found[2]]}
         elif option == '--params-file':
-            with open(value, encoding='utf-8') as file:
-                # launch writes lists with tags that only Python knows: read without tags.
-                sections = dict(_sections(yaml.load(file, yaml.BaseLoader)))
+            try:
+                with open(value, encoding='utf-8') as file:
+                    # launch writes lists with tags that only Python knows: read without tags.
+                    sections = dict(_sections(yaml.load(file, yaml.BaseLoader)))
+            except ValueError as error:  # which ROS has taken for an empty file
+                raise ValueError(f'{value} is no parameter file, but of bytes: {error}') from error
             others = {
                 name: list(values)
                 for name, values in sections.items()
@@ -192,8 +238,9 @@ def _sections(tree, path=''):
 
 
 def _pattern(name):
-    parts = {'**': '.*', '*': '[^/]+'}
-    return '/'.join(parts.get(part, re.escape(part)) for part in name.split('/'))
+    """Give the regular expression of a node's name where * is one part and ** any number of them."""
+    parts = {'**': '(/[^/]+)*', '*': '/[^/]+'}
+    return ''.join(parts.get(part, '/' + re.escape(part)) for part in name.split('/')[1:])
 
 
 def declare_old_names(node):
@@ -201,6 +248,8 @@ def declare_old_names(node):
     for old, name, convert in RENAMED:
         value = declare(node, [old])[old.name]
         if value != old.default:
+            if name in node._parameter_overrides:
+                raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
             node.set_parameters([Parameter(name, value=convert(value))])
             node.get_logger().warning(
                 f'parameter {old.name} is now {name}, and will be removed: its value is taken as '

@@ -11,10 +11,12 @@ from rclpy.exceptions import NameValidationException, NotInitializedException, P
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
+from rclpy.utilities import remove_ros_args
 
 #: What stops ROS from starting, by a pattern of rcl's message, and what would be right.
 START_ERRORS = {
     'log directory': 'set ROS_LOG_DIR to a folder that can be written',
+    'Sequence should be of same type': 'expected lists of one type, such as [0, 180] or [a, b]',
     'params file': 'expected a YAML file of the form "/**: {ros__parameters: {NAME: VALUE}}"',
     'parameter override': 'expected -p NAME:=VALUE',
     'remap rule': 'expected -r FROM:=TO, of letters, digits, _ and /',
@@ -92,6 +94,11 @@ def run(name, node_type):
         # RCLError is a RuntimeError; what is not UTF-8 is a ValueError.
         except (RuntimeError, ValueError) as error:
             give_up(name, start_error(error))
+        if others := remove_ros_args(sys.argv)[1:]:
+            get_logger(name).warning(
+                f'Arguments that are not read: {" ".join(others)}: those for ROS follow --ros-args, '
+                'such as --ros-args -p NAME:=VALUE'
+            )
         try:
             with end_in_time():
                 _run(name, node_type)

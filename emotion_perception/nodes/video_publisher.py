@@ -45,13 +45,14 @@ SETTLING = 1.0
 class VideoPublisher(Node):
     """Publishes sensor_msgs/Image (bgr8) on image, with the quality of service of a camera.
 
-    :raises ParameterException: when a parameter has a wrong type or is out of range.
+    :raises ParameterException: when a parameter is out of range.
     :raises OSError: when the video, the webcam or the recording does not open.
     """
 
     def __init__(self):
         super().__init__('video_publisher')
         self._values = values = parameters.declare(self, OPTIONS)
+        parameters.warn_of_unknown(self)
         #: Done at the end of the video or after max_images, or with why there are no more images.
         self.finished = Future()
         self._published = 0
