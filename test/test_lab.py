@@ -125,6 +125,13 @@ def test_more_folds_than_people_are_refused(monkeypatch):
         LabFaces(['jaffe'], folds=3)
 
 
+def test_a_lab_set_that_does_not_say_who_is_seen_is_refused(monkeypatch):
+    samples = [sample('fear', subject='A'), sample('anger', subject=None)]
+    monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, samples, []))
+    with pytest.raises(ValueError, match='None-anger: the data set does not say who is seen'):
+        LabFaces(['pictures'], folds=1)
+
+
 def test_a_lab_set_that_nothing_is_learnt_from_is_refused(monkeypatch):
     clips = [sample('fear', np.zeros((5, 64, 64, 3), np.uint8))]
     monkeypatch.setattr(lab_faces, 'load', lambda name: Samples(name, clips, []))

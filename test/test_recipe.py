@@ -13,7 +13,7 @@ from emotion_perception.learning import recipe  # noqa: E402
 from emotion_perception.learning.encoder import networks  # noqa: E402
 from emotion_perception.learning.head.network import HeadNetwork  # noqa: E402
 from emotion_perception.recognition import load_model  # noqa: E402
-from emotion_perception.temporal import KEPT  # noqa: E402
+from emotion_perception.temporal import KEPT, STEPS_PER_SECOND  # noqa: E402
 from samples import sample  # noqa: E402
 
 
@@ -78,5 +78,8 @@ def test_the_head_of_eight_classes_is_averaged_over_half_a_second(faces):
     np.testing.assert_allclose(intensities[19], six[14:].mean(0), rtol=1e-5)
     np.testing.assert_allclose(intensities[0], six[0], rtol=1e-5)
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    untimed, _ = eight.classify_all(kept)
+    timed, _ = eight.classify_all(kept, np.arange(20) * 1e9 / STEPS_PER_SECOND)
+    np.testing.assert_array_equal(untimed, timed)
     alone, _ = eight.classify([kept[3:5], kept[7:8]])
     np.testing.assert_allclose(alone, six[[4, 7]] / six[[4, 7]].sum(1, keepdims=True), rtol=1e-5)

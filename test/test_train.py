@@ -298,6 +298,16 @@ def test_a_model_without_weights_is_refused(start, clips, tmp_path, capsys):
     )
 
 
+def test_clips_of_nobody_are_refused_before_training(start, tmp_path, portrait):
+    for label in ('happy', 'sad'):
+        (tmp_path / 'pictures' / label).mkdir(parents=True)
+        for name in ('1.png', '2.png'):
+            cv2.imwrite(str(tmp_path / 'pictures' / label / name), portrait)
+    with pytest.raises(ValueError, match='happy/1.png: the data set does not say who is seen'):
+        adapt_to_clips(start, tmp_path / 'pictures', tmp_path / 'mine')
+    assert not (tmp_path / 'mine.json').exists()
+
+
 def test_a_label_with_one_clip_is_refused(start, clips, tmp_path, capsys):
     (clips / 'sad' / 'bob_1.mp4').unlink()
     with pytest.raises(ValueError, match='needs two clips or more.*too few for sadness$'):

@@ -3,10 +3,11 @@
 from emotion_perception.datasets.loading import load
 from emotion_perception.datasets.sample import (
     DatasetError,
+    person_of,
     Sample,
     SAMPLE_LABELS,
     Samples,
     VOTE_NAMES,
 )
 
-__all__ = ['DatasetError', 'load', 'Sample', 'SAMPLE_LABELS', 'Samples', 'VOTE_NAMES']
+__all__ = ['DatasetError', 'load', 'person_of', 'Sample', 'SAMPLE_LABELS', 'Samples', 'VOTE_NAMES']

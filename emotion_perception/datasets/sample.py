@@ -109,6 +109,19 @@ class Recording:
         )
 
 
+def person_of(sample: Sample) -> str:
+    """Return who is seen, for sets of which people are held out.
+
+    :raises DatasetError: when the set does not say; names the sample.
+    """
+    if sample.subject is None:
+        raise DatasetError(
+            f'{sample.name}: the data set does not say who is seen; people are held out of '
+            'training here, so every one of them must be named'
+        )
+    return sample.subject
+
+
 def label_of(name: str, file: Path, layout: str) -> str:
     """Return the label that a set's own name for it means ('Happy' -> 'happiness').
 

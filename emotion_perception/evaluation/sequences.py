@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS
+from emotion_perception.evaluation.classifier import Classifier
 from emotion_perception.evaluation.metrics import (
     accuracy,
     apex_similarity,
@@ -24,7 +25,6 @@ from emotion_perception.evaluation.metrics import (
     recalls,
     wilson_interval,
 )
-from emotion_perception.recognition import Model
 from emotion_perception.temporal import Floats
 from emotion_perception.videos import USUAL_RATE
 
@@ -38,7 +38,7 @@ _INTERVAL_NS = 10**9 / USUAL_RATE
 RATES = (5, 15, 30)
 
 
-def evaluate_sequences(model: Model, samples: list[Sample]) -> dict[str, Any]:
+def evaluate_sequences(model: Classifier, samples: list[Sample]) -> dict[str, Any]:
     """Measure a model on sequences.
 
     The headline counts the sequences that run from neutral to apex; in a set without such, as
@@ -103,7 +103,7 @@ class Sequence:
 
     def __init__(
         self,
-        model: Model,
+        model: Classifier,
         sample: Sample,
         kept: Floats | None = None,
         stamps_ns: npt.NDArray[Any] | None = None,

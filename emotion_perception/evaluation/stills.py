@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from emotion_perception.datasets.sample import Sample, SAMPLE_LABELS
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
+from emotion_perception.evaluation.classifier import Classifier
 from emotion_perception.evaluation.metrics import (
     accuracy,
     bootstrap_interval,
@@ -17,14 +18,15 @@ from emotion_perception.evaluation.metrics import (
     recalls,
     wilson_interval,
 )
-from emotion_perception.recognition import Model
 from emotion_perception.temporal import Floats
 
 #: Frames for which a still is held, to see what a second of video makes of it.
 HELD = 30
 
 
-def evaluate_stills(model: Model, samples: list[Sample], labels: str = 'ferplus') -> dict[str, Any]:
+def evaluate_stills(
+    model: Classifier, samples: list[Sample], labels: str = 'ferplus'
+) -> dict[str, Any]:
     """Measure a model on stills.
 
     The six classes: every image that is labelled with one of them, as a sequence of one frame
@@ -48,7 +50,7 @@ def evaluate_stills(model: Model, samples: list[Sample], labels: str = 'ferplus'
     return stills_figures(samples, answers_to_stills(model, samples), labels)
 
 
-def answers_to_stills(model: Model, samples: list[Sample]) -> dict[str, Floats]:
+def answers_to_stills(model: Classifier, samples: list[Sample]) -> dict[str, Floats]:
     """Return what a model says of samples, a dict of arrays [n,..].
 
     ``scores``, ``intensities``; ``scores_held``, ``intensities_held``; ``eight``, ``seven``.

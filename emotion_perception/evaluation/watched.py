@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
+from emotion_perception.evaluation.classifier import Classifier
 from emotion_perception.evaluation.metrics import bootstrap_interval, published_labels
 from emotion_perception.videos import USUAL_RATE
-
-if TYPE_CHECKING:
-    from emotion_perception.recognition import Model
 
 #: Stands for a label where no face is published.
 NO_FACE = -1
@@ -55,7 +53,7 @@ class Watched:
         return int(np.count_nonzero(emotional & ~np.concatenate([[False], emotional[:-1]])))
 
 
-def watch_sample(model: 'Model', sample: Sample) -> Watched:
+def watch_sample(model: Classifier, sample: Sample) -> Watched:
     """Read a clip whose crops are there already, cut as the live tracker does."""
     scores, intensities = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
     stamps = sample.stamps_ns

@@ -1,5 +1,6 @@
 """Write a trained network as LiteRT files with their descriptions."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 import hashlib
 import json
@@ -7,6 +8,7 @@ import os
 from pathlib import Path
 import sys
 import tempfile
+from typing import Any
 import zipfile
 
 import keras
@@ -24,7 +26,7 @@ from emotion_perception.learning.encoder.networks import (
 from emotion_perception.recognition import checksum_of, file_of
 
 
-def encoder_bytes(stills_model, int8):
+def encoder_bytes(stills_model: keras.Model, int8: bool) -> bytes:
     """Convert a stills model to a LiteRT encoder.
 
     :param stills_model: as ``learning.networks.build_stills_model`` makes it.
@@ -47,11 +49,12 @@ def encoder_bytes(stills_model, int8):
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        return converter.convert()
+        converted: bytes = converter.convert()
+        return converted
 
 
 @contextmanager
-def _standard_error_dropped():
+def _standard_error_dropped() -> Iterator[None]:
     """Drop what the converter's C++ says of each of its steps; it has no loggers to be lowered."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -64,7 +67,9 @@ def _standard_error_dropped():
         os.close(kept)
 
 
-def describe(encoder, head, about, int8):
+def describe(
+    encoder: bytes, head: dict[str, Any], about: dict[str, Any], int8: bool
+) -> dict[str, Any]:
     """Return a model's description, a dict for JSON.
 
     :param encoder: the LiteRT file's bytes.
@@ -89,7 +94,13 @@ def describe(encoder, head, about, int8):
     return {**description, 'sha256': checksum_of(json.loads(json.dumps(description)))}
 
 
-def write_model(path, stills_model, head, about, int8):
+def write_model(
+    path: str | os.PathLike[str],
+    stills_model: keras.Model,
+    head: dict[str, Any],
+    about: dict[str, Any],
+    int8: bool,
+) -> None:
     """Write ``<path>.tflite`` and its description ``<path>.json``."""
     path = Path(path)
     encoder = encoder_bytes(stills_model, int8)
@@ -100,7 +111,12 @@ def write_model(path, stills_model, head, about, int8):
     )
 
 
-def write_all(path, stills_model, head, about):
+def write_all(
+    path: str | os.PathLike[str],
+    stills_model: keras.Model,
+    head: dict[str, Any],
+    about: dict[str, Any],
+) -> None:
     """Write a model in int8 as ``<path>``, in float32 as ``<path>_float32``, and its weights.
 
     :param path: with or without the suffix of one of the files.
@@ -112,7 +128,7 @@ def write_all(path, stills_model, head, about):
     write_model(file_of(path, '_float32'), stills_model, head, about, int8=False)
 
 
-def check_writable(path):
+def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path where :func:`write_all` cannot write; missing folders are no hindrance.
 
     :raises ValueError: names what is in the way.
@@ -127,7 +143,7 @@ def check_writable(path):
             )
 
 
-def write_weights(path, stills_model):
+def write_weights(path: str | os.PathLike[str], stills_model: keras.Model) -> None:
     """Write a stills model's weights in half precision, all or nothing; training goes on there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +159,7 @@ def write_weights(path, stills_model):
     os.replace(partial, path)
 
 
-def read_weights(path):
+def read_weights(path: str | os.PathLike[str]) -> keras.Model:
     """Return the float32 stills model of a file that :func:`write_weights` wrote.
 
     :raises ValueError: when it is none, or holds the weights of another network.

@@ -3,18 +3,24 @@
 Folds hold people out of every step after the first, which sees none of the known people.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 import json
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
+from emotion_perception.datasets import person_of, Sample, Samples
 from emotion_perception.emotions import EMOTIONS
+from emotion_perception.evaluation.classifier import Classifier
 from emotion_perception.evaluation.metrics import mean_over
 from emotion_perception.evaluation.sequences import Sequence, sequence_figures
 from emotion_perception.evaluation.stills import answers_to_stills, stills_figures
-from emotion_perception.evaluation.watched import clips_figures, watch_sample
+from emotion_perception.evaluation.watched import clips_figures, watch_sample, Watched
 from emotion_perception.learning.encoder.face_or_not import face_readout, wrong_crops
 from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.encoder.networks import GreyEncoder
@@ -31,10 +37,12 @@ from emotion_perception.learning.head.trainer import train_head
 from emotion_perception.learning.head.training_faces import TrainingFaces
 from emotion_perception.learning.lab.faces import clips_of, LabFaces
 from emotion_perception.recognition import Model
-from emotion_perception.temporal import LIVE, UNITS
+from emotion_perception.temporal import Floats, LIVE, STEPS_PER_SECOND, UNITS
 
 
-def calibrated(stills_model, head, valid):
+def calibrated(
+    stills_model: keras.Model, head: dict[str, Any], valid: Iterable[Sample]
+) -> dict[str, Any]:
     """Set the head's sharpness so that scores are probabilities of being right.
 
     One number, the one of least negative log likelihood over the images of ``valid`` that
@@ -47,16 +55,16 @@ def calibrated(stills_model, head, valid):
     scores, _ = model.classify([frame[np.newaxis] for frame in kept])
     logs = np.log(np.maximum(scores, 1e-30))
 
-    def loss(factor):
+    def loss(factor: float) -> float:
         logits = logs * factor
         logits -= np.log(np.exp(logits).sum(1, keepdims=True))
-        return -logits[np.arange(len(truth)), truth].mean()
+        return -float(logits[np.arange(len(truth)), truth].mean())
 
     best = min(np.geomspace(0.3, 4, 100), key=loss)
     return {**head, 'sharpness': head['sharpness'] * float(best)}
 
 
-def in_memory(stills_model, head, int8=True):
+def in_memory(stills_model: keras.Model, head: dict[str, Any], int8: bool = True) -> Model:
     """Return a model that runs like a shipped one, without being written."""
     encoder = encoder_bytes(stills_model, int8)
     return Model(describe(encoder, head, {'name': stills_model.name}, int8), encoder, threads=2)
@@ -65,17 +73,19 @@ def in_memory(stills_model, head, int8=True):
 class CnnAlone:
     """A model without its temporal head: the logits that the head reads, frame by frame."""
 
-    def __init__(self, model):
+    def __init__(self, model: Model) -> None:
         self.encode, self.features = model.encode, model.features
         self.stills_scores = model.stills_scores
 
-    def classify(self, sequences):
+    def classify(self, sequences: list[Floats]) -> tuple[Floats, Floats]:
         return self._read(np.stack([sequence[-1] for sequence in sequences]))
 
-    def classify_all(self, kept, stamps_ns=None):
+    def classify_all(
+        self, kept: Floats, stamps_ns: npt.ArrayLike | None = None
+    ) -> tuple[Floats, Floats]:
         return self._read(kept)
 
-    def _read(self, kept):
+    def _read(self, kept: Floats) -> tuple[Floats, Floats]:
         powers = np.exp(kept[:, LIVE] - kept[:, LIVE].max(1, keepdims=True))
         six = powers[:, :UNITS]
         return six / six.sum(1, keepdims=True), six / powers.sum(1, keepdims=True)
@@ -87,11 +97,15 @@ class EightClasses(CnnAlone):
     It has seen web photographs alone: what a reader of single images knows.
     """
 
-    def classify_all(self, kept, stamps_ns=None):
+    def classify_all(
+        self, kept: Floats, stamps_ns: npt.ArrayLike | None = None
+    ) -> tuple[Floats, Floats]:
+        if stamps_ns is None:
+            stamps_ns = np.arange(len(kept)) * 1e9 / STEPS_PER_SECOND
         means = mean_over(self._read(kept)[1], stamps_ns, 0.5)
         return means / means.sum(1, keepdims=True), means
 
-    def _read(self, kept):
+    def _read(self, kept: Floats) -> tuple[Floats, Floats]:
         six = self.stills_scores(kept)['eight'][:, :UNITS]
         return six / six.sum(1, keepdims=True), six
 
@@ -99,17 +113,17 @@ class EightClasses(CnnAlone):
 class Recipe:
     """A configuration's run. The encoder is taken from an earlier run where there was one."""
 
-    def __init__(self, config):
+    def __init__(self, config: dict[str, Any]) -> None:
         self._config = config
         self.run_dir = Path(config['run_dir'])
         sets = config['sets']
         self._web = load_web_faces(sets['web']['train'], 'train')
         self._valid = load_web_faces(sets['web']['valid'], 'valid')
         self._lab = LabFaces(sets['lab'], config['folds'], sets['live'])
-        self._adapters = {}
+        self._adapters: dict[frozenset[str], keras.Model] = {}
         self._claim_run_dir()
 
-    def _claim_run_dir(self):
+    def _claim_run_dir(self) -> None:
         """Refuse the encoder of another configuration; what is trained on it may differ."""
         steps = {'web': self._config['sets']['web'], 'stills': self._config['stills']}
         path = self.run_dir / 'steps.json'
@@ -124,30 +138,30 @@ class Recipe:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(steps, indent=1))
 
-    def write(self, output):
+    def write(self, output: Path) -> None:
         """Train on everybody; write the model in int8 and float32, and its weights."""
         parts = {sample.part for sample in self._web}
         about = {
             'name': self._config['name'],
             'trained_on': {
-                self._web.set_name: 'all' if None in parts else sorted(parts),
+                self._web.set_name: 'all' if None in parts else sorted(filter(None, parts)),
                 **self._lab.people(),
             },
         }
         write_all(output, *self._trained(), about)
 
-    def measure_folds(self):
+    def measure_folds(self) -> None:
         """Train without each fold's people, measure on them; print and write the figures.
 
         Beside the model stand its CNN alone, and its head of eight classes. The answers of all
         folds are put together before they are measured. Then each lab set is measured by models
         that never saw any of it.
         """
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for people in tqdm(self._lab.folds, desc='folds', disable=None):
             self._ask([*self._lab.sets, *self._lab.live], people, '', found)
         for set_ in tqdm(self._lab.sets, desc='without a set', disable=None):
-            self._ask([set_], frozenset(s.subject for s in set_), ' without the set', found)
+            self._ask([set_], frozenset(map(person_of, set_)), ' without the set', found)
         figures = {
             name: {what: answers.figures() for what, answers in rows.items()}
             for name, rows in found.items()
@@ -155,7 +169,13 @@ class Recipe:
         (self.run_dir / 'folds.json').write_text(json.dumps(figures, indent=1) + '\n')
         print(json.dumps(_headlines(figures), indent=1))
 
-    def _ask(self, sets, people, note, found):
+    def _ask(
+        self,
+        sets: list[Samples],
+        people: frozenset[str],
+        note: str,
+        found: dict[str, dict[str, Any]],
+    ) -> None:
         """Train without some people and ask about them; add to {model: {data: answers}}."""
         model = in_memory(*self._trained(people))
         for samples in sets:
@@ -178,7 +198,9 @@ class Recipe:
                 if clips:
                     rows.setdefault(f'live video{note}', _Clips()).add(one, clips)
 
-    def _trained(self, held_out=frozenset()):
+    def _trained(
+        self, held_out: frozenset[str] = frozenset()
+    ) -> tuple[keras.Model, dict[str, Any]]:
         """Return (stills model, head), trained without some people."""
         config, stills_model = self._config['head'], self._encoder()
         faces = self._training_faces
@@ -194,7 +216,7 @@ class Recipe:
         stills_model.get_layer('face').set_weights(self._face_readout)
         return stills_model, calibrated(stills_model, head.weights_for_numpy(), self._valid)
 
-    def _adapter(self, held_out):
+    def _adapter(self, held_out: frozenset[str]) -> keras.Model:
         """Return the adapter that is trained without some people."""
         if held_out not in self._adapters:
             self._adapters[held_out] = self._training_faces.train_adapter(
@@ -203,30 +225,31 @@ class Recipe:
         return self._adapters[held_out]
 
     @cached_property
-    def _training_faces(self):
+    def _training_faces(self) -> TrainingFaces:
         return TrainingFaces(self._encoder(), self._web, self._lab, self._config['adapter'])
 
     @cached_property
-    def _face_readout(self):
+    def _face_readout(self) -> tuple[Floats, Floats]:
         """Weights of the readout of face or not, which sees nobody's expression."""
         crops = wrong_crops(self._config['sets']['one_face'])
         features = GreyEncoder(self._encoder()).features(crops)
         return face_readout(self._training_faces.face_features(), features)
 
-    def _encoder(self):
+    def _encoder(self) -> keras.Model:
         """Return a stills model that has seen web faces alone; its adapter adds nothing."""
         path = self.run_dir / 'stills.npz'
         if not path.exists():
             write_weights(path, self._train_encoder())
         return read_weights(path)
 
-    def _train_encoder(self):
+    def _train_encoder(self) -> keras.Model:
         """Train a stills model in cycles; return the mean of their ends.
 
         Each cycle goes on from the last one's weights with the learning rate high again (Loshchilov
         and Hutter, SGDR, ICLR 2017), and each end is kept.
         """
-        config, ends = self._config['stills'], []
+        config = self._config['stills']
+        ends: list[keras.Model] = []
         web, valid = stills_from(self._web), stills_from(self._valid)
         for number, cycle in enumerate(config['cycles'], 1):
             path = self.run_dir / f'stills_{number}.npz'
@@ -242,14 +265,15 @@ class Recipe:
 class _Stills:
     """Stills, and what models that were trained without their people say of them."""
 
-    def __init__(self):
-        self._samples, self._answers = [], []
+    def __init__(self) -> None:
+        self._samples: list[Sample] = []
+        self._answers: list[dict[str, Floats]] = []
 
-    def add(self, model, samples):
+    def add(self, model: Classifier, samples: list[Sample]) -> None:
         self._samples += samples
         self._answers.append(answers_to_stills(model, samples))
 
-    def figures(self):
+    def figures(self) -> dict[str, Any]:
         return stills_figures(
             self._samples,
             {
@@ -262,30 +286,30 @@ class _Stills:
 class _Onsets:
     """The same of sequences from neutral to apex."""
 
-    def __init__(self):
-        self._sequences = []
+    def __init__(self) -> None:
+        self._sequences: list[Sequence] = []
 
-    def add(self, model, samples):
+    def add(self, model: Classifier, samples: list[Sample]) -> None:
         self._sequences += [Sequence(model, sample) for sample in samples]
 
-    def figures(self):
+    def figures(self) -> dict[str, Any]:
         return sequence_figures(self._sequences)
 
 
 class _Clips:
     """The same of clips that show their label from the first frame to the last."""
 
-    def __init__(self):
-        self._watched = []
+    def __init__(self) -> None:
+        self._watched: list[Watched] = []
 
-    def add(self, model, samples):
+    def add(self, model: Classifier, samples: list[Sample]) -> None:
         self._watched += [watch_sample(model, sample) for sample in samples]
 
-    def figures(self):
+    def figures(self) -> dict[str, Any]:
         return clips_figures(self._watched)
 
 
-def _headlines(figures):
+def _headlines(figures: dict[str, Any]) -> dict[str, Any]:
     """Return of each row what a terminal has room for."""
     keys = (
         'n',

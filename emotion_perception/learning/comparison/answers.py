@@ -1,6 +1,10 @@
 """What networks say of people whom they were trained without, and how often they are right."""
 
+from typing import Any
+
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.evaluation.metrics import (
     bootstrap_interval,
@@ -9,20 +13,22 @@ from emotion_perception.evaluation.metrics import (
     wilson_interval,
 )
 from emotion_perception.evaluation.sequences import PERCENTS
+from emotion_perception.learning.comparison.faces import Faces
 
 
 class Answers:
     """What the networks of one seed say of the people that each was trained without."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         #: For each sequence: whether it is right at each of PERCENTS.
-        self.right = []
+        self.right: list[list[bool]] = []
         #: For each sequence, [t]: the intensity of its class, and E2's target.
-        self.intensities, self.targets = [], []
+        self.intensities: list[npt.NDArray[np.floating[Any]]] = []
+        self.targets: list[npt.NDArray[np.floating[Any]]] = []
         #: For each set: whether each still is right.
-        self.stills = {}
+        self.stills: dict[str, list[bool]] = {}
 
-    def add(self, faces, fold, network, mean_so_far):
+    def add(self, faces: Faces, fold: int, network: keras.Model, mean_so_far: bool) -> None:
         """Ask a network about the people of a fold.
 
         :param mean_so_far: answer by the mean of the scores up to a frame, not by its own.
@@ -32,7 +38,7 @@ class Answers:
                 values = np.array(network(frames[np.newaxis]))[0]
                 scores = _softmax(float(network.sharpness) * values)
                 if mean_so_far:
-                    scores = scores.cumsum(0) / np.arange(1, len(scores) + 1)[:, np.newaxis]
+                    scores = scores.cumsum(0)  # in the order of the means
                 given = scores.argmax(1)
                 self.right.append(
                     [given[-(-percent * len(given) // 100) - 1] == label for percent in PERCENTS]
@@ -47,7 +53,7 @@ class Answers:
                 self.stills.setdefault(name, []).append(answer == label)
 
 
-def figures(answers, with_intensity):
+def figures(answers: list[Answers], with_intensity: bool) -> dict[str, Any]:
     """Return the figures of a row, a dict for JSON: means over seeds, and 95 % intervals.
 
     Intervals are those of the sequences (stills), not of the seeds, which see the same ones:
@@ -94,6 +100,6 @@ def figures(answers, with_intensity):
     return result
 
 
-def _softmax(values):
+def _softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     powers = np.exp(values - values.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    return np.asarray(powers / powers.sum(-1, keepdims=True))

@@ -4,13 +4,17 @@ The learning rate falls to zero with the share of the budget that is used, so th
 which runs out of time ends as settled as one that does not.
 """
 
+from collections.abc import Iterable
 from time import perf_counter
+from typing import Any
 
 import keras
 from keras import layers
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.learning.encoder.augmentation import resize
+from emotion_perception.learning.encoder.labelled_stills import Stills
 from emotion_perception.learning.encoder.trainer import class_prior, for_crops, StillsTrainer
 
 #: Batches between two looks at the clock.
@@ -23,18 +27,20 @@ _SCHEDULE, _WARMUP = 1000, 50
 class Budget:
     """So much to do, and so many seconds for it, counted from now."""
 
-    def __init__(self, total, seconds):
+    def __init__(self, total: int, seconds: float) -> None:
         self._total, self._seconds = total, seconds
         self._start = perf_counter()
 
-    def share(self, done):
+    def share(self, done: int) -> float:
         """Return the share that is used, 0 .. 1, of whichever is nearer to its end."""
         if done >= self._total:
             return 1.0
         return min(max(done / self._total, (perf_counter() - self._start) / self._seconds), 1.0)
 
 
-def train_encoder(config, stills, seconds):
+def train_encoder(
+    config: dict[str, Any], stills: Stills, seconds: float
+) -> tuple[keras.Model, float]:
     """Train an encoder with its heads for stills.
 
     :param config: as for :func:`emotion_perception.learning.encoder.trainer.train_stills`, with
@@ -70,7 +76,7 @@ def train_encoder(config, stills, seconds):
     return for_crops(trainer.model, config['backbone']), seen / len(stills)
 
 
-def estimate_statistics(model, batches):
+def estimate_statistics(model: keras.Model, batches: Iterable[npt.NDArray[np.float32]]) -> None:
     """Set the means and deviations of a model's batch normalisations to those over batches.
 
     Their moving averages lag behind the weights; after a short training some have hardly left

@@ -10,9 +10,11 @@ import json
 import os
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
+from emotion_perception.datasets import Samples
 from emotion_perception.learning.comparison.answers import Answers, figures
 from emotion_perception.learning.comparison.budget import Budget, train_encoder
 from emotion_perception.learning.comparison.faces import Crops, Faces
@@ -29,6 +31,7 @@ from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.encoder.networks import BACKBONES, GreyEncoder
 from emotion_perception.learning.encoder.web_faces import load_web_faces
 from emotion_perception.learning.export import read_weights, write_weights
+from emotion_perception.learning.head.episodes import Episode
 from emotion_perception.learning.head.network import frames_of
 from emotion_perception.learning.head.trainer import SequenceTrainer
 from emotion_perception.learning.lab.faces import LabFaces
@@ -48,33 +51,36 @@ class Comparison:
     :raises ValueError: when a row asks for what there is not.
     """
 
-    def __init__(self, config):
-        self.rows = config['rows']
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.rows: dict[str, dict[str, Any]] = config['rows']
         for name, row in self.rows.items():
             _check(name, row)
         self._config = config
         self._run_dir = Path(config['run_dir'])
-        self._backbone, self._faces = None, {}
+        self._backbone: str | None = None
+        self._faces: dict[str, Faces] = {}
 
-    def run(self, name):
+    def run(self, name: str) -> dict[str, Any]:
         """Train and measure a row, where that has not been done; return its figures."""
-        if self.result(name) is None:
+        found = self.result(name)
+        if found is None:
             print(name, flush=True)
-            _write(self._path(name), self._measured(name))
-        return self.result(name)
+            found = self._measured(name)
+            _write(self._path(name), found)
+        return found
 
-    def result(self, name):
+    def result(self, name: str) -> dict[str, Any] | None:
         """Return the figures of a row, a dict; None while it has not been run.
 
         :raises ValueError: when they are those of another configuration.
         """
         return _read(self._path(name), self._settings(name))
 
-    def _path(self, name):
+    def _path(self, name: str) -> Path:
         plain = ''.join(c if c.isalnum() else '_' for c in name)
         return self._run_dir / 'rows' / f'{plain}.json'
 
-    def _settings(self, name):
+    def _settings(self, name: str) -> dict[str, Any]:
         row = self.rows[name]
         shared = {key: self._config[key] for key in ('folds', 'seeds', 'fold_seconds')}
         settings = {'lab': self._config['sets']['lab'], **shared, **self._config['temporal'], **row}
@@ -82,7 +88,7 @@ class Comparison:
             settings['encoder'] = self._encoder_settings(row['backbone'])
         return settings
 
-    def _encoder_settings(self, backbone):
+    def _encoder_settings(self, backbone: str) -> dict[str, Any]:
         stills = dict(self._config['stills'])
         changed = stills.pop('changed', {}).get(backbone, {})
         return {
@@ -94,14 +100,14 @@ class Comparison:
         }
 
     @cached_property
-    def _web(self):
+    def _web(self) -> Samples:
         return load_web_faces(self._config['sets']['web'], 'train')
 
     @cached_property
-    def _lab(self):
+    def _lab(self) -> LabFaces:
         return LabFaces(self._config['sets']['lab'], self._config['folds'])
 
-    def _measured(self, name):
+    def _measured(self, name: str) -> dict[str, Any]:
         settings = self._settings(name)
         make, reads = NETWORKS[settings['network']]
         encoder = self._encoder(settings.get('encoder'))
@@ -110,7 +116,7 @@ class Comparison:
         answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
         for fold in range(settings['folds']):
 
-            def draw(rng, fold=fold):
+            def draw(rng: np.random.Generator, fold: int = fold) -> list[Episode]:
                 return faces.draw(rng, fold, settings)
 
             for seed, of_seed in zip(seeds, answers):
@@ -135,7 +141,7 @@ class Comparison:
             'folds_seconds': seconds,
         }
 
-    def _encoder(self, settings):
+    def _encoder(self, settings: dict[str, Any] | None) -> dict[str, Any]:
         """Train an encoder, or find it; encode all faces. Return what it is and costs."""
         if settings is None:
             if 'grey' not in self._faces:
@@ -146,24 +152,23 @@ class Comparison:
                 )
             return {'parameters': 0, 'multiply_adds': 0, 'ms': 0.0, 'epochs': None, 'seconds': 0.0}
         path = self._run_dir / 'encoders' / f'{settings["backbone"]}.npz'
-        if _read(path.with_suffix('.json'), settings) is None:
+        found = _read(path.with_suffix('.json'), settings)
+        if found is None:
             print(f'  {settings["backbone"]} on web faces, {settings["seconds"]} s', flush=True)
             start = perf_counter()
             model, epochs = train_encoder(settings, stills_from(self._web), settings['seconds'])
             seconds = perf_counter() - start
             write_weights(path, model)
             network = GreyEncoder(model, settings['size']).network
-            _write(
-                path.with_suffix('.json'),
-                {
-                    'settings': settings,
-                    'epochs': epochs,
-                    'seconds': seconds,
-                    'parameters': network.count_params(),
-                    'multiply_adds': multiply_adds(network),
-                    'ms': milliseconds(network),
-                },
-            )
+            found = {
+                'settings': settings,
+                'epochs': epochs,
+                'seconds': seconds,
+                'parameters': network.count_params(),
+                'multiply_adds': multiply_adds(network),
+                'ms': milliseconds(network),
+            }
+            _write(path.with_suffix('.json'), found)
         if self._backbone != settings['backbone']:  # rows of one backbone follow each other
             encode = GreyEncoder(read_weights(path), settings['size'])
             crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
@@ -173,10 +178,10 @@ class Comparison:
                 'features': Faces(crops, features, features),
             }
             self._backbone = settings['backbone']
-        return _read(path.with_suffix('.json'), settings)
+        return found
 
 
-def _check(name, row):
+def _check(name: str, row: dict[str, Any]) -> None:
     network = row.get('network')
     if network not in NETWORKS:
         raise ValueError(
@@ -200,16 +205,16 @@ def _check(name, row):
 
 
 @cache
-def _cost_of_a_frame(network):
+def _cost_of_a_frame(network: str) -> dict[str, float]:
     model = one_frame(network)
     return {'multiply_adds': multiply_adds(model), 'ms': milliseconds(model)}
 
 
-def _read(path, settings):
+def _read(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Return a result, None where there is none."""
     if not path.exists():
         return None
-    found = json.loads(path.read_text())
+    found: dict[str, Any] = json.loads(path.read_text())
     if found['settings'] != settings:
         raise ValueError(
             f'{path} is the result of other settings: take another run_dir, or remove that file'
@@ -217,7 +222,7 @@ def _read(path, settings):
     return found
 
 
-def _write(path, result):
+def _write(path: Path, result: dict[str, Any]) -> None:
     """Write a result, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix('.partial')

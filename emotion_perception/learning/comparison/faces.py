@@ -1,21 +1,26 @@
 """Faces for folds of people: what networks are trained on without a fold, and asked about."""
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from emotion_perception.datasets import person_of, Sample
 from emotion_perception.emotions import EMOTIONS
-from emotion_perception.evaluation.metrics import apex_similarity
+from emotion_perception.evaluation.metrics import apex_similarity, Floats
 from emotion_perception.learning.encoder.augmentation import augment, resize
 from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.head.episodes import (
+    Episode,
     grey_variants,
     held_episode,
     live_episode,
     onset_episode,
     vote_intensity,
 )
-from emotion_perception.learning.lab.faces import all_onsets
+from emotion_perception.learning.lab.faces import all_onsets, LabFaces
 
 #: Versions of each sequence: as it is, and augmented.
 _VARIANTS = 3
@@ -34,12 +39,14 @@ class Crops:
     :raises ValueError: when the lab sets lack stills or complete sequences of the six classes.
     """
 
-    def __init__(self, web, lab, config, size):
+    def __init__(
+        self, web: Sequence[Sample], lab: LabFaces, config: dict[str, Any], size: int
+    ) -> None:
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
         fold_of = {person: fold for fold, people in enumerate(lab.folds) for person in people}
         measured = [
-            (set_.set_name, s)
+            (set_.set_name, s, EMOTIONS.index(s.label))
             for set_ in lab.sets
             for s in set_
             if len(s.frames) == 1 and s.label in EMOTIONS
@@ -65,24 +72,22 @@ class Crops:
         stills = [s for s in samples if len(s.frames) == 1 and s.label != 'contempt'] * config[
             'lab_repeats'
         ]
-        self.folds = np.append(self.folds, [fold_of[s.subject] for s in stills]).astype(int)
+        self.folds = np.append(self.folds, [fold_of[person_of(s)] for s in stills]).astype(int)
         self.targets, self.intensity = stills_from(chosen + stills), vote_intensity(chosen + stills)
         parts.append(np.stack([augment(image, size, rng) for image in self.targets.images]))
 
         #: (set, fold, class) of each still to measure.
-        self.measured = [
-            (name, fold_of[s.subject], EMOTIONS.index(s.label)) for name, s in measured
-        ]
+        self.measured = [(name, fold_of[person_of(s)], label) for name, s, label in measured]
         parts.append(
             np.stack(
-                [resize(image, size) for image in stills_from([s for _, s in measured]).images]
+                [resize(image, size) for image in stills_from([s for _, s, _ in measured]).images]
             )
         )
         self._shapes = [part.shape[:-2] for part in parts]
         #: float32 [n,size,size] in 0..255, all of them.
         self.grey = np.concatenate([part.reshape(-1, size, size) for part in parts])
 
-    def divided(self, encoded):
+    def divided(self, encoded: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         """Divide what became of ``grey``, [n,...]; return the parts that it was made of."""
         ends = [0, *accumulate(int(np.prod(shape)) for shape in self._shapes)]
         return [
@@ -99,13 +104,18 @@ class Faces:
     :param features: float32 [n,k], of which E2's target is made.
     """
 
-    def __init__(self, crops, read, features):
+    def __init__(
+        self,
+        crops: Crops,
+        read: npt.NDArray[np.float32],
+        features: npt.NDArray[np.float32],
+    ) -> None:
         *onsets, self._stills, measured = crops.divided(read)
         onset_features = crops.divided(features)
         self._crops, self._deviation = crops, float(read.std())
-        self._people = {}
+        self._people: dict[tuple[int, str], list[list[Episode]]] = {}
         #: (fold, class, frames [t,...], E2's target [t]) of each sequence to measure.
-        self.sequences = []
+        self.sequences: list[tuple[int, int, npt.NDArray[np.float32], Floats]] = []
         for i, (fold, person, label) in enumerate(crops.onsets):
             episodes = [
                 onset_episode(*variant, label) for variant in zip(onsets[i], onset_features[i])
@@ -123,7 +133,7 @@ class Faces:
         #: (set, fold, class, frame [...]) of each still to measure.
         self.stills = [(*known, frame) for known, frame in zip(crops.measured, measured)]
 
-    def draw(self, rng, without, config):
+    def draw(self, rng: np.random.Generator, without: int, config: dict[str, Any]) -> list[Episode]:
         """Draw a batch of episodes that shows nobody of a fold.
 
         :param config: dict with ``stills`` and ``sequences`` (episodes of each), ``frames``

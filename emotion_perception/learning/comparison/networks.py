@@ -4,6 +4,7 @@ Each takes frames float32 [n,t,...] and gives values [n,t,6]: at every frame fro
 before it alone. Softmax of ``sharpness`` times the values is the score of each class.
 """
 
+from collections.abc import Callable
 from time import perf_counter
 
 from ai_edge_litert.interpreter import Interpreter
@@ -12,7 +13,7 @@ from keras import layers, ops
 import numpy as np
 import tensorflow as tf
 
-from emotion_perception.learning.encoder.networks import FEATURES, Standardise
+from emotion_perception.learning.encoder.networks import FEATURES, Standardise, Tensor
 from emotion_perception.learning.head.network import FRAME, HeadNetwork
 from emotion_perception.temporal import SIX, UNITS
 
@@ -28,20 +29,20 @@ class EachFrame(keras.Model):
 
     sharpness = 1.0
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.dense = layers.Dense(UNITS)
         self(np.zeros((1, 1, FRAME), np.float32))
         self.dense.set_weights([np.eye(FRAME, UNITS), np.zeros(UNITS)])
 
-    def call(self, frames):
+    def call(self, frames: Tensor) -> Tensor:
         return self.dense(frames)
 
 
 class SeedHead(keras.Model):
     """What the project began with: softmax of each frame's six logits, then an LSTM(6)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.lstm = layers.LSTM(UNITS, return_sequences=True)
         self.sharpness = self.add_weight(
@@ -49,7 +50,7 @@ class SeedHead(keras.Model):
         )
         self(np.zeros((1, 1, FRAME), np.float32))
 
-    def call(self, frames):
+    def call(self, frames: Tensor) -> Tensor:
         return self.lstm(ops.softmax(frames[..., SIX]))
 
 
@@ -58,13 +59,13 @@ class PlainLstm(keras.Model):
 
     sharpness = 1.0
 
-    def __init__(self, units):
+    def __init__(self, units: int) -> None:
         super().__init__()
         self.lstm = layers.LSTM(units, return_sequences=True)
         self.dense = layers.Dense(UNITS)
         self(np.zeros((1, 1, FEATURES), np.float32))
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Tensor:
         return self.dense(self.lstm(features))
 
 
@@ -76,7 +77,7 @@ class Cnn3d(keras.Model):
 
     sharpness = 1.0
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.standardise = Standardise(PIXELS)
         self.stages = [
@@ -91,7 +92,7 @@ class Cnn3d(keras.Model):
         self.dense = layers.Dense(UNITS)
         self(np.zeros((1, 1, PIXELS, PIXELS), np.float32))
 
-    def call(self, grey):
+    def call(self, grey: Tensor) -> Tensor:
         x = _frame_by_frame(self.standardise, grey)
         # Before its first frame a face is taken to have held still.
         x = ops.concatenate([x[:, :1]] * (REACH - 1) + [x], 1)
@@ -109,7 +110,7 @@ class ConvLstm(keras.Model):
 
     sharpness = 1.0
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.standardise = Standardise(PIXELS)
         self.stem = layers.Conv2D(16, 3, 2, 'same', activation='relu')
@@ -118,19 +119,19 @@ class ConvLstm(keras.Model):
         self.dense = layers.Dense(UNITS)
         self(np.zeros((1, 1, PIXELS, PIXELS), np.float32))
 
-    def call(self, grey):
+    def call(self, grey: Tensor) -> Tensor:
         x = self.lstm(_frame_by_frame(lambda x: self.stem(self.standardise(x)), grey))
         return self.dense(ops.mean(self.normalise(x), (2, 3)))
 
 
-def _frame_by_frame(layer, grey):
+def _frame_by_frame(layer: Callable[[Tensor], Tensor], grey: Tensor) -> Tensor:
     """Apply a layer of images to each frame of [n,t,size,size]; return [n,t,h,w,channels]."""
     x = layer(ops.reshape(grey, (-1, PIXELS, PIXELS, 1)))
     return ops.reshape(x, (-1, ops.shape(grey)[1], *x.shape[1:]))
 
 
 #: By name: what makes a network with fresh weights, and what it reads of each frame.
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], str]] = {
     'head': (HeadNetwork, 'frames'),
     'seed_head': (SeedHead, 'frames'),
     'each_frame': (EachFrame, 'frames'),
@@ -145,17 +146,21 @@ NETWORKS = {
 WITH_INTENSITY = ('head', 'seed_head')
 
 #: Shape of what is read of one frame.
-SHAPES = {'frames': (FRAME,), 'features': (FEATURES,), 'grey': (PIXELS, PIXELS)}
+SHAPES: dict[str, tuple[int, ...]] = {
+    'frames': (FRAME,),
+    'features': (FEATURES,),
+    'grey': (PIXELS, PIXELS),
+}
 
 
-def one_frame(name):
+def one_frame(name: str) -> keras.Model:
     """Return a network as a functional model of one frame of one face, [1,1,...]."""
     make, reads = NETWORKS[name]
     inputs = keras.Input(batch_shape=(1, 1, *SHAPES[reads]))
     return keras.Model(inputs, make().call(inputs))
 
 
-def multiply_adds(model):
+def multiply_adds(model: keras.Model) -> int:
     """Count the multiply-adds of a functional model whose shapes are all known.
 
     Each weight of a layer's matrices and kernels counts once a place of the layer's output.
@@ -168,7 +173,7 @@ def multiply_adds(model):
     )
 
 
-def milliseconds(model, runs=50):
+def milliseconds(model: keras.Model, runs: int = 50) -> float:
     """Return the median time of a functional model's run in LiteRT, on one thread [ms]."""
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     interpreter = Interpreter(model_content=converter.convert(), num_threads=1)

@@ -39,7 +39,7 @@ def wrong_crops(paths: list[str]) -> npt.NDArray[np.uint8]:
     detector, crops = FaceDetector(), []
     for path in paths:
         for image in _images(Path(path)):
-            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
             faces = detector.detect(gray)
             if not faces:
                 continue
@@ -75,14 +75,17 @@ def face_readout(
         curvature = (x * (share * odds * (1 - odds) + 1e-9)[:, np.newaxis]).T @ x + np.diag(pull)
         weights -= np.linalg.solve(curvature, gradient)
     kernel = weights[:-1] / deviation
-    return (np.float32(kernel[:, np.newaxis]), np.float32([weights[-1] - mean @ kernel + _LEAN]))
+    return (
+        kernel[:, np.newaxis].astype(np.float32),
+        np.array([weights[-1] - mean @ kernel + _LEAN], np.float32),
+    )
 
 
 def _images(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     for file in sorted(path.rglob('*')):
         if is_picture(file):
             if (image := cv2.imread(str(file), cv2.IMREAD_COLOR)) is not None:
-                yield image
+                yield np.asarray(image, np.uint8)
         elif is_video(file):
             with Video(file) as video:
                 for number, (_, image) in enumerate(video):

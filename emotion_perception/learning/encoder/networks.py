@@ -5,13 +5,20 @@ vector. It sees the 64x64x3 crop as it is cut; grey, size and contrast are handl
 so that no code outside of the network can do it differently.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import keras
 from keras import layers
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.crops import CROP_SIZE
 from emotion_perception.learning.encoder.augmentation import resize
+
+#: Keras has no types; a tensor may be one of Keras or of TensorFlow.
+Tensor = Any
 
 FEATURES = 512
 #: Heads in the order in which what is kept of a frame holds them, see ``temporal.py``.
@@ -34,11 +41,11 @@ class Standardise(layers.Layer):
     and contrast. A crop without any contrast becomes 0 everywhere.
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs, dtype='float32')
         self.size = size
 
-    def call(self, crops):
+    def call(self, crops: Tensor) -> Tensor:
         grey = keras.ops.cast(crops, 'float32')
         if grey.shape[-1] == 3:
             weights = keras.ops.convert_to_tensor(GREY, 'float32')
@@ -48,11 +55,11 @@ class Standardise(layers.Layer):
         deviation = keras.ops.sqrt(keras.ops.mean(centred * centred, (1, 2, 3), keepdims=True))
         return centred / (deviation + 1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), 'size': self.size}
 
 
-def _conv(x, filters, kernel=3, strides=1, relu=True):
+def _conv(x: Tensor, filters: int, kernel: int = 3, strides: int = 1, relu: bool = True) -> Tensor:
     x = layers.Conv2D(
         filters, kernel, strides, padding='same', use_bias=False, kernel_initializer='he_normal'
     )(x)
@@ -60,7 +67,7 @@ def _conv(x, filters, kernel=3, strides=1, relu=True):
     return layers.ReLU()(x) if relu else x
 
 
-def _residual_block(x, filters, strides):
+def _residual_block(x: Tensor, filters: int, strides: int) -> Tensor:
     """He et al., Deep Residual Learning for Image Recognition, CVPR 2016, figure 2."""
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
@@ -69,7 +76,7 @@ def _residual_block(x, filters, strides):
     return layers.ReLU()(layers.Add()([_conv(x, filters, relu=False), shortcut]))
 
 
-def residual(x, dropout):
+def residual(x: Tensor, dropout: float) -> Tensor:
     """Build the default: six residual blocks, four halvings, the mean over the face."""
     x = _conv(x, 32)
     for filters, strides in ((32, 2), (64, 2), (64, 1), (128, 2), (128, 1), (256, 2)):
@@ -80,7 +87,7 @@ def residual(x, dropout):
     return layers.ReLU()(x)
 
 
-def seed(x, dropout):
+def seed(x: Tensor, dropout: float) -> Tensor:
     """Build the network that the project began with; it takes three channels and 64 pixels."""
     x = layers.Concatenate()([x, x, x])
     x = layers.Conv2D(64, 5, activation='relu')(x)
@@ -92,7 +99,7 @@ def seed(x, dropout):
     return layers.Dense(FEATURES)(layers.Flatten()(x))
 
 
-def _pyramid(x, dropout, stages):
+def _pyramid(x: Tensor, dropout: float, stages: tuple[tuple[int, ...], ...]) -> Tensor:
     """Stages of 3x3 convolutions with a maximum over 2x2 after each, then the mean."""
     for stage in stages:
         for filters in stage:
@@ -102,22 +109,22 @@ def _pyramid(x, dropout, stages):
     return layers.Dense(FEATURES, activation='relu')(layers.Dropout(dropout)(x))
 
 
-def vgg(x, dropout):
+def vgg(x: Tensor, dropout: float) -> Tensor:
     """Like VGG-face in small: two convolutions a stage, twice the filters after each."""
     return _pyramid(x, dropout, ((32, 32), (64, 64), (128, 128), (128, 128)))
 
 
-def high_low(x, dropout):
+def high_low(x: Tensor, dropout: float) -> Tensor:
     """Subsample late: many convolutions on the large maps, few on the small ones."""
     return _pyramid(x, dropout, ((24, 24, 24), (48, 48), (96,), (192,)))
 
 
-def low_high(x, dropout):
+def low_high(x: Tensor, dropout: float) -> Tensor:
     """Subsample early: few convolutions on the large maps, many on the small ones."""
     return _pyramid(x, dropout, ((24,), (48,), (96, 96), (192, 192, 192)))
 
 
-def inception(x, dropout):
+def inception(x: Tensor, dropout: float) -> Tensor:
     """Convolutions of several widths side by side (Szegedy et al., CVPR 2015, figure 2b)."""
     x = _conv(x, 32, strides=2)
     for filters in (32, 64, 128):
@@ -134,14 +141,14 @@ def inception(x, dropout):
     return layers.Dense(FEATURES, activation='relu')(layers.Dropout(dropout)(x))
 
 
-def fused(x, dropout):
+def fused(x: Tensor, dropout: float) -> Tensor:
     """Several networks side by side, their features averaged."""
     return layers.Average()([high_low(x, dropout), low_high(x, dropout)])
 
 
 #: Encoders by name: a function from standardised grey [n,h,w,1] to [n,512], before any head,
 #: and the rows and columns that it works on.
-BACKBONES = {
+BACKBONES: dict[str, tuple[Callable[[Tensor, float], Tensor], int]] = {
     'residual': (residual, 48),
     'seed': (seed, 64),
     'vgg': (vgg, 48),
@@ -152,7 +159,9 @@ BACKBONES = {
 }
 
 
-def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
+def build_encoder(
+    backbone: str = 'residual', grey_size: int | None = 0, dropout: float = 0.3
+) -> keras.Model:
     """Build an encoder from BGR crops [n,64,64,3], 0..255, to features [n,512].
 
     :param grey_size: for training, take grey input [n,size,size,1] instead; None leaves its
@@ -173,13 +182,13 @@ def build_encoder(backbone='residual', grey_size=0, dropout=0.3):
 class Places(layers.Layer):
     """A map [n,h,w,c] of any size to [n,PLACES * PLACES * c]: where on the face something is."""
 
-    def call(self, maps):
+    def call(self, maps: Tensor) -> Tensor:
         if maps.shape[1:3] != (PLACES, PLACES):
             maps = keras.ops.image.resize(maps, (PLACES, PLACES), 'bilinear')
         return keras.ops.reshape(maps, (-1, PLACES * PLACES * maps.shape[-1]))
 
 
-def build_stills_model(encoder, dropout=0.3):
+def build_stills_model(encoder: keras.Model, dropout: float = 0.3) -> keras.Model:
     """Put the heads for stills on an encoder; all outputs are logits.
 
     ``six`` (the method's classes), ``eight`` (six + neutral + contempt, FER+ votes), ``seven``
@@ -222,7 +231,7 @@ class ContemptIsNeutral(layers.Layer):
     Contempt is in no message: whoever shows none of the six counts as neutral.
     """
 
-    def call(self, eight):
+    def call(self, eight: Tensor) -> Tensor:
         # Not keras.ops.logsumexp: LiteRT has no operator for a maximum of infinities in it.
         neutral, contempt = eight[:, 6:7], eight[:, 7:]
         top = keras.ops.maximum(neutral, contempt)
@@ -230,7 +239,7 @@ class ContemptIsNeutral(layers.Layer):
         return keras.ops.concatenate([eight[:, :6], both], -1)
 
 
-def _late_map(encoder):
+def _late_map(encoder: keras.Model) -> Tensor:
     """Return the last map with other channels than the very last one.
 
     What it shows is less bound to the faces that the encoder was trained on (Yosinski et al., How
@@ -240,7 +249,7 @@ def _late_map(encoder):
     return next(found for found in reversed(maps) if found.shape[-1] != maps[-1].shape[-1])
 
 
-def build_adapter(inputs, dropout=0.0):
+def build_adapter(inputs: int, dropout: float = 0.0) -> keras.Model:
     """Build a network from features and places, [n,inputs], to what they add to live logits."""
     seen = keras.Input((inputs,), dtype='float32')
     x = layers.Dropout(dropout)(seen)
@@ -256,7 +265,7 @@ class GreyEncoder:
     :param size: rows and columns of the crops, where they are not what the backbone works on.
     """
 
-    def __init__(self, stills_model, size=None):
+    def __init__(self, stills_model: keras.Model, size: int | None = None) -> None:
         backbone = stills_model.name.removesuffix('_stills')
         #: Rows and columns of the grey crops.
         self.size = size or BACKBONES[backbone][1]
@@ -272,7 +281,9 @@ class GreyEncoder:
             ],
         )
 
-    def __call__(self, grey):
+    def __call__(
+        self, grey: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Encode float32 [...,size,size] in 0..255.
 
         :return: float32 arrays: kept [...,35], features [...,512] and places [...,k].
@@ -280,9 +291,10 @@ class GreyEncoder:
         outputs = self.network.predict(
             grey.reshape(-1, self.size, self.size, 1), batch_size=256, verbose=0
         )
-        return [out.reshape(*grey.shape[:-2], -1) for out in outputs]
+        kept, features, places = (out.reshape(*grey.shape[:-2], -1) for out in outputs)
+        return kept, features, places
 
-    def features(self, crops):
+    def features(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the features of crops, uint8 [n,64,64,3] BGR, as float32 [n,512]."""
         return self(
             np.stack([resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), self.size) for crop in crops])

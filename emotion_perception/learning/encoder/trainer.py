@@ -4,14 +4,17 @@ from concurrent.futures import ThreadPoolExecutor
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
 from emotion_perception.emotions import EMOTIONS
 from emotion_perception.learning.encoder.augmentation import augment, resize
+from emotion_perception.learning.encoder.labelled_stills import Stills
 from emotion_perception.learning.encoder.networks import build_encoder, build_stills_model
 
 #: Weight of each head in the sum of the losses.
@@ -20,8 +23,16 @@ HEAD_WEIGHTS = {'six': 1.0, 'eight': 1.0, 'seven': 1.0}
 #: Batches over which the statistics of averaged weights are measured.
 STATISTICS = 100
 
+_ByHead = dict[str, npt.NDArray[np.float32]]
 
-def train_stills(config, train, valid, run_dir, start=None):
+
+def train_stills(
+    config: dict[str, Any],
+    train: Stills,
+    valid: Stills,
+    run_dir: str | os.PathLike[str],
+    start: keras.Model | None = None,
+) -> keras.Model:
     """Train an encoder with its heads for stills, or go on where an earlier run was stopped.
 
     :param config: dict with ``backbone``, ``phases`` (list of ``{size, epochs}``),
@@ -72,7 +83,9 @@ def train_stills(config, train, valid, run_dir, start=None):
     return for_crops(trainer.model, config['backbone'])
 
 
-def average_weights(models, train, valid, config):
+def average_weights(
+    models: list[keras.Model], train: Stills, valid: Stills, config: dict[str, Any]
+) -> keras.Model:
     """Return a stills model whose weights are the mean of others' that come from one another.
 
     Where cycles of training end, the weights differ while the loss is about the same, and their
@@ -100,14 +113,14 @@ def average_weights(models, train, valid, config):
     return for_crops(mean, config['backbone'])
 
 
-def for_crops(model, backbone):
+def for_crops(model: keras.Model, backbone: str) -> keras.Model:
     """Return a stills model of the same weights in float32, for crops [n,64,64,3]."""
     result = build_stills_model(build_encoder(backbone))
     result.set_weights(model.get_weights())
     return result
 
 
-def class_prior(train):
+def class_prior(train: Stills) -> npt.NDArray[np.float32]:
     """Return the share of each of the six classes in what is trained on, float [6].
 
     :raises ValueError: when one of them has none.
@@ -119,10 +132,10 @@ def class_prior(train):
             f'no still to train on shows {", ".join(absent)}: each of '
             f'{", ".join(EMOTIONS)} is needed'
         )
-    return sums / sums.sum()
+    return np.asarray(sums / sums.sum())
 
 
-def stills_accuracy(model, stills, size):
+def stills_accuracy(model: keras.Model, stills: Stills, size: int) -> dict[str, float]:
     """Accuracy of each head against the most likely class of its target."""
     inputs = np.stack([resize(image, size) for image in stills.images])
     logits = model.predict(inputs[..., None], batch_size=256, verbose=0)
@@ -137,7 +150,13 @@ def stills_accuracy(model, stills, size):
 class StillsTrainer:
     """The network in training, its optimizer and its loss."""
 
-    def __init__(self, config, steps, warmup, prior_shift):
+    def __init__(
+        self,
+        config: dict[str, Any],
+        steps: int,
+        warmup: int,
+        prior_shift: npt.NDArray[np.float32],
+    ) -> None:
         self._config = config
         self._shift = tf.constant(prior_shift, tf.float32)
         sizes = {phase['size'] for phase in config['phases']}
@@ -166,13 +185,13 @@ class StillsTrainer:
         # Not the weights alone: what dropout draws next is a variable of the model, too.
         self._variables = self.model.variables + self.optimizer.variables
 
-    def run_epoch(self, train, size, epoch):
+    def run_epoch(self, train: Stills, size: int, epoch: int) -> list[float]:
         rng = np.random.default_rng((self._config['seed'], epoch))
         order = rng.permutation(len(train))
         batch_size = self._config['batch_size']
         starts = range(0, len(order) - batch_size + 1, batch_size)
 
-        def batch(start):
+        def batch(start: int) -> tuple[npt.NDArray[np.float32], _ByHead, _ByHead]:
             part = train.take(np.sort(order[start : start + batch_size]))
             images = np.stack(
                 [augment(image, size, rng, self._config['gamma']) for image in part.images]
@@ -197,7 +216,7 @@ class StillsTrainer:
         return losses
 
     @tf.function(reduce_retracing=False)
-    def _step(self, images, targets, weights):
+    def _step(self, images: Any, targets: dict[str, Any], weights: dict[str, Any]) -> Any:
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
             logits = {**logits, 'six': logits['six'] + self._shift}
@@ -213,7 +232,7 @@ class StillsTrainer:
         self.optimizer.apply(gradients)
         return loss
 
-    def save(self, path, epoch):
+    def save(self, path: Path, epoch: int) -> None:
         """Write the whole state of training at the end of an epoch, all or nothing."""
         partial = path.with_name('state.partial.npz')
         np.savez(
@@ -223,7 +242,7 @@ class StillsTrainer:
         )
         os.replace(partial, path)
 
-    def restore(self, path):
+    def restore(self, path: Path) -> int:
         """Take up a saved state; return the number of epochs that it has behind it.
 
         :raises ValueError: when the state is none of this network and its optimizer.
@@ -240,11 +259,11 @@ class StillsTrainer:
             return int(state['epoch'])
 
 
-def _print(row):
+def _print(row: dict[str, float]) -> None:
     print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
 
 
-def _append(path, row):
+def _append(path: Path, row: dict[str, float]) -> None:
     new = not path.exists()
     with open(path, 'a', newline='') as file:
         writer = csv.DictWriter(file, row)

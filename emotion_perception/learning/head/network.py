@@ -3,14 +3,18 @@
 ``emotion_perception/temporal.py`` runs the same head without Keras, and says what it reads.
 """
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 import numpy as np
+import numpy.typing as npt
 
 from emotion_perception.temporal import (
     CHANGE,
     COMPARED,
     EVIDENCE_LIMIT,
+    Floats,
     GATES,
     KEPT,
     LIVE,
@@ -49,7 +53,7 @@ class HeadInputs(layers.Layer):
     The last number is the step. See :func:`emotion_perception.temporal.read_frames`.
     """
 
-    def call(self, frames, looks):
+    def call(self, frames: Any, looks: Any) -> Any:
         live, steps = frames[..., LIVE], frames[..., KEPT:]
         any_expression = ops.logsumexp(live[..., :UNITS], -1, keepdims=True)
         evidence = ops.clip(any_expression - live[..., UNITS:], -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
@@ -86,10 +90,10 @@ class FromStart(keras.regularizers.Regularizer):
     :param cost: what a squared distance of 1 costs.
     """
 
-    def __init__(self, start, cost):
+    def __init__(self, start: Floats, cost: float) -> None:
         self._start, self._cost = start, cost
 
-    def __call__(self, weights):
+    def __call__(self, weights: Any) -> Any:
         return self._cost * ops.sum(ops.square(weights - self._start))
 
 
@@ -104,17 +108,17 @@ class ClassCells(layers.Layer):
     NeurIPS 2024), so that it is a mean from the first frame on.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.state_size = [UNITS] * 3
         self.output_size = UNITS
 
-    def build(self, shape):
-        kernel = np.repeat(np.transpose(np.float32(_KERNEL))[..., np.newaxis], UNITS, -1)
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        kernel = np.repeat(np.transpose(np.array(_KERNEL, np.float32))[..., np.newaxis], UNITS, -1)
         start = {
             'kernel': kernel,
             'recurrent': np.zeros((GATES, UNITS), np.float32),
-            'bias': np.tile(np.float32(_BIASES)[:, np.newaxis], UNITS),
+            'bias': np.tile(np.array(_BIASES, np.float32)[:, np.newaxis], UNITS),
         }
         self.kernel, self.recurrent, self.bias = (
             self.add_weight(
@@ -126,7 +130,7 @@ class ClassCells(layers.Layer):
             for name, value in start.items()
         )
 
-    def call(self, read, states):
+    def call(self, read: Any, states: Any) -> tuple[Any, list[Any]]:
         hidden, cell, counted = states
         step, read = read[:, -1:], ops.reshape(read[:, :-1], (-1, READ, 1, UNITS))
         gates = ops.sum(read * self.kernel, 1) + hidden[:, np.newaxis] * self.recurrent + self.bias
@@ -145,19 +149,19 @@ class HeadNetwork(keras.Model):
     none is known.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.inputs_of = HeadInputs(name='inputs')
         self.lstm = layers.RNN(ClassCells(), return_sequences=True, name='lstm')
         self.sharpness = self.add_weight(shape=(), initializer=_constant(6.0), name='sharpness')
         self(np.zeros((1, 1, FRAME), np.float32))
 
-    def call(self, frames, looks=None):
+    def call(self, frames: Any, looks: Any = None) -> Any:
         if looks is None:
             looks = ops.zeros((ops.shape(frames)[0], LOOK))
         return self.lstm(self.inputs_of(frames, looks))
 
-    def weights_for_numpy(self):
+    def weights_for_numpy(self) -> dict[str, Any]:
         """Return the dict of arrays that :class:`emotion_perception.temporal.TemporalHead` takes."""
         kernel, recurrent, bias = self.lstm.get_weights()
         return {
@@ -168,18 +172,18 @@ class HeadNetwork(keras.Model):
         }
 
 
-def frames_of(kept, steps=1.0):
+def frames_of(kept: Floats, steps: npt.ArrayLike = 1.0) -> Floats:
     """Return frames for the head, float32 [...,36].
 
     :param kept: float32 [...,35].
     :param steps: time since the frame before [1/30 s], a number or float [...].
     """
     return np.concatenate(
-        [kept, np.broadcast_to(np.float32(steps), kept.shape[:-1])[..., np.newaxis]],
+        [kept, np.broadcast_to(np.asarray(steps, np.float32), kept.shape[:-1])[..., np.newaxis]],
         -1,
         dtype=np.float32,
     )
 
 
-def _constant(value):
+def _constant(value: float | Floats) -> keras.initializers.Initializer:
     return keras.initializers.Constant(value)

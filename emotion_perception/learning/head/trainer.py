@@ -1,12 +1,15 @@
 """Training of networks over sequences: the temporal head, and those that it is compared with."""
 
+from collections.abc import Callable
 import math
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from emotion_perception.learning.head.episodes import LONGEST
+from emotion_perception.learning.head.episodes import Episode, LONGEST
 from emotion_perception.learning.head.network import FRAME, HeadNetwork
 from emotion_perception.learning.head.objectives import e1, e2, e3
 from emotion_perception.temporal import UNITS
@@ -15,7 +18,11 @@ from emotion_perception.temporal import UNITS
 KINDS = ('stills', 'sequences', 'neutral_clips', 'emotional_clips')
 
 
-def train_head(draw, config):
+#: A function of a random generator to a new batch.
+Draw = Callable[[np.random.Generator], list[Episode]]
+
+
+def train_head(draw: Draw, config: dict[str, Any]) -> HeadNetwork:
     """Train a temporal head.
 
     :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
@@ -26,7 +33,8 @@ def train_head(draw, config):
     trainer = SequenceTrainer(HeadNetwork, (LONGEST, FRAME), config, config['steps'])
     total = config['epochs'] * config['steps']
     trainer.train(draw, config['seed'], lambda done: done / total)
-    return trainer.network
+    network: HeadNetwork = trainer.network
+    return network
 
 
 class SequenceTrainer:
@@ -44,7 +52,13 @@ class SequenceTrainer:
     :param batches: in a round.
     """
 
-    def __init__(self, make, shape, config, batches):
+    def __init__(
+        self,
+        make: Callable[[], keras.Model],
+        shape: tuple[int, ...],
+        config: dict[str, Any],
+        batches: int,
+    ) -> None:
         self._make, self._config, self._batches = make, config, batches
         self.network = make()
         self._moved = [self.network.trainable_variables]
@@ -64,13 +78,13 @@ class SequenceTrainer:
         # XLA makes one piece of an LSTM's loop, ten times as fast; convolutions it makes slower.
         # Everything runs once here, so that no budget of time is spent on compiling.
         fast = len(shape) == 2
-        self._e1_step = tf.function(self._e1_step, jit_compile=fast)
-        self._e1_step(read, classes, weight, classes)
-        self._e2_step = tf.function(self._e2_step, jit_compile=fast)
+        self._move_by_e1 = tf.function(self._e1_step, jit_compile=fast)
+        self._move_by_e1(read, classes, weight, classes)
+        self._move_by_e2 = tf.function(self._e2_step, jit_compile=fast)
         if config['e2']:
-            self._e2_step(read, classes, weight)
+            self._move_by_e2(read, classes, weight)
 
-    def train(self, draw, seed, share):
+    def train(self, draw: Draw, seed: int, share: Callable[[int], float]) -> int:
         """Train from the beginning; the rate falls to zero along half a cosine.
 
         :param draw: function of a ``numpy.random.Generator`` to a list of episodes, a new batch.
@@ -91,15 +105,15 @@ class SequenceTrainer:
                 optimizer.learning_rate.assign(rate)
             batches = [padded(draw(rng), self._frames) for _ in range(self._batches)]
             for frames, labels, label_weight, intensity, _ in batches:
-                self._e1_step(frames, labels, label_weight, intensity)
+                self._move_by_e1(frames, labels, label_weight, intensity)
             for frames, _, _, intensity, seen in batches[
                 : round(self._config['e2'] * len(batches))
             ]:
-                self._e2_step(frames, intensity, seen)
+                self._move_by_e2(frames, intensity, seen)
             done += len(batches)
         return done
 
-    def _e1_step(self, frames, labels, label_weight, intensity):
+    def _e1_step(self, frames: Any, labels: Any, label_weight: Any, intensity: Any) -> None:
         with tf.GradientTape() as tape:
             values = self.network(frames)
             loss = e1(values, self.network.sharpness, labels, label_weight) + sum(
@@ -118,16 +132,16 @@ class SequenceTrainer:
             + 0.1 * tf.where(counts > 0, sums / tf.maximum(counts, 1e-9), self._apex)
         )
 
-    def _e2_step(self, frames, intensity, seen):
+    def _e2_step(self, frames: Any, intensity: Any, seen: Any) -> None:
         with tf.GradientTape() as tape:
             loss = e2(self.network(frames), intensity, seen) + sum(self.network.losses)
         self._optimizers[1].apply(tape.gradient(loss, self._moved[1]), self._moved[1])
 
 
-def padded(episodes, frames):
+def padded(episodes: list[Episode], frames: int) -> tuple[npt.NDArray[np.float32], ...]:
     """Return kept, labels, label weights, intensities, weights of E2 of a batch, [n,frames,..]."""
 
-    def stack(arrays):
+    def stack(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         result = np.zeros((len(arrays), frames, *arrays[0].shape[1:]), np.float32)
         for row, array in zip(result, arrays):
             row[: len(array)] = array

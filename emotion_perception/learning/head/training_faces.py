@@ -4,11 +4,15 @@ The encoder has seen none of the known people, so each face is encoded once, who
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
+from emotion_perception.datasets import person_of, Sample
 from emotion_perception.emotions import NEUTRAL
 from emotion_perception.learning.encoder.augmentation import augment
 from emotion_perception.learning.encoder.labelled_stills import SEVEN, SMOOTHING, stills_from
@@ -16,6 +20,7 @@ from emotion_perception.learning.encoder.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.encoder.trainer import class_prior
 from emotion_perception.learning.head.episodes import (
     clip_episode,
+    Episode,
     grey_variants,
     held_episode,
     live_episode,
@@ -23,10 +28,11 @@ from emotion_perception.learning.head.episodes import (
     vote_intensity,
 )
 from emotion_perception.learning.head.network import frames_of
+from emotion_perception.learning.head.trainer import Draw
 from emotion_perception.learning.lab.adapter import train_adapter
 from emotion_perception.learning.lab.change_readout import change_readout
-from emotion_perception.learning.lab.faces import all_onsets, clips_of, lab_stills
-from emotion_perception.temporal import CHANGE, LIVE, STEPS_PER_SECOND
+from emotion_perception.learning.lab.faces import all_onsets, clips_of, lab_stills, LabFaces
+from emotion_perception.temporal import CHANGE, Floats, LIVE, STEPS_PER_SECOND
 
 #: Augmented variants of every lab face, and of every clip.
 VARIANTS = 8
@@ -46,9 +52,9 @@ _NOBODY = ''
 class _Clip:
     person: str
     label: str
-    steps: np.ndarray  # float32 [t], time since the frame before [1/30 s]
-    kept: np.ndarray  # float32 [v,t,35]
-    seen: np.ndarray  # float16 [v,t,k]
+    steps: Floats  # [t], time since the frame before [1/30 s]
+    kept: Floats  # [v,t,35]
+    seen: npt.NDArray[np.float16]  # [v,t,k]
 
 
 class TrainingFaces:
@@ -60,7 +66,13 @@ class TrainingFaces:
     :param config: dict with ``web_images`` (how many of ``web``), ``seed``.
     """
 
-    def __init__(self, stills_model, web, lab, config):
+    def __init__(
+        self,
+        stills_model: keras.Model,
+        web: Sequence[Sample],
+        lab: LabFaces,
+        config: dict[str, Any],
+    ) -> None:
         self._encode = GreyEncoder(stills_model)
         rng = np.random.default_rng(config['seed'])
         samples = [sample for set_ in lab.sets for sample in set_]
@@ -91,7 +103,7 @@ class TrainingFaces:
         self._for_head[len(web) :] = True
         #: Of each still: the person, the label, and the set (0: web).
         self._people = np.array(
-            [_NOBODY] * len(web) + [s.subject for set_ in sets for s in set_ * VARIANTS]
+            [_NOBODY] * len(web) + [person_of(s) for set_ in sets for s in set_ * VARIANTS]
         )
         self._labels = np.array([s.label or NEUTRAL for s in stills])
         self._sets = np.repeat(
@@ -108,23 +120,23 @@ class TrainingFaces:
             np.stack([augment(image, self._encode.size, rng) for image in targets.images])
         )
 
-    def _encoded(self, grey):
+    def _encoded(self, grey: Floats) -> tuple[Floats, npt.NDArray[np.float16]]:
         """Return kept float32 [...,35] and, as the adapter sees it, float16 [...,k]."""
         kept, features, places = self._encode(grey)
         return kept, np.concatenate([features, places], -1).astype(np.float16)
 
-    def _clip(self, sample, number):
+    def _clip(self, sample: Sample, number: int) -> _Clip:
         steps = np.ones(len(sample.frames), np.float32)
         if sample.stamps_ns is not None:
             steps[1:] = np.diff(sample.stamps_ns) * 1e-9 * STEPS_PER_SECOND
         return _Clip(
-            sample.subject,
-            sample.label,
+            person_of(sample),
+            str(sample.label),
             steps,
             *self._encoded(grey_variants(sample.frames, self._encode.size, CLIP_VARIANTS, number)),
         )
 
-    def train_adapter(self, held_out, config):
+    def train_adapter(self, held_out: frozenset[str], config: dict[str, Any]) -> keras.Model:
         """Train an adapter without some people.
 
         :param held_out: set of people.
@@ -150,9 +162,10 @@ class TrainingFaces:
                         people += [clip.person] * len(kept[-1])
                         labels += [clip.label] * len(kept[-1])
                         sets += [number] * len(kept[-1])
-        kept, seen, sets = np.concatenate(kept), np.concatenate(seen), np.array(sets)
-        targets = np.array(keras.ops.softmax(kept[:, LIVE]))
-        known = sets > 0
+        live = np.concatenate(kept)[:, LIVE]
+        targets = np.array(keras.ops.softmax(live))
+        set_of = np.array(sets)
+        known = set_of > 0
         one_hot = np.equal(np.array(labels)[:, np.newaxis], SEVEN)
         targets[known] = (one_hot * (1 - SMOOTHING) + SMOOTHING / len(SEVEN))[known]
         # Who is seen often in one expression counts for less than as many others would.
@@ -160,12 +173,12 @@ class TrainingFaces:
         weights = np.array([times[key] ** -0.5 for key in zip(people, labels)], np.float32)
         weights[~known] = 1
         for number, share in enumerate(shares):
-            of_set = sets == number
+            of_set = set_of == number
             if of_set.any():
                 weights[of_set] *= share * (~known).sum() / weights[of_set].sum()
-        return train_adapter(seen, kept[:, LIVE], targets, weights, config)
+        return train_adapter(np.concatenate(seen), live, targets, weights, config)
 
-    def face_features(self):
+    def face_features(self) -> Floats:
         """Return features of faces of all kinds, float32 [n,512]."""
         clips = [
             clip.seen[:, ::CLIP_EVERY_FACE, :FEATURES].reshape(-1, FEATURES)
@@ -174,7 +187,7 @@ class TrainingFaces:
         ]
         return np.concatenate([self._seen[:, :FEATURES], *clips]).astype(np.float32)
 
-    def change_readout(self, held_out):
+    def change_readout(self, held_out: frozenset[str]) -> tuple[Floats, Floats]:
         """Return the readout of change without some people, and its offset."""
         return change_readout(
             [
@@ -184,7 +197,12 @@ class TrainingFaces:
             ]
         )
 
-    def episodes(self, strangers, change, config):
+    def episodes(
+        self,
+        strangers: list[tuple[frozenset[str], keras.Model]],
+        change: tuple[Floats, Floats],
+        config: dict[str, Any],
+    ) -> Draw:
         """Return the function that draws a batch of episodes for the head.
 
         Each person is read by an adapter that was trained without that person, as the head will
@@ -200,15 +218,15 @@ class TrainingFaces:
             taken out), ``noise``.
         """
 
-        def read(kept, seen, adapter):
-            kept, seen = kept.copy(), seen.astype(np.float32)
+        def read(kept: Floats, as_seen: npt.NDArray[np.float16], adapter: keras.Model) -> Floats:
+            kept, seen = kept.copy(), as_seen.astype(np.float32)
             added = adapter(seen.reshape(-1, seen.shape[-1]), training=False).numpy()
             kept[..., LIVE] += added.reshape(*kept.shape[:-1], -1)
             kept[..., CHANGE] = seen[..., :FEATURES] @ change[0] + change[1]
             return kept
 
         adapter_of = {person: adapter for people, adapter in strangers for person in people}
-        onsets = {}
+        onsets: dict[str, list[list[Episode]]] = {}
         for person, label, kept, seen in self._onsets:
             if person in adapter_of:
                 onsets.setdefault(person, []).append(
@@ -222,7 +240,7 @@ class TrainingFaces:
         people = sorted(onsets)
 
         # {label: {person: clips, a list of variants each}}
-        clips = {}
+        clips: dict[str, dict[str, list[Floats]]] = {}
         for clip in (clip for set_ in self._clips for clip in set_ if clip.person in adapter_of):
             frames = frames_of(
                 read(clip.kept, clip.seen, adapter_of[clip.person]),
@@ -244,7 +262,7 @@ class TrainingFaces:
         share *= self._for_head & np.isin(self._people, [_NOBODY, *adapter_of])
         share /= share.sum()
 
-        def draw(rng):
+        def draw(rng: np.random.Generator) -> list[Episode]:
             episodes = []
             for i in rng.choice(len(share), config['stills'], p=share):
                 length = 1 if rng.random() < 0.6 else int(rng.integers(2, 60))
@@ -287,7 +305,7 @@ class TrainingFaces:
         return draw
 
 
-def _one_of(clips, rng):
+def _one_of(clips: list[Floats], rng: np.random.Generator) -> Floats:
     """Choose a clip and one of its variants."""
     variants = clips[rng.integers(len(clips))]
-    return variants[rng.integers(len(variants))]
+    return np.asarray(variants[rng.integers(len(variants))])

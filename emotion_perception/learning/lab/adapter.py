@@ -4,14 +4,23 @@ It is trained on what an encoder gives, with the encoder and the other heads as 
 person can be held out within seconds.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from emotion_perception.learning.encoder.networks import build_adapter
 
 
-def train_adapter(seen, live, targets, weights, config):
+def train_adapter(
+    seen: npt.NDArray[np.floating[Any]],
+    live: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    config: dict[str, Any],
+) -> keras.Model:
     """Train an adapter.
 
     :param seen: features and places, float [n,k].
@@ -36,7 +45,7 @@ def train_adapter(seen, live, targets, weights, config):
     optimizer.build(variables)
 
     @tf.function
-    def step(seen, live, targets, weights):
+    def step(seen: Any, live: Any, targets: Any, weights: Any) -> None:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(
                 weights

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.datasets import load, Sample
+from emotion_perception.datasets import load, person_of, Sample
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
 
 
@@ -18,7 +18,7 @@ class LabFaces:
     :param folds: how many.
     :param live: paths of sets of clips that show their label from the first frame to the last.
     :raises ValueError: when a set has nothing that is trained on, see :func:`lab_stills` and
-        :func:`clips_of`, or there are fewer people than folds.
+        :func:`clips_of`, or does not say who is seen, or there are fewer people than folds.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class LabFaces:
         # People with complete sequences are dealt out first: one a fold makes the folds of
         # leave-one-subject-out. All others follow, set by set, so that each is spread evenly.
         watched = {
-            sample.subject
+            person_of(sample)
             for samples in self.sets
             for sample in samples
             if sample.neutral_to_apex and sample.label in EMOTIONS
         }
-        people: list[str | None] = []
+        people: list[str] = []
         for some in (
             watched,
-            *({sample.subject for sample in set_} for set_ in (*self.sets, *self.live)),
+            *(set(map(person_of, set_)) for set_ in (*self.sets, *self.live)),
         ):
-            people += sorted(some.difference(people), key=str)
+            people += sorted(some.difference(people))
         if len(people) < folds:
             raise ValueError(
                 f'the {len(people)} people of {", ".join(map(str, [*paths, *live]))} do '
@@ -64,12 +64,12 @@ class LabFaces:
         #: The people of each fold, frozen sets.
         self.folds = [frozenset(people[number::folds]) for number in range(folds)]
 
-    def people(self) -> dict[str, list[str | None]]:
+    def people(self) -> dict[str, list[str]]:
         """Return {set name: sorted list of people}; sets of one layout have one name."""
-        people: dict[str, set[str | None]] = {}
+        people: dict[str, set[str]] = {}
         for samples in (*self.sets, *self.live):
-            people.setdefault(samples.set_name, set()).update(s.subject for s in samples)
-        return {name: sorted(some, key=str) for name, some in people.items()}
+            people.setdefault(samples.set_name, set()).update(map(person_of, samples))
+        return {name: sorted(some) for name, some in people.items()}
 
 
 def clips_of(samples: Sequence[Sample]) -> list[Sample]:
@@ -92,19 +92,20 @@ def lab_stills(lab: Sequence[Sample]) -> list[Sample]:
 def all_onsets(
     lab: Sequence[Sample],
     rng: np.random.Generator,
-) -> Iterator[tuple[str | None, str, npt.NDArray[np.uint8]]]:
-    """Yield (subject, label, frames): real onsets, then ones made of neutral-apex pairs."""
-    neutral: dict[str | None, list[npt.NDArray[np.uint8]]] = {}
+) -> Iterator[tuple[str, str, npt.NDArray[np.uint8]]]:
+    """Yield (person, label, frames): real onsets, then ones made of neutral-apex pairs."""
+    neutral: dict[str, list[npt.NDArray[np.uint8]]] = {}
     for sample in lab:
         if sample.neutral_to_apex or sample.label == NEUTRAL:
-            neutral.setdefault(sample.subject, []).append(sample.frames[0])
+            neutral.setdefault(person_of(sample), []).append(sample.frames[0])
         if sample.neutral_to_apex and sample.label in EMOTIONS:
-            yield sample.subject, sample.label, sample.frames
+            yield person_of(sample), sample.label, sample.frames
     for sample in lab:
-        if len(sample.frames) == 1 and sample.label in EMOTIONS and sample.subject in neutral:
-            choices = neutral[sample.subject]
+        person = person_of(sample)
+        if len(sample.frames) == 1 and sample.label in EMOTIONS and person in neutral:
+            choices = neutral[person]
             yield (
-                sample.subject,
+                person,
                 sample.label,
                 onset_frames(
                     choices[rng.integers(len(choices))], sample.frames[0], int(rng.integers(6, 24))
