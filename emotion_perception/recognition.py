@@ -99,7 +99,7 @@ def _description(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path} is no model description: {error}') from error
     missing = [
         name
-        for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head', 'sha256')
+        for name in ('name', 'encoder', 'classes', 'crop', 'normalisation', 'head')
         if not isinstance(description, dict) or name not in description
     ]
     missing = missing or [
@@ -109,11 +109,12 @@ def _description(path: Path) -> dict[str, Any]:
         missing = ['encoder.sha256']
     if missing:
         raise ValueError(f'{path} is no model description: {", ".join(missing)} is missing')
-    missing = [name for name in HEAD_WEIGHTS if name not in description['head']]
+    missing = [f'head.{name}' for name in HEAD_WEIGHTS if name not in description['head']]
+    missing += [] if 'sha256' in description else ['sha256']
     if missing:
         raise ValueError(
-            f'{path}: the head lacks {", ".join(missing)}: it was made by another '
-            'version of the package; train it anew, or take the shipped model'
+            f'{path} lacks {", ".join(missing)}: it was made by another version of the package; '
+            'train it anew, or take the shipped model'
         )
     for name, shape in HEAD_WEIGHTS.items():
         try:

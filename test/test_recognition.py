@@ -185,7 +185,7 @@ def test_a_head_of_another_version_is_refused(copy):
     head = json.loads(copy.read_text())['head']
     del head['recurrent'], head['sharpness']
     with pytest.raises(
-        ValueError, match='copy.json: the head lacks recurrent, sharpness: it was made by'
+        ValueError, match='copy.json lacks head.recurrent, head.sharpness: it was made by'
     ):
         load_model(changed(copy, head=head))
 

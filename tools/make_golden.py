@@ -1,6 +1,7 @@
-"""Make the golden result of the starter bag again: `.venv/bin/python tools/make_golden.py`.
+"""Make what tests compare in test/golden again: `.venv/bin/python tools/make_golden.py`.
 
 Needed when the model, the detector or the tracker was changed on purpose; look at the difference.
+Where descriptions of models get another form, OLDER becomes the last commit that has the old one.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 from pathlib import Path
 import platform
 import shutil
+import subprocess
 from tempfile import TemporaryDirectory
 
 from emotion_perception.offline.processing import process, Settings
@@ -16,7 +18,11 @@ from emotion_perception.offline.recordings import find_recordings
 from emotion_perception.offline.starter_bag import write_starter_bag
 from emotion_perception.pipeline import EmotionPipeline
 
-GOLDEN = Path(__file__).resolve().parent.parent / 'test' / 'golden'
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / 'test' / 'golden'
+
+#: The last commit whose model has an older description: with another head, and no checksum.
+OLDER = '1fa62eb777a43800a0f6eda79283c02238ee64df'
 
 #: What decides on the last digit of a result, or on the bytes of a file.
 PACKAGES = (
@@ -69,6 +75,18 @@ def keep(results: Path, golden: Path) -> None:
     )
 
 
+def keep_older_model(golden: Path) -> None:
+    """Write the description of a model of an older version, as the history has it."""
+    shown = subprocess.run(
+        ['git', 'show', f'{OLDER}:models/emotion.json'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    (golden / 'older_model.json').write_bytes(shown.stdout)
+
+
 if __name__ == '__main__':
     with TemporaryDirectory() as folder:
         keep(make(Path(folder)), GOLDEN)
+    keep_older_model(GOLDEN)
