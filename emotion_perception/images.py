@@ -84,14 +84,18 @@ class BitDepth:
     """Bits in use in a stream of images of 16-bit samples: the most of any image so far.
 
     Cameras of 10, 12 or 14 bits leave the upper ones empty, and no field of the message says so.
-    Kept for the whole stream, so that brightness does not jump from image to image.
+    Kept for the whole stream, so that brightness does not jump from image to image; images of
+    another size are another stream, of a camera that was started again.
     """
 
     def __init__(self) -> None:
         self.bits = _BIT_DEPTHS[0]
+        self._shape: tuple[int, ...] | None = None
 
     def to_8_bits(self, samples: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         """Scale uint16 samples of any shape to uint8, by the bits in use."""
+        if samples.shape != self._shape:
+            self.bits, self._shape = _BIT_DEPTHS[0], samples.shape
         for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits) :]:
             if np.count_nonzero(samples >> self.bits) <= _OUTLIERS * samples.size:
                 break

@@ -210,6 +210,11 @@ def test_no_rules_ask_for_nothing():
         ),
         ("rules: {a: {behaviour: say, parameters: {b: '{label.__class__}'}}}", 'is none of'),
         ("rules: {a: {behaviour: say, parameters: {b: '{'}}}", 'rule a: parameter b: '),
+        ("rules: {a: {behaviour: say, parameters: {b: '{x:{y}}'}}}", 'has a field within a field'),
+        ("rules: {a: {behaviour: say, parameters: {b: '{track_id:c}'}}}", 'not in range'),
+        ('[' * 5000, 'is no YAML: RecursionError'),
+        ('rules: {a: !!bool maybe}', 'is no YAML: KeyError'),
+        ('rules: {a: {behaviour: "\\ud800"}}', 'is no YAML: .*surrogates'),
         ("rules: {a: {behaviour: say, parameters: {b: '{label:.2f}'}}}", 'rule a: parameter b: '),
     ],
 )

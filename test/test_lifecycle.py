@@ -225,6 +225,10 @@ def test_an_unexpected_error_in_a_transition_is_logged_and_ends_unconfigured(tmp
         assert not manager.change('configure')
         assert manager.state == 'unconfigured'
         robot.wait_for(lambda: 'ZeroDivisionError' in robot.log())
+        status = robot.next_report(
+            lambda all: values(all['processing']).get('conditions') == 'transition_failed'
+        )
+        assert 'ZeroDivisionError' in status['processing'].message
         assert manager.change('configure', 'activate', 'deactivate', 'cleanup')
 
 

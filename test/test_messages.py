@@ -186,6 +186,8 @@ def test_the_bits_in_use_are_those_of_the_stream(picture):
     assert brightest(4000) == 4000 >> 4
     assert brightest(100) == 100 >> 4  # steadily: no brighter for a dark image
     assert depth.bits == 12
+    other_size = image_message(np.full((24, 32), 1000, '<u2'), 'mono16')
+    assert messages.bgr_from_image(other_size, depth=depth)[5, 5, 0] == 1000 >> 2
 
 
 @pytest.mark.parametrize('order, is_bigendian', [('<u2', 0), ('>u2', 1)])

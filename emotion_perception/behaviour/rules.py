@@ -38,7 +38,7 @@ FIELDS = {
     'intensity': 0.8,
     'duration': 1.5,
     'camera': 'camera',
-    'track_id': 1,
+    'track_id': 2**32 - 1,
     'x': 0.5,
     'y': 0.5,
 }
@@ -118,6 +118,9 @@ class Rules:
             content = yaml.load(text, _Loader) or {}
         except yaml.YAMLError as error:
             raise ValueError(f'is no YAML: {" ".join(str(error).split())}') from error
+        # What PyYAML lets through of a tag on a wrong value, and of a file nested without end.
+        except (LookupError, AttributeError, RecursionError) as error:
+            raise ValueError(f'is no YAML: {type(error).__name__}: {error}') from error
         content = _mapping(content, 'the file', ('rules', 'expression_topic'))
         #: Topic on which set_expression is published as hri_msgs/Expression too; '' for none.
         self.expression_topic = content.get('expression_topic', '')
@@ -176,7 +179,18 @@ class Rules:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a name that stands twice, of which YAML would drop the first without a word."""
+    """Refuses a name that stands twice, of which YAML would drop the first without a word.
+
+    And halves of a character ("\\ud800"), which no message can carry.
+    """
+
+    def construct_scalar(self, node: yaml.ScalarNode) -> str:
+        value = str(super().construct_scalar(node))
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -265,12 +279,12 @@ def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f'{where} is a text, a number, true or false, not {value!r}')
     try:
-        unknown = {name for _, name, _, _ in Formatter().parse(value) if name is not None} - set(
-            FIELDS
-        )
-        if unknown:
-            raise ValueError(f'{{{min(unknown)}}} is none of {", ".join(FIELDS)}')
+        for _, name, digits, _ in Formatter().parse(value):
+            if name is not None and name not in FIELDS:
+                raise ValueError(f'{{{name}}} is none of {", ".join(FIELDS)}')
+            if digits and '{' in digits:
+                raise ValueError(f'{{{name}:{digits}}} has a field within a field')
         value.format(**FIELDS)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(f'{where}: {error}; a brace of its own is written twice: {{{{') from error
     return value

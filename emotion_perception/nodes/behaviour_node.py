@@ -259,11 +259,12 @@ class BehaviourNode(Node):
             return rules, None
         try:
             validate_topic_name(rules.expression_topic)
+            self.resolve_topic_name(rules.expression_topic)
             expression_type = optional_messages('hri_msgs').Expression
-        except InvalidTopicNameException as error:
-            raise ValueError(f'rules {path}: expression_topic: {error}') from error
-        except ModuleNotFoundError as error:
-            raise ValueError(f'rules {path}: expression_topic: {error}') from error
+        # RCLError is a RuntimeError: what validate_topic_name lets through, such as /{robot}.
+        except (InvalidTopicNameException, RuntimeError, ModuleNotFoundError) as error:
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'rules {path}: expression_topic: {reason}') from error
         return rules, expression_type
 
     def _set_rules(self, loaded: tuple[Rules, type | None]) -> None:

@@ -138,7 +138,8 @@ class Judge:
         before = self._publishers.get(counts.topic)
         if now:
             self._publishers[counts.topic] = now
-        if now and before and not now & before:
+        # One that was killed is still counted, for the 20 s of its lease.
+        if before and now - before:
             yield problem('new_publisher', topic=counts.topic)
 
     def _clock(self, counts, before):

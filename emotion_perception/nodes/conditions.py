@@ -39,13 +39,16 @@ CONDITIONS = (
               'copy the files of the model again, all of one version'),
     Condition('cascade_missing', ERROR, 'no face search: {error}',
               'install opencv-data, or set the parameter cascade'),
+    Condition('transition_failed', ERROR, 'a transition met an unexpected error: {error}',
+              'report it, with the traceback that is in the log; then configure the node again'),
     Condition('internal_error', ERROR,
               '{count} images met an unexpected error, and the faces were forgotten: {error}',
               'report it, with the traceback that is in the log'),
     Condition('no_clock', WARN, 'use_sim_time is set, but no /clock has come',
               'play with `ros2 bag play --clock`, start the simulator, or unset use_sim_time'),
     Condition('same_name', WARN, '{count} nodes are called {node}: each result comes as often',
-              'end one, or give it another name with `-r __node:=NAME`'),
+              'end one, or give it another name with `-r __node:=NAME`; one that was killed counts '
+              'for 20 s more'),
     Condition('other_transport', WARN,
               'no image on {topic}: nobody publishes it, but {other} is published',
               'set image_transport to {transport}'),
@@ -62,7 +65,8 @@ CONDITIONS = (
               'no image on {topic} has arrived though it is published. {cause}', '{way_out}'),
     Condition('stopped', WARN,
               'no image on {topic} for {seconds:.0f} s though its publisher is there',
-              'look at the camera; a driver that hangs needs a restart'),
+              'look at the camera; a driver that hangs, or was killed in the last 20 s, needs a '
+              'restart'),
     Condition('lost', None,
               '{lost} of {sent} images of the last {seconds:.0f} s lost on the way. {cause}',
               '{way_out}'),
@@ -91,7 +95,8 @@ CONDITIONS = (
               'the size of the images changed {count} times, and the faces so far were forgotten',
               'is there a second publisher, or has the camera been started with another size?'),
     Condition('new_publisher', WARN, '{topic} has another publisher than before',
-              'nothing, if the camera has been started again; faces have new ids after a gap'),
+              'nothing, if the camera has been started again (faces have new ids after a gap); if '
+              'there are two, end one'),
     Condition('unusable', WARN, '{count} unusable images: {reason}',
               'let the camera publish what the message names'),
     Condition('overload', WARN, '{count} of {received} images dropped: they come faster than '

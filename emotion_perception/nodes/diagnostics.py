@@ -37,7 +37,7 @@ SILENT = {
 PATIENT = SILENT | {'lost', 'same_name', 'no_clock'}
 
 #: Conditions that are logged where they happen.
-LOGGED_ELSEWHERE = {'internal_error', 'unusable'}
+LOGGED_ELSEWHERE = {'internal_error', 'transition_failed', 'unusable'}
 
 #: Conditions in which an image has no latency.
 OTHER_CLOCKS = {'zero_stamps', 'still_stamps', 'stamps_ahead', 'stamps_behind'}

@@ -42,6 +42,8 @@ def told(transition):
         except Exception as error:
             if self.context.ok():  # else a signal ended ROS meanwhile: nothing went wrong
                 self.get_logger().error(traceback.format_exc())
+                said = f'{type(error).__name__}: {error}'
+                self._diagnostics.refuse(problem('transition_failed', error=said))
             self._refusal = error
             return ERROR
 
