@@ -243,18 +243,25 @@ def test_shutdown_from_every_state(tmp_path, state):
         assert robot.process.poll() is None
 
 
-def test_switching_under_load_loses_nothing_but_images(tmp_path, portrait):
+def test_two_who_switch_under_load_lose_nothing_but_images(tmp_path, portrait):
     with emotion_node(tmp_path, 'switched') as robot:
-        manager = Manager(robot)
+        manager, other = Manager(robot), Manager(robot)
         robot.warm_up(portrait)
         for _ in range(10):
             for on in (False, True):
-                future = manager._clients['enable'].call_async(SetBool.Request(data=on))
-                while not future.done():
+                # Of the two, one comes too late: enable has what it wants, the other is refused.
+                change = ChangeState.Request()
+                change.transition.label = 'activate' if on else 'deactivate'
+                futures = [
+                    manager._clients['enable'].call_async(SetBool.Request(data=on)),
+                    other._clients['change_state'].call_async(change),
+                ]
+                while not all(future.done() for future in futures):
                     robot.send(portrait)
                     robot.spin(0.01)
-                assert future.result().success
+                assert futures[0].result().success
         robot.wait_for(lambda: robot.cameras['image'].get_subscription_count())
         robot.results.clear()
         robot.wait_for(lambda: robot.send(portrait) and not robot.spin(0.3) and robot.results)
         assert 'Traceback' not in robot.log() and 'ERROR' not in robot.log()
+        assert manager.state == 'active'

@@ -89,6 +89,8 @@ def run(name, node_type):
         node cannot go on.
     """
     with suppress(KeyboardInterrupt, ExternalShutdownException):
+        # As SIGINT has it: where ROS is shut down already, a second one would kill the process.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             rclpy.init()
         # RCLError is a RuntimeError; what is not UTF-8 is a ValueError.
@@ -111,7 +113,8 @@ def run(name, node_type):
         finally:
             rclpy.try_shutdown()
     # Ctrl-C comes twice under ros2 launch, from the terminal and from launch.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _run(name, node_type):
