@@ -181,10 +181,10 @@ class Rules:
 class _Loader(yaml.SafeLoader):
     """Refuses a name that stands twice, of which YAML would drop the first without a word.
 
-    And halves of a character ("\\ud800"), which no message can carry.
+    And half a character (an escaped surrogate), which no message can carry.
     """
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> str:
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
         value = str(super().construct_scalar(node))
         try:
             value.encode()
