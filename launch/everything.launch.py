@@ -8,10 +8,4 @@ from launch import LaunchDescription
 
 
 def generate_launch_description():
-    return LaunchDescription(
-        [
-            *launching.declare_outputs(on=launching.OUTPUTS),
-            launching.include('emotion.launch.py'),
-            launching.include('outputs.launch.py'),
-        ]
-    )
+    return LaunchDescription([*launching.emotion_node(), *launching.outputs(on=launching.OUTPUTS)])

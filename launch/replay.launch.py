@@ -30,10 +30,8 @@ def generate_launch_description():
                 default_value='0.0',
                 description='Seconds to leave out at the beginning of the bag.',
             ),
-            # Its arguments are to be given here as well: image_topic, and the others.
-            *launching.declare_outputs(on=()),
-            launching.include('emotion.launch.py', use_sim_time='true'),
-            launching.include('outputs.launch.py'),
+            *launching.emotion_node(use_sim_time='true'),
+            *launching.outputs(on=(), use_sim_time='true'),
             OpaqueFunction(function=player),
         ]
     )

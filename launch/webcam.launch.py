@@ -14,15 +14,8 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 'device', default_value='0', description='Number of the webcam: 0 for /dev/video0.'
             ),
-            # First, for their arguments and their transport hold for the publisher as well. Three of
-            # them are what the publisher does, whatever the command line says.
-            launching.include(
-                'emotion.launch.py',
-                image_topic='image',
-                image_transport='raw',
-                use_sim_time='false',
-            ),
-            launching.include('outputs.launch.py'),
+            *launching.emotion_node(**launching.VIDEO),
+            *launching.outputs(on=['annotated_image'], **launching.VIDEO),
             launching.node(
                 'video_publisher',
                 {'device': ParameterValue(LaunchConfiguration('device'), value_type=int)},

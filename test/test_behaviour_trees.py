@@ -11,7 +11,13 @@ import pytest
 
 import emotion_perception
 
+rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
+
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+
+from emotion_perception.msg import MainPerson  # noqa: E402
+from processes import running, wait_for  # noqa: E402
 
 # The condition and the tree with a person who is given, in place of a subscription.
 CMAKE = """
@@ -90,7 +96,7 @@ FAILURE strong
 """
 
 
-def test_the_condition_and_the_tree_of_the_example(root, tmp_path):
+def test_the_condition_and_the_tree_of_the_example(ros, root, tmp_path):
     if shutil.which('cmake') is None:
         pytest.skip('needs cmake')
     prefix = next(
@@ -149,3 +155,22 @@ def test_the_condition_and_the_tree_of_the_example(root, tmp_path):
         pytest.skip(
             'comforter.cpp, the example itself, needs rclcpp; its condition and its tree were run'
         )
+    comfort(tmp_path, root)
+
+
+def comfort(folder, root):
+    """Run the example itself, on messages over DDS."""
+    example = root / 'examples' / 'behaviortree_cpp'
+    log = folder / 'comforter.log'
+    node = rclpy.create_node('main_person')
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = node.create_publisher(MainPerson, '/behaviour_node/main_person', latched)
+    publisher.publish(MainPerson(track_id=1, label='sadness', intensity=0.8, duration=2.5))
+    with running([folder / 'build' / 'example' / 'comforter', example / 'tree.xml'], log) as process:
+        wait_for(
+            lambda: 'What is the matter?' in log.read_text(),
+            lambda: rclpy.spin_once(node, timeout_sec=0.1),
+            process,
+            log.read_text,
+        )
+    node.destroy_node()

@@ -1,6 +1,7 @@
 """The emotion node as a managed node: every transition, in order, twice, in the wrong order."""
 
 from itertools import product
+from pathlib import Path
 import shutil
 
 import pytest
@@ -230,6 +231,27 @@ def test_an_unexpected_error_in_a_transition_is_logged_and_ends_unconfigured(tmp
         )
         assert 'ZeroDivisionError' in status['processing'].message
         assert manager.change('configure', 'activate', 'deactivate', 'cleanup')
+
+
+def test_cleanup_gives_memory_back_and_cycles_take_no_more(tmp_path, portrait):
+    with emotion_node(tmp_path, 'frugal', '-p', 'autostart:=false') as robot:
+        manager = Manager(robot)
+
+        def megabytes():
+            status = Path(f'/proc/{robot.process.pid}/status').read_text()
+            return int(status.split('RssAnon:')[1].split()[0]) / 1e3
+
+        assert manager.state == 'unconfigured'
+        before, active, after = megabytes(), [], []
+        for _ in range(6):
+            manager.change('configure', 'activate')
+            robot.warm_up(portrait)
+            active.append(megabytes())
+            manager.change('deactivate', 'cleanup')
+            after.append(megabytes())
+        # What the first two cycles leave is code, and threads of OpenCV's.
+        assert after[0] - before < (active[0] - before) / 2
+        assert after[-1] - after[1] < 1.0, after
 
 
 @pytest.mark.parametrize('state', WAY)

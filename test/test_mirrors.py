@@ -63,7 +63,7 @@ class Viewer(Opposite):
 
     def __init__(self, name, process, log):
         super().__init__(name, process, log)
-        self._emotions = self.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10)
+        self.emotions = self.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10)
         self._cameras = {}
         self._views = []
 
@@ -95,7 +95,7 @@ class Viewer(Opposite):
         self.camera(topic).publish(messages.image_from_bgr(GREY, header))
 
     def send_result(self, header, faces=(), camera='camera'):
-        self._emotions.publish(messages.emotion_array(header, camera, GREY.shape[:2], faces))
+        self.emotions.publish(messages.emotion_array(header, camera, GREY.shape[:2], faces))
 
     def show(self, seen, *faces, topic='image', camera='camera'):
         """Send an image and its result until the mirror shows it; return what it shows."""
@@ -231,6 +231,24 @@ def test_annotated_image_says_why_it_shows_nothing(annotated):
     )
     assert annotated.log().count("camera 'other'") == 1
     annotated.look_away()
+
+
+def test_an_image_that_was_latched_before_the_mirror_subscribed(annotated):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    camera = annotated.node.create_publisher(Image, '/left/image', latched)
+    header = annotated.header()
+    camera.publish(messages.image_from_bgr(GREY, header))
+    # The camera of other tests, which latches nothing.
+    annotated.node.destroy_publisher(annotated.camera('/left/image'))
+    del annotated._cameras['/left/image']
+    seen = annotated.look_at(Image, '/annotated_image/le20ft')
+    annotated.wait_for(lambda: annotated.listens('/emotion_node/emotions'))
+    annotated.wait_for(
+        lambda: seen, lambda: annotated.send_result(header, [face()], camera='le ft')
+    )
+    assert seen[0].header == header
+    annotated.look_away()
+    annotated.node.destroy_publisher(camera)
 
 
 def test_views_show_what_is_published(annotated, root):
@@ -470,11 +488,26 @@ def test_ros4hri(tmp_path):
         assert (crop.width, crop.height, crop.header.frame_id) == (128, 128, 'eye')
         assert viewer.listens('/image')
 
+        # The emotion node is started again, and counts from 1 again: these are other faces.
+        first, viewer.emotions = (
+            viewer.emotions,
+            viewer.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10),
+        )
+        viewer.node.destroy_publisher(first)
         viewer.wait_for(
-            lambda: tracked[-1].ids == ['camera_4'],
-            lambda: viewer.send_result(viewer.header(), [face(4)]),
+            lambda: tracked[-1].ids == ['camera_3_2', 'camera_4_2'],
+            lambda: viewer.send_result(viewer.header(), both),
         )
         viewer.wait_for(lambda: not viewer.node.count_publishers('/humans/faces/camera_3/roi'))
+        viewer.wait_for(lambda: not viewer.listens('/image'))
+        crops = viewer.look_at(Image, '/humans/faces/camera_3_2/cropped')
+        viewer.show(crops, *both)
+
+        viewer.wait_for(
+            lambda: tracked[-1].ids == ['camera_4_2'],
+            lambda: viewer.send_result(viewer.header(), [face(4)]),
+        )
+        viewer.wait_for(lambda: not viewer.node.count_publishers('/humans/faces/camera_3_2/roi'))
         viewer.wait_for(lambda: not viewer.listens('/image'))
         # The emotion node ends: nobody is tracked any more.
         viewer.wait_for(lambda: tracked[-1].ids == [])

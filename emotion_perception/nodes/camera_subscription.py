@@ -21,6 +21,19 @@ LATCHED = QoSProfile(
 )
 
 
+def all_latched(node: Node, topic: str) -> bool:
+    """Tell whether a topic has publishers, and all keep what they send for those who come later.
+
+    :param topic: after remapping.
+    """
+    offered = [publisher.qos_profile for publisher in node.get_publishers_info_by_topic(topic)]
+    return bool(offered) and all(
+        qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        and qos.reliability == ReliabilityPolicy.RELIABLE
+        for qos in offered
+    )
+
+
 class CameraSubscription:
     """Receives images while it lives, with a quality of service that suits all publishers."""
 
@@ -59,16 +72,7 @@ class CameraSubscription:
 
     def adapt(self) -> None:
         """Ask for what publishers have kept where all of them keep it."""
-        offered = [
-            publisher.qos_profile
-            for publisher in self._node.get_publishers_info_by_topic(self.topic)
-        ]
-        latched = bool(offered) and all(
-            qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
-            and qos.reliability == ReliabilityPolicy.RELIABLE
-            for qos in offered
-        )
-        qos = LATCHED if latched else EVERY_PUBLISHER
+        qos = LATCHED if all_latched(self._node, self.topic) else EVERY_PUBLISHER
         if qos is not self._qos:
             self._qos = qos
             self.destroy()

@@ -7,28 +7,32 @@ from ament_index_python.packages import get_package_share_directory
 from launch.action import Action
 from launch.actions import (
     DeclareLaunchArgument,
-    IncludeLaunchDescription,
     OpaqueFunction,
     SetEnvironmentVariable,
+    SetLaunchConfiguration,
 )
 from launch.conditions import IfCondition
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from emotion_perception.nodes.mirror import topic_token
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
 from launch import LaunchContext
 
 SHARE = get_package_share_directory('emotion_perception')
 
+#: Seconds before emotion_node is started again.
+RESPAWN_DELAY = 2.0
+
 BOOLEAN = ['true', 'false']
 
-#: Every argument that more than one launch file has: default, description, choices.
+#: Every argument that emotion_node or its outputs have: default, description, choices.
 ARGUMENTS = {
     'params_file': (
         os.path.join(SHARE, 'config', 'emotion.yaml'),
-        'Parameter file. Where given, the arguments marked with (p) go before it.',
+        'Parameter file. Arguments marked with (p) override it where they are given.',
         None,
     ),
     'image_topic': ('', '(p) Image topic of the camera, such as /camera/image_raw.', None),
@@ -39,6 +43,34 @@ ARGUMENTS = {
         'on <image_topic>/compressed.',
         ['', 'raw', 'compressed'],
     ),
+    'model': (
+        '',
+        '(p) Model description (.json); where none is given, the installed model.',
+        None,
+    ),
+    'autostart': (
+        '',
+        '(p) false: leave configuring and activating the node to somebody else.',
+        ['', *BOOLEAN],
+    ),
+    'respawn': (
+        'false',
+        'Start emotion_node again when it ends. Otherwise launch ends with it, with exit code 1 '
+        "after an error (ros2 launch knows no other; the log has the node's own).",
+        BOOLEAN,
+    ),
+    'rules': (
+        '',
+        'File of rules (YAML) by which behaviour_node requests behaviours, see '
+        'docs/behaviours.md; where none is given, none is requested.',
+        None,
+    ),
+    'behaviour_params_file': (
+        os.path.join(SHARE, 'config', 'behaviour.yaml'),
+        'Parameter file of behaviour_node.',
+        None,
+    ),
+    'rviz': ('false', 'RViz, with the annotated images of camera_name.', BOOLEAN),
     'namespace': ('', 'Namespace of the nodes and their topics.', None),
     'use_sim_time': (
         'false',
@@ -52,9 +84,9 @@ ARGUMENTS = {
     ),
     'large_data': (
         'true',
-        'Let Fast DDS carry whole images, most of which it loses as it comes: sets '
-        'FASTDDS_BUILTIN_TRANSPORTS, where it is not set. A camera driver that is started '
-        'elsewhere needs the same, see the README.',
+        'Set FASTDDS_BUILTIN_TRANSPORTS, unless it is set already, so that Fast DDS carries whole '
+        'images, most of which it drops otherwise. A camera driver that is started elsewhere needs '
+        'the same (docs/running.md).',
         BOOLEAN,
     ),
     'enclaves': (
@@ -70,6 +102,9 @@ EVERYWHERE = ('namespace', 'use_sim_time', 'log_level', 'large_data', 'enclaves'
 
 #: Those that say where the images come from.
 CAMERA = ('params_file', 'image_topic', 'camera_name', 'image_transport')
+
+#: How video_publisher publishes: what it starts with cannot be told otherwise.
+VIDEO = {'image_topic': 'image', 'image_transport': 'raw', 'use_sim_time': 'false'}
 
 #: What can be started beside emotion_node: argument, and what it gives.
 OUTPUTS = {
@@ -98,22 +133,42 @@ def declare(*names: str) -> list[Action]:
     return actions
 
 
-def declare_outputs(on: Collection[str]) -> list[Action]:
-    """Declare an argument, true or false, for each of OUTPUTS; those in on are true as they come."""
+def emotion_node(**fixed: str) -> list[Action]:
+    """Start emotion_node, with its arguments; those in fixed have these values and are none."""
+    arguments = (*CAMERA, 'model', *EVERYWHERE, 'autostart', 'respawn')
     return [
-        DeclareLaunchArgument(
-            name, default_value=str(name in on).lower(), description=description, choices=BOOLEAN
-        )
-        for name, description in OUTPUTS.items()
+        *(SetLaunchConfiguration(name, value) for name, value in fixed.items()),
+        *declare(*(name for name in arguments if name not in fixed)),
+        OpaqueFunction(function=_emotion_node),
     ]
 
 
-def include(file: str, **arguments: str) -> IncludeLaunchDescription:
-    """Include a launch file of this package."""
-    return IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(os.path.join(SHARE, 'launch', file)),
-        launch_arguments=arguments.items(),
-    )
+def outputs(on: Collection[str], **fixed: str) -> list[Action]:
+    """Start those of OUTPUTS, and RViz, that the arguments ask for.
+
+    :param on: those that are started unless the arguments say otherwise.
+    :param fixed: as emotion_node has it.
+    """
+    arguments = ('rules', 'behaviour_params_file', 'rviz', *CAMERA, *EVERYWHERE)
+    return [
+        *(
+            DeclareLaunchArgument(
+                name,
+                default_value=str(name in on).lower(),
+                description=description,
+                choices=BOOLEAN,
+            )
+            for name, description in OUTPUTS.items()
+        ),
+        *declare(*(name for name in arguments if name not in fixed)),
+        *(node(name, reads_images=True) for name in OUTPUTS if name != 'behaviour_node'),
+        node(
+            'behaviour_node',
+            LaunchConfiguration('behaviour_params_file'),
+            {'rules': ParameterValue(LaunchConfiguration('rules'), value_type=str)},
+        ),
+        OpaqueFunction(function=_rviz, condition=IfCondition(LaunchConfiguration('rviz'))),
+    ]
 
 
 def node(executable: str, *parameters, reads_images: bool = False, **options) -> OpaqueFunction:
@@ -163,3 +218,44 @@ def _camera(context: LaunchContext) -> dict:
         'image_transport': transport or None,
     }
     return {key: value for key, value in parameters.items() if value}
+
+
+def _emotion_node(context: LaunchContext) -> list[Action]:
+    """Make the node; an argument that was not given leaves the parameter file as it is."""
+    given: dict[str, object] = {}
+    if model := LaunchConfiguration('model').perform(context):
+        given['model'] = model
+    if autostart := LaunchConfiguration('autostart').perform(context):
+        given['autostart'] = autostart == 'true'
+    respawn = LaunchConfiguration('respawn').perform(context) == 'true'
+    return [
+        node(
+            'emotion_node',
+            given,
+            reads_images=True,
+            respawn=respawn,
+            respawn_delay=RESPAWN_DELAY,
+            on_exit=None if respawn else _end_with_it,
+        )
+    ]
+
+
+def _end_with_it(event: ProcessExited, context: LaunchContext) -> None:
+    """End launch with exit code 1 after an error; by itself it ends with 0 whatever happened."""
+    if event.returncode and not context.is_shutdown:
+        raise RuntimeError(f'emotion_node has ended with exit code {event.returncode}')
+
+
+def _rviz(context: LaunchContext) -> list[Action]:
+    """Make RViz, with the topic of its file led to that of the namespace and the camera."""
+    camera = topic_token(LaunchConfiguration('camera_name').perform(context) or 'camera')
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            name='rviz',
+            namespace=LaunchConfiguration('namespace'),
+            remappings=[('/annotated_image/camera', f'annotated_image/{camera}')],
+            arguments=['-d', os.path.join(SHARE, 'config', 'emotion.rviz')],
+        )
+    ]

@@ -6,15 +6,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages
+from emotion_perception.nodes.camera_subscription import all_latched
+from emotion_perception.nodes.diagnostics import PERIOD
 from emotion_perception.nodes.mirror import Input, Mirror
 
 #: Images, and results, that wait for the other at most: half a second at 30 Hz. The result of an
 #: image comes within some frames; most images of an overloaded node never have one.
 WAITING = 15
+
+#: Best effort receives from every publisher. Images may come in a burst while one is drawn.
+EVERY_PUBLISHER = QoSProfile(depth=WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+#: As emotion_node has it: what publishers have kept for those who come later.
+LATCHED = QoSProfile(
+    depth=WAITING,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
 
 #: Results in a row without their image after which the node says so.
 UNMATCHED = 30
@@ -65,15 +79,23 @@ class MatchedImages(Input):
         :param on_match: takes the image, uint8 [H,W,3] BGR, which it may draw on, and its result.
         """
         transport = messages.IMAGE_TRANSPORTS[node.image_transport]
-        # Best effort receives from every publisher. Images may come in a burst while one is drawn.
-        qos = QoSProfile(depth=WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
         topic = node.image_topics[camera]
-        super().__init__(node, transport.message_type, topic, self._on_image, qos)
+        super().__init__(node, transport.message_type, topic, self._on_image, EVERY_PUBLISHER)
         self._camera, self._topic = camera, node.resolve_topic_name(topic)
         self._to_bgr = transport.to_bgr
         self._on_match = on_match
         self._pairs = StampPairs(WAITING)
         self._unmatched = 0
+        # A latching publisher may come later.
+        node.create_timer(PERIOD, self.adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def adapt(self) -> None:
+        """Subscribe or unsubscribe; ask for what publishers have kept where all keep it."""
+        qos = LATCHED if all_latched(self._node, self._topic) else EVERY_PUBLISHER
+        if qos is not self._qos:
+            self._qos = qos
+            self.unsubscribe()
+        super().adapt()
 
     def add_result(self, result: EmotionArray) -> None:
         """Take a result; its image may have come or be on its way."""

@@ -3,12 +3,14 @@
 A mirror reads the topic emotion_node/emotions, and works only while somebody looks at it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 
 from emotion_perception.msg import EmotionArray
@@ -20,14 +22,14 @@ from emotion_perception.options import Option
 class Input:
     """A subscription that exists only while one of its outputs has a subscriber."""
 
-    def __init__(self, node: Node, *arguments):
-        """Prepare it.
-
-        :param arguments: what ``Node.create_subscription`` takes.
-        """
+    def __init__(
+        self, node: Node, message_type: type, topic: str, callback: Callable, qos: QoSProfile
+    ):
+        """Prepare it; the arguments are those of ``Node.create_subscription``."""
         self._node = node
-        self._arguments = arguments
-        self._subscription = None
+        self._arguments = message_type, topic, callback
+        self._qos = qos
+        self._subscription: Subscription | None = None
         self.outputs: set[Publisher] = set()
 
     def wanted(self) -> bool:
@@ -38,8 +40,13 @@ class Input:
         """Subscribe or unsubscribe, as the outputs have it now."""
         wanted = self.wanted()
         if wanted and self._subscription is None:
-            self._subscription = self._node.create_subscription(*self._arguments)
-        elif not wanted and self._subscription is not None:
+            self._subscription = self._node.create_subscription(*self._arguments, self._qos)
+        elif not wanted:
+            self.unsubscribe()
+
+    def unsubscribe(self) -> None:
+        """Receive no more, until :meth:`adapt`."""
+        if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
@@ -70,7 +77,9 @@ class Mirror(Node):
             )
         #: Never done: a mirror has no end of its own.
         self.finished = Future()
-        self.emotions = Input(self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10)
+        self.emotions = Input(
+            self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, QoSProfile(depth=10)
+        )
         self._strangers: set[str] = set()
 
     @contextmanager

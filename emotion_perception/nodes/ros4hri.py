@@ -46,7 +46,9 @@ class FaceOutputs:
 class Ros4Hri(Mirror):
     """Publishes /humans/faces/tracked, and /humans/faces/<id>/roi, /expression and /cropped.
 
-    The ids are <camera>_<track_id>. Images are read only while somebody subscribes to /cropped.
+    The ids are <camera>_<track_id>, and <camera>_<track_id>_<n> after the emotion node was started
+    for the nth time, for it then begins anew with its track ids. Images are read only while
+    somebody subscribes to /cropped.
 
     :raises ModuleNotFoundError: when hri_msgs is not installed.
     """
@@ -62,6 +64,8 @@ class Ros4Hri(Mirror):
             for camera in self.image_topics
         }
         self._faces = {camera: {} for camera in self.image_topics}  # -> id -> FaceOutputs
+        self._sources: set[bytes] = set()  # of the results
+        self._starts = 0  # of the emotion node
         self._newest = dict.fromkeys(self.image_topics, monotonic())
         # Steady time: under simulated time the node's own clock may stand still.
         self.create_timer(
@@ -72,6 +76,7 @@ class Ros4Hri(Mirror):
         """Publish the same result."""
         camera = message.camera
         self._newest[camera] = monotonic()
+        self._look_for_start(message.header)
         faces = {self._face_id(camera, face): face for face in message.faces}
         self._track(camera, faces, message.header)
         size = (message.image_width, message.image_height)
@@ -82,7 +87,19 @@ class Ros4Hri(Mirror):
         self._images[camera].add_result(message)
 
     def _face_id(self, camera, face):
-        return f'{self.tokens[camera]}_{face.track_id}'
+        start = f'_{self._starts}' if self._starts > 1 else ''
+        return f'{self.tokens[camera]}_{face.track_id}{start}'
+
+    def _look_for_start(self, header):
+        """Forget the faces of an emotion node that was started again."""
+        topic = self.resolve_topic_name(messages.EMOTIONS_TOPIC)
+        found = {bytes(known.endpoint_gid) for known in self.get_publishers_info_by_topic(topic)}
+        if found - self._sources:  # one that was killed is still among them for a while
+            self._sources |= found
+            self._starts += 1
+            for camera, faces in self._faces.items():
+                if faces:
+                    self._track(camera, (), header)
 
     def _track(self, camera, ids, header):
         """Have topics for exactly these faces of a camera, and publish who is tracked."""
