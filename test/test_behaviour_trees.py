@@ -166,7 +166,9 @@ def comfort(folder, root):
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     publisher = node.create_publisher(MainPerson, '/behaviour_node/main_person', latched)
     publisher.publish(MainPerson(track_id=1, label='sadness', intensity=0.8, duration=2.5))
-    with running([folder / 'build' / 'example' / 'comforter', example / 'tree.xml'], log) as process:
+    with running(
+        [folder / 'build' / 'example' / 'comforter', example / 'tree.xml'], log
+    ) as process:
         wait_for(
             lambda: 'What is the matter?' in log.read_text(),
             lambda: rclpy.spin_once(node, timeout_sec=0.1),
