@@ -178,6 +178,20 @@ def test_training_makes_no_links_between_classes(e1_alone):
     assert (before != after).any(1).nonzero()[1].tolist() == [2]
 
 
+def test_classes_that_differ_cost_the_square_and_training_keeps_them_alike(e1_alone_free):
+    start = HeadNetwork().lstm.get_weights()[0]
+    cost = network.FromStart(start, 0.0, 0.5)
+    assert float(cost(start + 2)) == pytest.approx(0, abs=1e-6)
+    one_apart = start + 6 * (np.arange(start.shape[-1]) == 2)
+    of_each_weight = 0.5 * (5**2 + 5 * 1**2)
+    assert float(cost(one_apart)) == pytest.approx(of_each_weight * start.size / 6)
+    spread = [
+        np.var(head.lstm.get_weights()[0], -1).sum()
+        for head in (trained(HEAD, FROM_START=0, BETWEEN_CLASSES=0), e1_alone_free)
+    ]
+    assert spread[1] < spread[0]
+
+
 def test_what_leaves_the_start_costs_its_square_and_training_stays_near(e1_alone, e1_alone_free):
     start = HeadNetwork().lstm.get_weights()
     cost = network.FromStart(start[0], network.FROM_START)
