@@ -132,9 +132,7 @@ class ClassCells(layers.Layer):
             self.add_weight(
                 shape=value.shape,
                 initializer=_constant(value),
-                regularizer=FromStart(
-                    value, FROM_START / value.size, BETWEEN_CLASSES / value.size
-                ),
+                regularizer=FromStart(value, FROM_START / value.size, BETWEEN_CLASSES / value.size),
                 name=name,
             )
             for name, value in start.items()
