@@ -331,6 +331,8 @@ def test_rules_are_read_again_when_they_are_set(audience):
     assert not result.successful and 'rule smile needs a behaviour' in result.reason
     (result,) = audience.set_parameters(rules='/nowhere.yaml')
     assert not result.successful and "No such file or directory: '/nowhere.yaml'" in result.reason
+    (result,) = audience.set_parameters(rules='/dev/zero')
+    assert not result.successful and 'rules /dev/zero: is no file' in result.reason
     path.write_text('rules: {greet: {behaviour: say}}')
     (result,) = audience.set_parameters(rules='~/smile.yaml')  # the node's home is the folder
     assert result.successful

@@ -251,6 +251,8 @@ class BehaviourNode(Node):
         try:
             # The shell leaves ~ where := stands before it.
             place = Path(os.path.expanduser(path))
+            if path and place.exists() and not place.is_file():  # such as /dev/zero, without end
+                raise ValueError('is no file')
             text = place.read_text(encoding='utf-8') if path else ''
             rules = Rules(text)
         except (OSError, ValueError) as error:
