@@ -47,8 +47,7 @@ CONDITIONS = (
     Condition('no_clock', WARN, 'use_sim_time is set, but no /clock has come',
               'play with `ros2 bag play --clock`, start the simulator, or unset use_sim_time'),
     Condition('same_name', WARN, '{count} nodes are called {node}: each result comes as often',
-              'end one, or give it another name with `-r __node:=NAME`; one that was killed counts '
-              'for 20 s more'),
+              'end one, or give it another name with `-r __node:=NAME`'),
     Condition('other_transport', WARN,
               'no image on {topic}: nobody publishes it, but {other} is published',
               'set image_transport to {transport}'),
