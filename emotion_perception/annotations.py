@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emotion_perception.drawing import caption, COLOURS
-from emotion_perception.emotions import TrackState
+from emotion_perception.emotions import FaceResult, TrackState
 
 #: Height of the captions in pixels of the image.
 FONT_SIZE = 16.0
@@ -12,13 +12,12 @@ FONT_SIZE = 16.0
 _LINE_LOOP = 2  # PointsAnnotation.LINE_LOOP
 
 
-def image_annotations(types: Any, stamp: object, faces: Iterable[Any]) -> Any:
+def image_annotations(types: Any, stamp: object, faces: Iterable[FaceResult]) -> Any:
     """Draw a box and a caption for each face, in the colours of the annotated image.
 
     :param types: has the messages of foxglove_msgs by their names, such as the module
         foxglove_msgs.msg. Every field is given, for types without defaults.
     :param stamp: of the image, by which Foxglove matches both; builtin_interfaces/Time.
-    :param faces: results with the fields of ``FaceEmotion``, messages or dataclasses alike.
     :return: ImageAnnotations.
     """
     points, texts = [], []

@@ -216,7 +216,7 @@ def parameter(text: str) -> tuple[str, Any]:
     :raises ValueError: when it is no such thing.
     """
     name, _, value = text.partition(':=')
-    kinds = {option.name: type(option.default) for option in OPTIONS}
+    kinds: dict[str, type[Any]] = {option.name: type(option.default) for option in OPTIONS}
     if name not in kinds:
         raise ValueError(f'-p {text}: no parameter {name}; there are {", ".join(kinds)}')
     if kinds[name] is bool:

@@ -7,6 +7,7 @@ subscriber. Leaves summary.json, annotated.mp4 and annotated.png in the output f
 """
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 import json
 import os
@@ -17,8 +18,10 @@ from statistics import median, quantiles
 import subprocess
 import sys
 from time import monotonic
+from typing import Any
 
 import cv2
+from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
@@ -26,6 +29,7 @@ from rich.console import Console
 from emotion_perception.drawing import draw_faces
 from emotion_perception.emotions import TrackState
 from emotion_perception.monitor import Display, Monitor
+from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes.messages import nanoseconds
 from emotion_perception.nodes.running import initialised
 from emotion_perception.nodes.transport import FAST_DDS_SETTINGS
@@ -50,23 +54,23 @@ START_LIMIT, END_LIMIT = 30.0, 2.0
 class Results(Monitor):
     """Keeps all results, with the time at which they came."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('emotion_demo', depth=100)
-        self.messages = []
-        self.latencies = []  #: image stamp to arrival of each message [s]
-        self.diagnostics = {}  #: key -> value of the newest report
+        self.messages: list[EmotionArray] = []
+        self.latencies: list[float] = []  #: image stamp to arrival of each message [s]
+        self.diagnostics: dict[str, str] = {}  #: key -> value of the newest report
 
-    def connected(self):
+    def connected(self) -> bool:
         """Tell whether messages of the node find their way here."""
         return self.count_publishers(self.topic) > 0 and bool(self.diagnostics)
 
-    def on_emotions(self, message):
+    def on_emotions(self, message: EmotionArray) -> None:
         """Take a result."""
         super().on_emotions(message)
         self.messages.append(message)
         self.latencies.append(self.cameras[message.camera].latencies[-1])
 
-    def on_diagnostics(self, message):
+    def on_diagnostics(self, message: DiagnosticArray) -> None:
         """Take a report."""
         super().on_diagnostics(message)
         self.diagnostics.update(
@@ -74,7 +78,7 @@ class Results(Monitor):
         )
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group()
@@ -94,7 +98,9 @@ def parse_arguments():
 
 
 @contextmanager
-def process(executable, folder, **parameters):
+def process(
+    executable: str, folder: Path, **parameters: bool | int | float | str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a node of this package in a process of its own, and end it by SIGINT."""
     command = [
         sys.executable,
@@ -121,7 +127,7 @@ def process(executable, folder, **parameters):
             child.wait()
 
 
-def run(arguments, results, recording):
+def run(arguments: argparse.Namespace, results: Results, recording: Path) -> bool:
     """Play the video through the node and keep what comes back.
 
     :param recording: path under which the publisher keeps what it published.
@@ -129,7 +135,7 @@ def run(arguments, results, recording):
     :raises RuntimeError: when a process ends that should not.
     """
     seconds = arguments.seconds or (0 if arguments.video else SECONDS)
-    source = {'loop': seconds > 0, 'max_images': round(seconds * RATE)}
+    source: dict[str, bool | int | str] = {'loop': seconds > 0, 'max_images': round(seconds * RATE)}
     if arguments.video:
         source['video'] = arguments.video
     if arguments.camera is not None:
@@ -168,14 +174,16 @@ def run(arguments, results, recording):
     return ended
 
 
-def spin(results, node):
+def spin(results: Results, node: subprocess.Popen[bytes]) -> None:
     """Take what has arrived, and see to it that the node lives."""
     rclpy.spin_once(results, timeout_sec=0.02)
     if node.poll() is not None:
         raise RuntimeError(f'the emotion node ended early with exit code {node.returncode}')
 
 
-def wait_until(condition, results, node, limit):
+def wait_until(
+    condition: Callable[[], bool], results: Results, node: subprocess.Popen[bytes], limit: float
+) -> bool:
     """Spin until the condition holds, at most limit seconds; tell whether it does."""
     end = monotonic() + limit
     while not condition() and monotonic() < end:
@@ -183,12 +191,12 @@ def wait_until(condition, results, node, limit):
     return condition()
 
 
-def read_stamps(recording):
+def read_stamps(recording: Path) -> list[int]:
     """Give the stamps [ns] of the images that were published."""
     return [int(line) for line in Path(f'{recording}.stamps').read_text().split()]
 
 
-def summarise(results, published):
+def summarise(results: Results, published: int) -> dict[str, Any]:
     """Sum a run up in a dict that goes to summary.json."""
     confirmed = {
         face.track_id
@@ -210,7 +218,7 @@ def summarise(results, published):
     }
 
 
-def annotate(recording, messages, output):
+def annotate(recording: Path, messages: Iterable[EmotionArray], output: Path) -> None:
     """Write the published images with the results drawn on them.
 
     The still is the image that shows the most faces, and of these the most intensity.
@@ -230,10 +238,10 @@ def annotate(recording, messages, output):
             if rank > best:
                 best, still = rank, image
     _, encoded = cv2.imencode('.png', still)
-    (output / 'annotated.png').write_bytes(encoded)
+    (output / 'annotated.png').write_bytes(encoded.tobytes())
 
 
-def what_is_missing(results, published):
+def what_is_missing(results: Results, published: int) -> str:
     """Say for how many images no result came, and what the node counted; '' when none is missing."""
     missing = published - len(results.messages)
     if not missing:
@@ -244,14 +252,14 @@ def what_is_missing(results, published):
         if key.startswith('images ') and value != '0'
     }
     if lost := published - int(counts.get('images received', 0)):
-        counts['images that never arrived'] = lost
+        counts['images that never arrived'] = str(lost)
     return (
         f'no result came for {missing} of {published} images, as happens where a machine is '
         f'busy or slow; {", ".join(f"{key}: {value}" for key, value in counts.items())}'
     )
 
 
-def check_input(video):
+def check_input(video: str) -> tuple[str, float | None]:
     """Return the video's name as another process finds it, and its length [s] or None.
 
     :raises VideoError: when it cannot be read; says why.
@@ -262,7 +270,7 @@ def check_input(video):
         return video, opened.duration
 
 
-def prepare_output(folder, seconds):
+def prepare_output(folder: Path, seconds: float) -> None:
     """Make the output folder, without results of an earlier run.
 
     :param seconds: how long the demo will last.
@@ -284,7 +292,7 @@ def prepare_output(folder, seconds):
         )
 
 
-def main():
+def main() -> None:
     """Run the demo; the exit code is 1 when no result came or a process failed."""
     arguments = parse_arguments()
     os.environ.update(FAST_DDS_SETTINGS)
@@ -302,7 +310,7 @@ def main():
     sys.exit(problem or 0)
 
 
-def show(arguments, length, output):
+def show(arguments: argparse.Namespace, length: float | None, output: Path) -> str:
     """Run the processes and write what came of it.
 
     :param length: of the video that is given [s]; None where it is not known.

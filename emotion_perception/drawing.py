@@ -1,13 +1,12 @@
 """Draws results onto the image that they belong to."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.emotions import EMOTIONS, NEUTRAL, TrackState
+from emotion_perception.emotions import EMOTIONS, FaceResult, NEUTRAL, TrackState
 
 # BGR, well apart also for the colour-blind (Okabe and Ito).
 COLOURS = dict(
@@ -33,11 +32,10 @@ HEX_COLOURS = {
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Any]) -> None:
+def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[FaceResult]) -> None:
     """Draw each face's box, id, label and confidence, and its intensity as a bar.
 
     :param image: uint8 [H,W,3], BGR; drawn on.
-    :param faces: results with the fields of ``FaceEmotion``, messages or dataclasses alike.
     """
     for face in faces:
         colour = COLOURS[face.label]
@@ -50,7 +48,7 @@ def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Any]) -> None:
         _draw_text(image, caption(face), left, top, colour)
 
 
-def caption(face: Any) -> str:
+def caption(face: FaceResult) -> str:
     """Return what stands at a face: its id, label and confidence."""
     return f'{face.track_id}  {face.label} {face.confidence:.0%}'
 

@@ -4,9 +4,10 @@ This file is the one source of the class order and of the track states. The mess
 definitions and the model description are checked against it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 #: The six expressions, in the order of every score vector, message and model.
 EMOTIONS = ('anger', 'disgust', 'fear', 'happiness', 'sadness', 'surprise')
@@ -39,6 +40,27 @@ class Roi(NamedTuple):
     y_offset: int  #: topmost row
     width: int  #: columns
     height: int  #: rows
+
+
+class FaceResult(Protocol):
+    """What is read of a result: of FaceEmotion here, and of the message of that name alike."""
+
+    @property
+    def track_id(self) -> int: ...
+    @property
+    def state(self) -> int: ...
+    @property
+    def roi(self) -> Roi: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def intensity(self) -> float: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def scores(self) -> Sequence[float]: ...
+    @property
+    def sequence_length(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

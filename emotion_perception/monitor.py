@@ -10,6 +10,7 @@ same as plain lines once a second.
 
 import argparse
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 import os
@@ -17,6 +18,7 @@ import signal
 from statistics import median
 import sys
 from time import monotonic, strftime
+from typing import Literal
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
@@ -30,7 +32,7 @@ from rich.text import Text
 
 from emotion_perception.drawing import COLOURS
 from emotion_perception.emotions import EMOTIONS, TrackState
-from emotion_perception.msg import EmotionArray
+from emotion_perception.msg import EmotionArray, FaceEmotion
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds
 from emotion_perception.nodes.running import initialised
 
@@ -61,9 +63,10 @@ LEVELS = {
 class Camera:
     """What has come of one camera."""
 
-    newest: EmotionArray | None = None
-    arrivals: deque = field(default_factory=deque)  #: monotonic times within WINDOW [s]
-    latencies: deque = field(default_factory=deque)  #: stamp to arrival, of the same results [s]
+    newest: EmotionArray
+    arrivals: deque[float] = field(default_factory=deque)  #: monotonic times within WINDOW [s]
+    #: Stamp to arrival, of the same results [s].
+    latencies: deque[float] = field(default_factory=deque)
 
     def add(self, message: EmotionArray, arrival: float, latency: float) -> None:
         """Take a result; arrival is monotonic time [s], latency stamp to arrival [s]."""
@@ -102,7 +105,7 @@ class Monitor(Node):
     :param depth: results that wait to be taken at most.
     """
 
-    def __init__(self, name: str = 'emotion_monitor', depth: int = 10):
+    def __init__(self, name: str = 'emotion_monitor', depth: int = 10) -> None:
         super().__init__(name)
         self.cameras: dict[str, Camera] = {}
         self.status: dict[str, DiagnosticStatus] = {}  #: task -> newest status
@@ -117,7 +120,7 @@ class Monitor(Node):
     def on_emotions(self, message: EmotionArray) -> None:
         """Take a result."""
         latency = self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)
-        camera = self.cameras.setdefault(message.camera, Camera())
+        camera = self.cameras.setdefault(message.camera, Camera(message))
         camera.add(message, monotonic(), latency * 1e-9)
 
     def on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -163,7 +166,7 @@ def screen(monitor: Monitor, blocks: str) -> Group:
 
     :param blocks: BLOCKS or ASCII.
     """
-    lines = [Text.assemble((monitor.topic, 'bold'), '  ', strftime('%H:%M:%S'))]
+    lines: list[Text | Table] = [Text.assemble((monitor.topic, 'bold'), '  ', strftime('%H:%M:%S'))]
     if reason := monitor.waits():
         lines.append(Text(reason, 'yellow'))
     for name, camera in sorted(monitor.cameras.items()):
@@ -185,12 +188,12 @@ def screen(monitor: Monitor, blocks: str) -> Group:
     return Group(*lines)
 
 
-def _faces(faces, blocks):
+def _faces(faces: Sequence[FaceEmotion], blocks: str) -> Text | Table:
     if not faces:
         return Text('no face', 'dim')
     table = Table(box=None, padding=(0, 1, 0, 0), header_style='dim')
     initials = ' '.join(emotion[:2] for emotion in EMOTIONS)
-    for heading, justify in (
+    columns: tuple[tuple[str, Literal['left', 'right']], ...] = (
         ('id', 'right'),
         ('state', 'left'),
         ('emotion', 'left'),
@@ -198,7 +201,8 @@ def _faces(faces, blocks):
         ('conf', 'right'),
         (initials, 'left'),
         ('over', 'right'),
-    ):
+    )
+    for heading, justify in columns:
         table.add_column(heading, justify=justify, no_wrap=True)
     for face in faces:
         style = _style(face.label)
@@ -219,16 +223,16 @@ def _faces(faces, blocks):
     return table
 
 
-def _style(label):
+def _style(label: str) -> str:
     blue, green, red = COLOURS[label]
     return f'rgb({red},{green},{blue})'
 
 
-def _bar(share, blocks):
+def _bar(share: float, blocks: str) -> str:
     return (blocks[-1] * round(share * BAR)).ljust(BAR, '·' if blocks is BLOCKS else '.')
 
 
-def _block(share, blocks):
+def _block(share: float, blocks: str) -> str:
     return blocks[round(share * (len(blocks) - 1))]
 
 
@@ -260,14 +264,14 @@ def lines(monitor: Monitor) -> list[str]:
 class Display:
     """Shows a monitor: as a screen, or as plain lines where the terminal cannot do that."""
 
-    def __init__(self, console: Console, whole_screen: bool):
+    def __init__(self, console: Console, whole_screen: bool) -> None:
         """Prepare it.
 
         :param whole_screen: whether it takes the whole terminal until it ends; if not, it takes as
             many lines as it needs, which stay.
         """
         self._console = console
-        self._live = None
+        self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:
             self._live = Live(console=console, screen=whole_screen, auto_refresh=False)
         self._blocks = BLOCKS if console.encoding.startswith('utf') else ASCII
@@ -280,7 +284,7 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
 

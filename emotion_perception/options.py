@@ -11,7 +11,7 @@ class Option:
     """One setting of the pipeline, and the ROS parameter of the same name."""
 
     name: str
-    default: bool | int | float | str
+    default: bool | int | float | str | list[int] | list[str]
     description: str
     minimum: float | None = None  #: inclusive
     maximum: float | None = None  #: inclusive

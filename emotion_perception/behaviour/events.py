@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from emotion_perception.emotions import EMOTIONS, FaceEmotion, NEUTRAL, TrackState
+from emotion_perception.emotions import EMOTIONS, FaceResult, NEUTRAL, TrackState
 
 #: What can happen, as ``msg/EmotionEvent.msg`` names it.
 STARTED, CHANGED, ENDED = 'started', 'changed', 'ended'
@@ -59,7 +59,7 @@ class Person:
         self._forget_strength()
 
     def update(
-        self, face: FaceEmotion, stamp_ns: int, image_size: tuple[int, int], options: dict[str, Any]
+        self, face: FaceResult, stamp_ns: int, image_size: tuple[int, int], options: dict[str, Any]
     ) -> EmotionEvent | None:
         """Take in the face's next frame.
 

@@ -1,11 +1,11 @@
 """Everybody in view of all cameras: their stable emotions, and who the main person is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from emotion_perception.behaviour import options as option_table
 from emotion_perception.behaviour.events import EmotionEvent, Person
-from emotion_perception.emotions import FaceEmotion, TrackState
+from emotion_perception.emotions import FaceResult, TrackState
 
 #: By so much another person must be ahead of the main one (a factor), so that two who are alike
 #: do not take turns.
@@ -48,7 +48,7 @@ class People:
         self._options = option_table.checked({**self._options, **options})
 
     def update(
-        self, camera: str, stamp_ns: int, image_size: tuple[int, int], faces: list[FaceEmotion]
+        self, camera: str, stamp_ns: int, image_size: tuple[int, int], faces: Iterable[FaceResult]
     ) -> list[EmotionEvent]:
         """Take in the faces of a camera's next image, also when it shows none.
 

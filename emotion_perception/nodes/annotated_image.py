@@ -3,9 +3,13 @@
 import array
 
 import cv2
+import numpy as np
+import numpy.typing as npt
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 
 from emotion_perception.drawing import draw_faces
+from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.matched_images import MatchedImages
 from emotion_perception.nodes.mirror import Mirror
@@ -21,10 +25,12 @@ class AnnotatedImage(Mirror):
     One for every image that the emotion node has processed, with its header.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('annotated_image', OPTIONS)
         self._encoding = (cv2.IMWRITE_JPEG_QUALITY, self.values['jpeg_quality'])
-        self._images, self._raw, self._compressed = {}, {}, {}
+        self._images: dict[str, MatchedImages] = {}
+        self._raw: dict[str, Publisher] = {}
+        self._compressed: dict[str, Publisher] = {}
         for camera, token in self.tokens.items():
             self._images[camera] = MatchedImages(self, camera, self._publish)
             inputs = (self._images[camera], self.emotions)
@@ -33,11 +39,11 @@ class AnnotatedImage(Mirror):
                 CompressedImage, f'~/{token}/compressed', inputs
             )
 
-    def on_emotions(self, message):
+    def on_emotions(self, message: EmotionArray) -> None:
         """Draw on the image of the same stamp, now or when it comes."""
         self._images[message.camera].add_result(message)
 
-    def _publish(self, image, result):
+    def _publish(self, image: npt.NDArray[np.uint8], result: EmotionArray) -> None:
         draw_faces(image, result.faces)
         raw, compressed = self._raw[result.camera], self._compressed[result.camera]
         if raw.get_subscription_count():
@@ -53,7 +59,7 @@ class AnnotatedImage(Mirror):
             )
 
 
-def main():
+def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     run('annotated_image', AnnotatedImage)
 

@@ -1,5 +1,6 @@
 """Plays the images of a bag, with /clock, where there is no `ros2 bag play`."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 import threading
@@ -8,6 +9,8 @@ from time import monotonic
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
@@ -47,7 +50,7 @@ class BagPlayer(Node):
     :raises ValueError: when the bag cannot be read, or has no images.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('bag_player')
         self._values = parameters.declare(self, OPTIONS)
         parameters.warn_of_unknown(self)
@@ -59,7 +62,7 @@ class BagPlayer(Node):
         if self._bag.damage:
             self.get_logger().warning(self._bag.damage)
         self._clock_output = self.create_publisher(Clock, '/clock', 10)
-        self._outputs = {}
+        self._outputs: dict[str, Publisher] = {}
         for topic in image_topics(self._bag):
             kind = CompressedImage if topic.type.endswith('CompressedImage') else Image
             self._outputs[topic.name] = self.create_publisher(kind, topic.name, qos_of(topic))
@@ -68,7 +71,7 @@ class BagPlayer(Node):
         self._ticked = self._told = 0.0  # when it was advanced, and published, last [s]
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Play in a thread of its own, until the end or the end of this context."""
         player = threading.Thread(target=self._play, name='player')
         player.start()
@@ -79,11 +82,11 @@ class BagPlayer(Node):
             player.join()
             self._bag.close()
 
-    def _on_set_parameters(self, changed):
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         self._values |= {parameter.name: parameter.value for parameter in changed}
         return SetParametersResult(successful=True)
 
-    def _play(self):
+    def _play(self) -> None:
         try:
             if self._values['wait_for_subscriber']:
                 self._await_subscribers()
@@ -96,7 +99,7 @@ class BagPlayer(Node):
             self.get_logger().info(f'Played {count} images')
             self.finished.set_result(None)
 
-    def _await_subscribers(self):
+    def _await_subscribers(self) -> None:
         while not self._stopped.wait(0.05) and not all(
             publisher.get_subscription_count() for publisher in self._outputs.values()
         ):
@@ -119,7 +122,7 @@ class BagPlayer(Node):
             count += 1
         return count
 
-    def _wait_until(self, time):
+    def _wait_until(self, time: int) -> None:
         while not self._stopped.is_set():
             now = monotonic()
             if not self._values['paused']:
@@ -135,7 +138,7 @@ class BagPlayer(Node):
             self._stopped.wait(min((time - self._now) * 1e-9 / self._values['rate'], _CLOCK_PERIOD))
 
 
-def _open(path) -> Bag:
+def _open(path: str) -> Bag:
     if not path:
         raise ValueError('the parameter bag is not set: expected the folder or file of a bag')
     try:
@@ -166,7 +169,7 @@ def qos_of(topic: Topic) -> QoSProfile:
     )
 
 
-def main():
+def main() -> None:
     """Play until the end of the bag, SIGINT or SIGTERM."""
     run('bag_player', BagPlayer)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import os.path
 from pathlib import Path
+from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import KeyValue
@@ -13,6 +14,7 @@ from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from rclpy.validate_topic_name import validate_topic_name
@@ -78,7 +80,7 @@ class BehaviourNode(Node):
         self._people_publisher = self.create_publisher(msg.People, '~/people', latched)
         self._main_publisher = self.create_publisher(msg.MainPerson, '~/main_person', latched)
         self._requests_publisher = self.create_publisher(msg.BehaviourRequests, '~/requests', 10)
-        self._expression_publisher = None
+        self._expression_publisher: Publisher | None = None
         self._set_rules(self._load_rules(*parameters.declare(self, [RULES]).values()))
         parameters.warn_of_unknown(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -207,7 +209,7 @@ class BehaviourNode(Node):
                 ],
             )
         )
-        if self._expression_publisher:
+        if self._expression_publisher and self._expression_type:
             for request in requests:
                 if request.name == 'set_expression' and 'expression' in request.parameters:
                     self._expression_publisher.publish(
@@ -246,7 +248,7 @@ class BehaviourNode(Node):
                     )
                 )
 
-    def _load_rules(self, path: str) -> tuple[Rules, type | None]:
+    def _load_rules(self, path: str) -> tuple[Rules, type[Any] | None]:
         """Return the rules of a file, and the type of their expression topic if they have one."""
         try:
             # The shell leaves ~ where := stands before it.
@@ -269,7 +271,7 @@ class BehaviourNode(Node):
             raise ValueError(f'rules {path}: expression_topic: {reason}') from error
         return rules, expression_type
 
-    def _set_rules(self, loaded: tuple[Rules, type | None]) -> None:
+    def _set_rules(self, loaded: tuple[Rules, type[Any] | None]) -> None:
         self._rules, self._expression_type = loaded
         if self._expression_publisher:
             self.destroy_publisher(self._expression_publisher)

@@ -32,7 +32,7 @@ class CameraCounts:
     #: Stamp to result, of the results since the last report [s].
     ages: list[float] = field(default_factory=list)
     #: Images received and lost, report by report.
-    window: deque = field(default_factory=lambda: deque(maxlen=LOSS_REPORTS))
+    window: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=LOSS_REPORTS))
 
     def add_result(self, stamp_ns: int, age: float) -> None:
         """Count a result that was published, age [s] after its stamp."""

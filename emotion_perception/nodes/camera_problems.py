@@ -1,10 +1,11 @@
 """Judges a camera by its counts: which conditions hold at a report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from time import monotonic
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from emotion_perception.nodes.camera_counts import CameraCounts
@@ -25,7 +26,7 @@ ENOUGH = 5
 class Judge:
     """Finds the problems of cameras; asks the ROS graph for what it must know of publishers."""
 
-    def __init__(self, node: Node, image_transport: str):
+    def __init__(self, node: Node, image_transport: str) -> None:
         """Prepare it.
 
         :param node: with the parameters that hold the thresholds.
@@ -33,7 +34,8 @@ class Judge:
         """
         self._node = node
         self._transport = image_transport
-        self._publishers = {}  # topic -> set of their gids when last there were any
+        #: Topic -> gids of its publishers when last there were any.
+        self._publishers: dict[str, set[bytes]] = {}
 
     def problems(self, counts: CameraCounts, before: CameraCounts) -> list[Problem]:
         """Judge the time since the last report.
@@ -61,16 +63,19 @@ class Judge:
                 found.append(problem(name, count=new, **details))
         return found
 
-    def _limit(self, name):
-        return self._node.get_parameter(name).value
+    def _limit(self, name: str) -> float:
+        limit: float = self._node.get_parameter(name).value
+        return limit
 
-    def _level(self, value, threshold):
+    def _level(self, value: float, threshold: str) -> bytes | None:
         """Judge by the parameters <threshold>_error, where 0 stands for never, and _warn."""
         if 0 < self._limit(f'{threshold}_error') <= value:
             return ERROR
         return WARN if value >= self._limit(f'{threshold}_warn') else None
 
-    def _silence(self, counts, publishers) -> Iterator[Problem]:
+    def _silence(
+        self, counts: CameraCounts, publishers: Sequence[TopicEndpointInfo]
+    ) -> Iterator[Problem]:
         seconds = monotonic() - counts.newest
         if seconds <= SILENCE:
             return
@@ -100,7 +105,9 @@ class Judge:
             cause = self._cause(counts, publishers)
             yield problem('never_arrived', topic=topic, cause=cause.text, way_out=cause.way_out)
 
-    def _loss(self, counts, before, publishers):
+    def _loss(
+        self, counts: CameraCounts, before: CameraCounts, publishers: Sequence[TopicEndpointInfo]
+    ) -> Iterator[Problem]:
         reports = [*counts.window, (counts.received - before.received, counts.lost - before.lost)]
         received, lost = map(sum, zip(*reports))
         sent = received + lost
@@ -117,7 +124,7 @@ class Judge:
                 way_out=cause.way_out,
             )
 
-    def _cause(self, counts, publishers):
+    def _cause(self, counts: CameraCounts, publishers: Sequence[TopicEndpointInfo]) -> Problem:
         # Bytes 2 and 3 of an endpoint's id are the machine's, as Fast DDS makes them.
         own = self._node.get_publishers_info_by_topic('/diagnostics')
         machines = {
@@ -133,7 +140,9 @@ class Judge:
         )
         return problem(name, WARN, **details)
 
-    def _new_publisher(self, counts, publishers):
+    def _new_publisher(
+        self, counts: CameraCounts, publishers: Sequence[TopicEndpointInfo]
+    ) -> Iterator[Problem]:
         now = {bytes(publisher.endpoint_gid) for publisher in publishers}
         before = self._publishers.get(counts.topic)
         if now:
@@ -142,7 +151,7 @@ class Judge:
         if before and now - before:
             yield problem('new_publisher', topic=counts.topic)
 
-    def _clock(self, counts, before):
+    def _clock(self, counts: CameraCounts, before: CameraCounts) -> Iterator[Problem]:
         """Judge the stamps of the results, and how old these are."""
         results = counts.processed - before.processed
         clock = self._node.get_clock().now().nanoseconds

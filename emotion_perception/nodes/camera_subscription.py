@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_policy_name_from_kind, QoSProfile, ReliabilityPolicy
 
 from emotion_perception.nodes.diagnostics import Diagnostics
-from emotion_perception.nodes.messages import ImageTransport
+from emotion_perception.nodes.messages import ImageMessage, ImageTransport
 
 #: Best effort and volatile receive from every publisher. Depth 1: the newest image, never a queue.
 EVERY_PUBLISHER = QoSProfile(
@@ -43,9 +43,9 @@ class CameraSubscription:
         camera: str,
         transport: ImageTransport,
         topic: str,
-        on_image: Callable,
+        on_image: Callable[[str, ImageMessage], None],
         diagnostics: Diagnostics,
-    ):
+    ) -> None:
         """Subscribe.
 
         :param topic: before remapping.
@@ -64,7 +64,8 @@ class CameraSubscription:
     @property
     def topic(self) -> str:
         """The topic that is subscribed to, after remapping."""
-        return self._subscription.topic_name
+        name: str = self._subscription.topic_name
+        return name
 
     def destroy(self) -> None:
         """Receive no more."""
@@ -78,13 +79,13 @@ class CameraSubscription:
             self.destroy()
             self._subscribe()
 
-    def _subscribe(self):
+    def _subscribe(self) -> None:
         self._diagnostics.incompatible(self._camera, '')
         self._subscription = self._node.create_subscription(
             *self._arguments, self._qos, event_callbacks=self._events
         )
 
-    def _on_incompatible(self, event):
+    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
         self._diagnostics.incompatible(
             self._camera, qos_policy_name_from_kind(event.last_policy_kind)
         )

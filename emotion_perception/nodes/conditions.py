@@ -4,11 +4,12 @@ tools/write_tables.py makes the tables of docs/diagnostics.md from it.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+WARN: bytes = DiagnosticStatus.WARN
+ERROR: bytes = DiagnosticStatus.ERROR
 
 
 class Problem(NamedTuple):
@@ -134,15 +135,17 @@ _BY_NAME = {condition.name: condition for condition in (*CONDITIONS, *CAUSES)}
 _ORDER = list(_BY_NAME)
 
 
-def problem(name: str, level: bytes | None = None, **details) -> Problem:
+def problem(name: str, level: bytes | None = None, **details: Any) -> Problem:
     """Fill in a condition.
 
     :param level: where the table leaves it to thresholds.
     """
     condition = _BY_NAME[name]
+    level = condition.level or level
+    assert level, f'{name} has no level of its own'
     return Problem(
         name,
-        condition.level or level,
+        level,
         condition.text.format(**details),
         condition.way_out.format(**details),
     )

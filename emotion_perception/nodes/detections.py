@@ -1,10 +1,14 @@
 """Publishes the results as vision_msgs, which general tools read."""
 
 from types import ModuleType
+from typing import Any
 
+from builtin_interfaces.msg import Time
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
 
 from emotion_perception.emotions import LABELS
+from emotion_perception.msg import EmotionArray, FaceEmotion
 from emotion_perception.nodes.messages import optional_messages
 from emotion_perception.nodes.mirror import Mirror
 from emotion_perception.nodes.running import run
@@ -16,7 +20,7 @@ class Detections(Mirror):
     :raises ModuleNotFoundError: when vision_msgs is not installed.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._vision = optional_messages('vision_msgs')
         super().__init__('detections')
         self._outputs = {
@@ -27,16 +31,15 @@ class Detections(Mirror):
         self._label_info = self.create_publisher(self._vision.LabelInfo, '~/label_info', latched)
         self._label_info.publish(label_info(self._vision, self.get_clock().now().to_msg()))
 
-    def on_emotions(self, message):
+    def on_emotions(self, message: EmotionArray) -> None:
         """Publish the same result as detections."""
         self._outputs[message.camera].publish(detection_array(self._vision, message))
 
 
-def label_info(vision: ModuleType, stamp):
+def label_info(vision: ModuleType, stamp: Time) -> Any:
     """Fill the LabelInfo that tells the names of the class ids.
 
     :param vision: the module vision_msgs.msg.
-    :param stamp: builtin_interfaces/Time.
     """
     info = vision.LabelInfo(
         class_map=[
@@ -48,7 +51,7 @@ def label_info(vision: ModuleType, stamp):
     return info
 
 
-def detection_array(vision: ModuleType, message):
+def detection_array(vision: ModuleType, message: EmotionArray) -> Any:
     """Turn an EmotionArray into a Detection2DArray.
 
     Of each face the id is its track_id, and its one hypothesis is its label: class_id is the
@@ -62,7 +65,7 @@ def detection_array(vision: ModuleType, message):
     )
 
 
-def _detection(vision, header, face):
+def _detection(vision: ModuleType, header: Header, face: FaceEmotion) -> Any:
     detection = vision.Detection2D(header=header, id=str(face.track_id))
     hypothesis = vision.ObjectHypothesisWithPose()
     hypothesis.hypothesis.class_id = str(face.label_id)
@@ -75,7 +78,7 @@ def _detection(vision, header, face):
     return detection
 
 
-def main():
+def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     run('detections', Detections)
 

@@ -1,6 +1,6 @@
 """What becomes of the images, published on /diagnostics once a second, and logged once."""
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 import threading
@@ -9,6 +9,7 @@ from time import monotonic
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.event_handler import QoSMessageLostInfo
 from rclpy.node import Node
 
 from emotion_perception.nodes.camera_counts import CameraCounts
@@ -46,7 +47,7 @@ OTHER_CLOCKS = {'zero_stamps', 'still_stamps', 'stamps_ahead', 'stamps_behind'}
 class Diagnostics:
     """Counts, times and their publisher; for use from two threads."""
 
-    def __init__(self, node: Node, topics: dict[str, str], image_transport: str):
+    def __init__(self, node: Node, topics: dict[str, str], image_transport: str) -> None:
         """Begin to publish.
 
         :param topics: each camera's name -> resolved topic.
@@ -56,16 +57,17 @@ class Diagnostics:
         self._judge = Judge(node, image_transport)
         #: What is to be told of the model, once there is one.
         self.model: dict[str, str] = {}
-        self._refusal = None
+        self._refusal: Problem | None = None
         self._state = 'unconfigured'
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: replace(counts) for name, counts in self._cameras.items()}
-        self._last_seen = {}  # (task, condition) -> when it held last [s]
-        self._held = {}  # task -> conditions at the last report
-        self._seconds = Counter()
+        #: (task, condition) -> when it held last [s]
+        self._last_seen: dict[tuple[str, str], float] = {}
+        self._held: dict[str, set[str]] = {}  # task -> conditions at the last report
+        self._seconds: dict[str, float] = {}  # of each stage since the last report
         self._frames = 0
-        self._faces = {}
+        self._faces: dict[str, int] = {}
         self._last_report = monotonic()
         # Not a lifecycle publisher: that drops what an inactive node has to tell.
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -130,9 +132,10 @@ class Diagnostics:
         """Add the time [s] of each stage that these frames took together."""
         with self._lock:
             self._frames += frames
-            self._seconds.update(timings)
+            for stage, seconds in timings.items():
+                self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
 
-    def lost(self, camera: str, event) -> None:
+    def lost(self, camera: str, event: QoSMessageLostInfo) -> None:
         """Count images that the middleware has lost."""
         with self._lock:
             self._cameras[camera].lost += event.total_count_change
@@ -142,7 +145,7 @@ class Diagnostics:
         with self._lock:
             self._cameras[camera].incompatible = policy
 
-    def _report(self):
+    def _report(self) -> None:
         with self._lock:
             elapsed = monotonic() - self._last_report
             self._last_report += elapsed
@@ -152,7 +155,7 @@ class Diagnostics:
         report.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(report)
 
-    def _camera_status(self, name, elapsed):
+    def _camera_status(self, name: str, elapsed: float) -> DiagnosticStatus:
         counts, before = self._cameras[name], self._reported[name]
         active = self._state == 'active'
         problems = self._judge.problems(counts, before) if active else []
@@ -186,13 +189,13 @@ class Diagnostics:
             values,
         )
 
-    def _processing_status(self):
+    def _processing_status(self) -> DiagnosticStatus:
         values = {'state': self._state, **self.model, 'faces': sum(self._faces.values())}
         for stage, seconds in self._seconds.items():
             values[f'{stage} [ms/image]'] = f'{seconds / max(self._frames, 1) * 1e3:.2f}'
         total = sum(self._seconds.values()) / max(self._frames, 1) * 1e3
         message = f'{total:.1f} ms/image' if self._frames else 'no image to process'
-        self._seconds = Counter(dict.fromkeys(self._seconds, 0.0))
+        self._seconds = dict.fromkeys(self._seconds, 0.0)
         self._frames = 0
         problems = list(self._node_problems())
         self._log('Node', problems)
@@ -200,7 +203,7 @@ class Diagnostics:
             'processing', problems, message if self._state == 'active' else self._state, values
         )
 
-    def _node_problems(self):
+    def _node_problems(self) -> Iterator[Problem]:
         if self._refusal:
             yield self._refusal
         if self._node.get_parameter('use_sim_time').value and (
@@ -213,7 +216,9 @@ class Diagnostics:
         if namesakes > 1:
             yield problem('same_name', count=namesakes, node=self._node.get_fully_qualified_name())
 
-    def _status(self, task, problems, message, values):
+    def _status(
+        self, task: str, problems: list[Problem], message: str, values: Mapping[str, object]
+    ) -> DiagnosticStatus:
         problems = worst_first(problems)
         if problems:
             values = {
@@ -229,7 +234,7 @@ class Diagnostics:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def _log(self, who, problems):
+    def _log(self, who: str, problems: Sequence[Problem]) -> None:
         """Log each condition once while it lasts, with the way out, and the end of silence."""
         now = monotonic()
         held, names = self._held.get(who, set()), {found.name for found in problems}

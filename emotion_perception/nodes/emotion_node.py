@@ -1,17 +1,25 @@
 """The node: camera images in, EmotionArray out."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import ctypes
 from functools import wraps
 import gc
 import os.path
 import traceback
+from typing import TypeAlias
 
 import cv2
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import (
+    LifecycleNode,
+    LifecyclePublisher,
+    LifecycleState,
+    TransitionCallbackReturn,
+)
+from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
@@ -21,7 +29,7 @@ from emotion_perception.nodes.camera_subscription import CameraSubscription
 from emotion_perception.nodes.conditions import problem
 from emotion_perception.nodes.diagnostics import Diagnostics, PERIOD
 from emotion_perception.nodes.image_worker import ImageWorker
-from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
+from emotion_perception.nodes.messages import IMAGE_TRANSPORTS, ImageMessage
 from emotion_perception.nodes.running import run
 from emotion_perception.options import OPTIONS, RENAMED
 from emotion_perception.pipeline import EmotionPipeline
@@ -33,11 +41,15 @@ SUCCESS, FAILURE, ERROR = (
 )
 
 
-def told(transition):
+#: A method of EmotionNode that rclpy calls for a change of state.
+Transition: TypeAlias = Callable[['EmotionNode', LifecycleState], TransitionCallbackReturn]
+
+
+def told(transition: Transition) -> Transition:
     """Log the traceback of an error in a transition; rclpy swallows it."""
 
     @wraps(transition)
-    def guarded(self, state):
+    def guarded(self: 'EmotionNode', state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(self, state)
         except Exception as error:
@@ -64,12 +76,12 @@ class EmotionNode(LifecycleNode):
     :raises FileNotFoundError: when the model or the face detector's cascade is missing.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         # First: when what follows fails, destroy_node() still finds these.
-        self._worker = None
-        self._emotions = None
-        self._image_subscriptions = []
-        self._refusal = None  # why the last transition failed
+        self._worker: ImageWorker | None = None
+        self._emotions: LifecyclePublisher | None = None
+        self._image_subscriptions: list[CameraSubscription] = []
+        self._refusal: Exception | None = None  # why the last transition failed
         super().__init__('emotion_node')
         self._values = parameters.declare(self, parameters.NODE_OPTIONS)
         parameters.declare(self, OPTIONS)
@@ -91,10 +103,11 @@ class EmotionNode(LifecycleNode):
         if self._values['autostart'] and (
             self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS
         ):
+            assert self._refusal
             raise self._refusal
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Stop the work when the node ends."""
         try:
             yield
@@ -102,13 +115,13 @@ class EmotionNode(LifecycleNode):
             if self._worker:
                 self._worker.stop()
 
-    def destroy_node(self):
+    def destroy_node(self) -> None:
         """Stop the work, and destroy the node."""
         self._release()
         super().destroy_node()
 
     @told
-    def on_configure(self, state):
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model; it fails, with the reason in the log, where that cannot be used."""
         options = {option.name: self.get_parameter(option.name).value for option in OPTIONS}
         options['cascade'] = os.path.expanduser(options['cascade'])
@@ -141,9 +154,10 @@ class EmotionNode(LifecycleNode):
         return super().on_configure(state)
 
     @told
-    def on_activate(self, state):
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the images; the faces known from before remain, by their time limits."""
         super().on_activate(state)
+        assert self._worker  # it is configured
         self._worker.start()
         transport = IMAGE_TRANSPORTS[self._values['image_transport']]
         for camera, topic in self._topics.items():
@@ -158,7 +172,7 @@ class EmotionNode(LifecycleNode):
         return SUCCESS
 
     @told
-    def on_deactivate(self, state):
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Destroy the subscriptions, for they would go on to receive; keep the faces."""
         self._unsubscribe()
         self._diagnostics.enter('inactive')
@@ -166,48 +180,49 @@ class EmotionNode(LifecycleNode):
         return super().on_deactivate(state)
 
     @told
-    def on_cleanup(self, state):
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model."""
         self._release()
         self._diagnostics.enter('unconfigured')
         return SUCCESS
 
     @told
-    def on_shutdown(self, state):
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, in any state."""
         self._release()
         self._diagnostics.enter('finalized')
         return SUCCESS
 
     @told
-    def on_error(self, state):
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """After an error in a transition, begin anew as if nothing had been configured."""
         self._release()
         self._diagnostics.enter('unconfigured')
         return SUCCESS
 
-    def _unsubscribe(self):
+    def _unsubscribe(self) -> None:
         while self._image_subscriptions:
             self._image_subscriptions.pop().destroy()
         if self._worker:
             self._worker.stop()
 
-    def _release(self):
+    def _release(self) -> None:
         self._unsubscribe()
         if self._emotions:
             self.destroy_lifecycle_publisher(self._emotions)
         self._emotions = self._worker = None
         give_back_memory()
 
-    def _adapt(self):
+    def _adapt(self) -> None:
         for subscription in self._image_subscriptions:
             subscription.adapt()
 
-    def _on_image(self, camera, message):
-        if self._image_subscriptions:  # one may be under way while they are destroyed
+    def _on_image(self, camera: str, message: ImageMessage) -> None:
+        # One may be under way while they are destroyed.
+        if self._worker and self._image_subscriptions:
             self._worker.put(camera, message)
 
-    def _on_enable(self, request, response):
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Activate or deactivate; what holds already is a success."""
         _, state = self._state_machine.current_state
         wanted = 'active' if request.data else 'inactive'
@@ -220,7 +235,7 @@ class EmotionNode(LifecycleNode):
         )
         return response
 
-    def _on_reset_tracks(self, _, response):
+    def _on_reset_tracks(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forget all faces; their ids are not given again."""
         if self._worker:
             self._worker.reset()
@@ -232,7 +247,7 @@ class EmotionNode(LifecycleNode):
         )
         return response
 
-    def _on_set_parameters(self, changed):
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         names = {option.name for option in OPTIONS} | {old.name for old, _, _ in RENAMED}
         options = {
             parameter.name: parameter.value for parameter in changed if parameter.name in names
@@ -263,7 +278,7 @@ def refusal(error: Exception) -> str:
     return 'model_missing' if isinstance(error, FileNotFoundError) else 'model_damaged'
 
 
-def main():
+def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     run('emotion_node', EmotionNode)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import threading
 from time import perf_counter
 import traceback
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -13,6 +14,7 @@ from rclpy.task import Future
 from emotion_perception.images import BitDepth
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.diagnostics import Diagnostics
+from emotion_perception.nodes.messages import ImageMessage
 from emotion_perception.nodes.newest_images import NewestImages
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.rotation import roi_as_mounted, upright
@@ -38,7 +40,7 @@ class ImageWorker:
         image_transport: str,
         max_pixels: int,
         failed: Future,
-    ):
+    ) -> None:
         """Prepare it; see :meth:`start`.
 
         :param rotations: each camera's name -> one of rotation.TURNS.
@@ -55,9 +57,9 @@ class ImageWorker:
         self._failed = failed
         self._lock = threading.Lock()  # of the pipeline
         self._depths = {camera: BitDepth() for camera in rotations}
-        self._errors = Counter()  # in a row, by camera
-        self._images = None
-        self._thread = None
+        self._errors: Counter[str] = Counter()  # in a row, by camera
+        self._images: NewestImages[ImageMessage] = NewestImages()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to take images; the faces that are known from before remain."""
@@ -73,7 +75,7 @@ class ImageWorker:
             self._thread.join()
             self._thread = None
 
-    def put(self, camera: str, message) -> None:
+    def put(self, camera: str, message: ImageMessage) -> None:
         """Leave an image to be processed; it replaces one that waits."""
         replaced = self._images.put(camera, message)
         self._diagnostics.received(camera, len(message.data), replaced)
@@ -84,7 +86,7 @@ class ImageWorker:
             self._pipeline.reset()
             self._depths = {camera: BitDepth() for camera in self._depths}
 
-    def set_options(self, **options) -> None:
+    def set_options(self, **options: Any) -> None:
         """Change options of the pipeline.
 
         :raises ValueError: for one that is wrong; then nothing is changed.
@@ -92,7 +94,7 @@ class ImageWorker:
         with self._lock:
             self._pipeline.set_options(**options)
 
-    def _work(self):
+    def _work(self) -> None:
         while waiting := self._images.take():
             try:
                 self._process(waiting)
@@ -103,7 +105,7 @@ class ImageWorker:
             if self._failed.done():
                 return
 
-    def _after_error(self, waiting, error):
+    def _after_error(self, waiting: dict[str, ImageMessage], error: Exception) -> None:
         """Find the camera whose image it was; its faces are in a state that nobody knows."""
         if len(waiting) > 1:
             for camera, message in waiting.items():
@@ -130,7 +132,7 @@ class ImageWorker:
                 )
             )
 
-    def _process(self, waiting):
+    def _process(self, waiting: dict[str, ImageMessage]) -> None:
         started = perf_counter()
         batch = []
         for camera, message in waiting.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 import os
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.action import Action
@@ -171,7 +172,12 @@ def outputs(on: Collection[str], **fixed: str) -> list[Action]:
     ]
 
 
-def node(executable: str, *parameters, reads_images: bool = False, **options) -> OpaqueFunction:
+def node(
+    executable: str,
+    *parameters: str | dict[str, Any],
+    reads_images: bool = False,
+    **options: Any,
+) -> OpaqueFunction:
     """Start a node of this package under the name of its executable; one of OUTPUTS if it is on.
 
     :param parameters: files and dicts of them; the last one wins.
@@ -179,7 +185,7 @@ def node(executable: str, *parameters, reads_images: bool = False, **options) ->
     :param options: of ``launch_ros.actions.Node``.
     """
 
-    def start(context):
+    def start(context: LaunchContext) -> list[Action]:
         values = [
             *parameters,
             {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)},
@@ -206,7 +212,7 @@ def node(executable: str, *parameters, reads_images: bool = False, **options) ->
     return OpaqueFunction(function=start, condition=condition)
 
 
-def _camera(context: LaunchContext) -> dict:
+def _camera(context: LaunchContext) -> dict[str, list[str] | str]:
     """Return the parameters that were given as arguments; the others stay as the file has them."""
     topic, name, transport = (
         LaunchConfiguration(argument).perform(context)

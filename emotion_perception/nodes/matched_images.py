@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,12 @@ from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.camera_subscription import all_latched
 from emotion_perception.nodes.diagnostics import PERIOD
+from emotion_perception.nodes.messages import ImageMessage
 from emotion_perception.nodes.mirror import Input, Mirror
+
+Image = TypeVar('Image')
+Result = TypeVar('Result')
+Waiting = TypeVar('Waiting')
 
 #: Images, and results, that wait for the other at most: half a second at 30 Hz. The result of an
 #: image comes within some frames; most images of an overloaded node never have one.
@@ -34,32 +39,32 @@ LATCHED = QoSProfile(
 UNMATCHED = 30
 
 
-class StampPairs:
+class StampPairs(Generic[Image, Result]):
     """Matches images and results by stamp, whichever comes first.
 
     :param limit: images, and results, that wait for the other at most; the oldest go first.
     """
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._images: OrderedDict[int, Any] = OrderedDict()
-        self._results: OrderedDict[int, Any] = OrderedDict()
+        self._images: OrderedDict[int, Image] = OrderedDict()
+        self._results: OrderedDict[int, Result] = OrderedDict()
 
-    def add_image(self, stamp_ns: int, image: Any) -> Any | None:
+    def add_image(self, stamp_ns: int, image: Image) -> Result | None:
         """Take an image; return the result that waited for it, if any."""
         result = self._results.pop(stamp_ns, None)
         if result is None:
             self._keep(self._images, stamp_ns, image)
         return result
 
-    def add_result(self, stamp_ns: int, result: Any) -> Any | None:
+    def add_result(self, stamp_ns: int, result: Result) -> Image | None:
         """Take a result; return the image that waited for it, if any."""
         image = self._images.pop(stamp_ns, None)
         if image is None:
             self._keep(self._results, stamp_ns, result)
         return image
 
-    def _keep(self, waiting, stamp_ns, value):
+    def _keep(self, waiting: OrderedDict[int, Waiting], stamp_ns: int, value: Waiting) -> None:
         waiting[stamp_ns] = value
         if len(waiting) > self._limit:
             waiting.popitem(last=False)
@@ -73,7 +78,7 @@ class MatchedImages(Input):
         node: Mirror,
         camera: str,
         on_match: Callable[[npt.NDArray[np.uint8], EmotionArray], None],
-    ):
+    ) -> None:
         """Prepare it.
 
         :param on_match: takes the image, uint8 [H,W,3] BGR, which it may draw on, and its result.
@@ -84,7 +89,7 @@ class MatchedImages(Input):
         self._camera, self._topic = camera, node.resolve_topic_name(topic)
         self._to_bgr = transport.to_bgr
         self._on_match = on_match
-        self._pairs = StampPairs(WAITING)
+        self._pairs: StampPairs[ImageMessage, EmotionArray] = StampPairs(WAITING)
         self._unmatched = 0
         # A latching publisher may come later.
         node.create_timer(PERIOD, self.adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -112,12 +117,12 @@ class MatchedImages(Input):
                 throttle_duration_sec=10.0,
             )
 
-    def _on_image(self, image):
+    def _on_image(self, image: ImageMessage) -> None:
         stamp = messages.nanoseconds(image.header.stamp)
         if (result := self._pairs.add_image(stamp, image)) is not None:
             self._match(image, result)
 
-    def _match(self, image, result):
+    def _match(self, image: ImageMessage, result: EmotionArray) -> None:
         self._unmatched = 0
         try:
             pixels = self._to_bgr(image).copy()

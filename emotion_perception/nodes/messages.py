@@ -4,17 +4,20 @@ In: ``sensor_msgs/Image`` to BGR pixels, by cv_bridge and :mod:`emotion_percepti
 ``FaceEmotion`` results to ``EmotionArray``.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 import importlib
 import os
 from types import ModuleType, SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge
 import numpy as np
+import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
 
-from emotion_perception import images
+from emotion_perception import emotions, images
 from emotion_perception.msg import EmotionArray, FaceEmotion
 
 #: Where the other nodes read the results; relative, so that all move into a namespace together.
@@ -28,19 +31,23 @@ OPTIONAL_MESSAGES = {
     'vision_msgs': 'https://github.com/ros-perception/vision_msgs',
 }
 
+ImageMessage: TypeAlias = Image | CompressedImage
+
 _bridge = CvBridge()
 
 
-def bgr_from_image(message, **limits):
+def bgr_from_image(
+    message: Image, depth: images.BitDepth | None = None, max_pixels: int = images.MAX_PIXELS
+) -> npt.NDArray[np.uint8]:
     """Give the pixels of a ``sensor_msgs/Image``, see :func:`images.bgr_from_image`."""
-    return images.bgr_from_image(message, _rows_of, **limits)
+    return images.bgr_from_image(message, _rows_of, depth, max_pixels)
 
 
-def _rows_of(message):
+def _rows_of(message: Any) -> npt.NDArray[np.uint8]:
     # Rows of bytes are what every cv_bridge reads alike: the one on PyPI knows no 4:2:2, takes
     # 16UC1 for 8 bits and overlooks the padding that a step can have. Not an Image message,
     # because that would copy the data.
-    return _bridge.imgmsg_to_cv2(
+    rows: npt.NDArray[np.uint8] = _bridge.imgmsg_to_cv2(
         SimpleNamespace(
             height=message.height,
             width=message.step,
@@ -50,15 +57,24 @@ def _rows_of(message):
             data=message.data,
         )
     )
+    return rows
+
+
+class ToBgr(Protocol):
+    """Turns a message into pixels, uint8 [H,W,3] BGR; ValueError when it is no usable image."""
+
+    def __call__(
+        self, message: Any, *, depth: images.BitDepth | None = ..., max_pixels: int = ...
+    ) -> npt.NDArray[np.uint8]: ...
 
 
 class ImageTransport(NamedTuple):
     """How images come: as the parameter image_transport names it."""
 
-    message_type: type
+    message_type: type[ImageMessage]
     type_name: str  #: of the message type, as the ROS graph tells it
     suffix: str  #: what follows the image topic
-    to_bgr: Callable  #: message -> uint8 [H,W,3], BGR; raises ValueError
+    to_bgr: ToBgr
 
 
 IMAGE_TRANSPORTS = {
@@ -72,7 +88,7 @@ IMAGE_TRANSPORTS = {
 }
 
 
-def image_from_bgr(image, header):
+def image_from_bgr(image: npt.NDArray[np.uint8], header: Header) -> Image:
     """Fill a ``sensor_msgs/Image`` of encoding bgr8 with uint8 [H,W,3] pixels."""
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding='bgr8', step=width * 3)
@@ -81,18 +97,23 @@ def image_from_bgr(image, header):
     return message
 
 
-def nanoseconds(stamp):
-    """Turn a ``builtin_interfaces/Time`` into an int of nanoseconds."""
-    return stamp.sec * 10**9 + stamp.nanosec
+def nanoseconds(stamp: Time) -> int:
+    """Turn a ``builtin_interfaces/Time`` into nanoseconds."""
+    return int(stamp.sec * 10**9 + stamp.nanosec)
 
 
-def emotion_array(header, camera, image_size, faces):
+def emotion_array(
+    header: Header,
+    camera: str,
+    image_size: tuple[int, int],
+    faces: Iterable[emotions.FaceEmotion],
+) -> EmotionArray:
     """Fill an ``EmotionArray``.
 
     :param header: of the image, taken over as it is.
     :param camera: the camera's name.
     :param image_size: height and width of the image in pixels.
-    :param faces: list of :class:`~emotion_perception.emotions.FaceEmotion`.
+    :param faces: results, as the pipeline gives them.
     """
     height, width = image_size
     return EmotionArray(
@@ -104,7 +125,7 @@ def emotion_array(header, camera, image_size, faces):
     )
 
 
-def _face_emotion(face):
+def _face_emotion(face: emotions.FaceEmotion) -> FaceEmotion:
     return FaceEmotion(
         track_id=face.track_id,
         state=int(face.state),

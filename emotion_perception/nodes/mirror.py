@@ -3,8 +3,9 @@
 A mirror reads the topic emotion_node/emotions, and works only while somebody looks at it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
@@ -23,8 +24,13 @@ class Input:
     """A subscription that exists only while one of its outputs has a subscriber."""
 
     def __init__(
-        self, node: Node, message_type: type, topic: str, callback: Callable, qos: QoSProfile
-    ):
+        self,
+        node: Node,
+        message_type: type[Any],
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+    ) -> None:
         """Prepare it; the arguments are those of ``Node.create_subscription``."""
         self._node = node
         self._arguments = message_type, topic, callback
@@ -60,14 +66,14 @@ class Mirror(Node):
     :raises ValueError: when camera names and image topics do not match, or a topic can be none.
     """
 
-    def __init__(self, name: str, options: tuple[Option, ...] = ()):
+    def __init__(self, name: str, options: tuple[Option, ...] = ()) -> None:
         super().__init__(name)
         #: Values of the parameters, by name: of CAMERA_OPTIONS, and of options.
         self.values = values = parameters.declare(self, (*parameters.CAMERA_OPTIONS, *options))
         parameters.warn_of_unknown(self)
         #: Image topic of each camera to subscribe to, with the suffix of its transport.
         self.image_topics = parameters.image_topics(self, values)
-        self.image_transport = values['image_transport']
+        self.image_transport: str = values['image_transport']
         #: What stands for each camera in topics.
         self.tokens = {camera: topic_token(camera) for camera in self.image_topics}
         if len(set(self.tokens.values())) < len(self.tokens):
@@ -83,11 +89,13 @@ class Mirror(Node):
         self._strangers: set[str] = set()
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Do all work in callbacks."""
         yield
 
-    def create_output(self, message_type: type, topic: str, inputs: Iterable[Input]) -> Publisher:
+    def create_output(
+        self, message_type: type[Any], topic: str, inputs: Iterable[Input]
+    ) -> Publisher:
         """Make a publisher whose subscribers turn these inputs on.
 
         Reliable, so that RViz and other tools receive it as they come; of depth 1, since only the
@@ -95,7 +103,7 @@ class Mirror(Node):
         """
         inputs = tuple(inputs)
 
-        def adapt(_):
+        def adapt(_: object) -> None:
             for feed in inputs:
                 feed.adapt()
 
@@ -110,7 +118,7 @@ class Mirror(Node):
         """Take one result of a camera in image_topics."""
         raise NotImplementedError
 
-    def _on_emotions(self, message):
+    def _on_emotions(self, message: EmotionArray) -> None:
         if message.camera in self.image_topics:
             self.on_emotions(message)
         elif message.camera not in self._strangers:

@@ -1,9 +1,10 @@
 """ROS parameters from tables of options."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 import re
 import sys
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidTopicNameException
@@ -67,7 +68,7 @@ KINDS = {
 }
 
 
-def declare(node, options):
+def declare(node: Node, options: Iterable[Option]) -> dict[str, Any]:
     """Declare each option as a parameter of the node.
 
     :return: dict of the values, which a parameter file or the command line may have set.
@@ -89,7 +90,7 @@ def declare(node, options):
     return values
 
 
-def _kind(option):
+def _kind(option: Option) -> str:
     """Say what a parameter holds: its type, and an example where the default is one."""
     default = option.default
     if isinstance(default, list):
@@ -99,7 +100,7 @@ def _kind(option):
     return KINDS[type(default)] + (f', such as {default}' if type(default) in (int, float) else '')
 
 
-def image_topics(node, values):
+def image_topics(node: Node, values: dict[str, Any]) -> dict[str, str]:
     """Give each camera's image topic, of the values of CAMERA_OPTIONS.
 
     :return: dict of the cameras' names -> topics to subscribe to. Remapping is still to come, as
@@ -129,10 +130,10 @@ def image_topics(node, values):
     return result
 
 
-def _image_topic(node, topic, suffix):
+def _image_topic(node: Node, topic: str, suffix: str) -> str:
     try:
         validate_topic_name(topic)
-        base = node.resolve_topic_name(topic)
+        base: str = node.resolve_topic_name(topic)
     except (InvalidTopicNameException, rclpy_implementation.RCLError) as error:
         # The first line, without what kind of error it is and the place in the source of rcl.
         why = str(error).splitlines()[0].partition(': ')[2].partition(', at /')[0].rstrip(':')
@@ -155,7 +156,7 @@ def _image_topic(node, topic, suffix):
     return base + suffix
 
 
-def rotations(values: dict) -> dict[str, int]:
+def rotations(values: dict[str, Any]) -> dict[str, int]:
     """Give each camera's rotation [degrees], of the values of NODE_OPTIONS.
 
     :raises ValueError: when it is none that is possible, or the number of them is wrong.
@@ -195,7 +196,7 @@ def warn_of_unknown(node: Node) -> None:
                 )
 
 
-def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
+def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
     """Give what arguments set for other nodes alone.
 
     :return: argument or file, and a dict of the nodes' names -> names of parameters.
@@ -229,7 +230,7 @@ def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict]]:
                 )
 
 
-def _sections(tree, path=''):
+def _sections(tree: Any, path: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
     for key, value in tree.items() if isinstance(tree, dict) else ():
         if key == 'ros__parameters':
             yield path or '/', value or {}
@@ -237,13 +238,13 @@ def _sections(tree, path=''):
             yield from _sections(value, f'{path}/{key}'.replace('//', '/'))
 
 
-def _pattern(name):
+def _pattern(name: str) -> str:
     """Give the regular expression of a node's name where * is one part and ** any number of them."""
     parts = {'**': '(/[^/]+)*', '*': '/[^/]+'}
     return ''.join(parts.get(part, '/' + re.escape(part)) for part in name.split('/')[1:])
 
 
-def declare_old_names(node):
+def declare_old_names(node: Node) -> None:
     """Declare the old names of parameters; one that is set moves its new name, with a warning."""
     for old, name, convert in RENAMED:
         value = declare(node, [old])[old.name]
@@ -257,7 +258,7 @@ def declare_old_names(node):
             )
 
 
-def _descriptor(option):
+def _descriptor(option: Option) -> ParameterDescriptor:
     unit = f' [{option.unit}]' if option.unit else ''
     live = '. Live: may be changed while the node runs' if option.live else ''
     descriptor = ParameterDescriptor(
@@ -265,7 +266,7 @@ def _descriptor(option):
     )
     if option.choices:
         descriptor.additional_constraints = 'one of: ' + ', '.join(option.choices)
-    if option.minimum is not None:
+    if option.minimum is not None and option.maximum is not None:
         if isinstance(option.default, float):
             descriptor.floating_point_range = [
                 FloatingPointRange(from_value=float(option.minimum), to_value=float(option.maximum))

@@ -1,13 +1,19 @@
 """Publishes the results as REP-155 (ROS4HRI) has them, each face under a namespace of its own."""
 
+from collections.abc import Collection
 from time import monotonic
 from types import ModuleType
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
 
-from emotion_perception.emotions import EXPRESSIONS, Roi, TrackState
+from emotion_perception.emotions import EXPRESSIONS, TrackState
+from emotion_perception.msg import EmotionArray, FaceEmotion
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.matched_images import MatchedImages
 from emotion_perception.nodes.mirror import Mirror
@@ -24,7 +30,7 @@ SILENCE = 2.0
 class FaceOutputs:
     """The publishers of one face."""
 
-    def __init__(self, node: 'Ros4Hri', face_id: str, images: MatchedImages):
+    def __init__(self, node: 'Ros4Hri', face_id: str, images: MatchedImages) -> None:
         hri, topic = node.hri, f'/humans/faces/{face_id}'
         self._node, self._inputs = node, (node.emotions, images)
         self.roi = node.create_output(
@@ -53,7 +59,7 @@ class Ros4Hri(Mirror):
     :raises ModuleNotFoundError: when hri_msgs is not installed.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.hri = messages.optional_messages('hri_msgs')
         super().__init__('ros4hri')
         self._tracked = self.create_output(
@@ -63,7 +69,10 @@ class Ros4Hri(Mirror):
             camera: MatchedImages(self, camera, self._publish_cropped)
             for camera in self.image_topics
         }
-        self._faces = {camera: {} for camera in self.image_topics}  # -> id -> FaceOutputs
+        #: Camera -> id -> publishers.
+        self._faces: dict[str, dict[str, FaceOutputs]] = {
+            camera: {} for camera in self.image_topics
+        }
         self._sources: set[bytes] = set()  # of the results
         self._starts = 0  # of the emotion node
         self._newest = dict.fromkeys(self.image_topics, monotonic())
@@ -72,7 +81,7 @@ class Ros4Hri(Mirror):
             SILENCE / 2, self._forget_silent, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
-    def on_emotions(self, message):
+    def on_emotions(self, message: EmotionArray) -> None:
         """Publish the same result."""
         camera = message.camera
         self._newest[camera] = monotonic()
@@ -86,11 +95,11 @@ class Ros4Hri(Mirror):
             outputs.expression.publish(expression(self.hri, message.header, face))
         self._images[camera].add_result(message)
 
-    def _face_id(self, camera, face):
+    def _face_id(self, camera: str, face: FaceEmotion) -> str:
         start = f'_{self._starts}' if self._starts > 1 else ''
         return f'{self.tokens[camera]}_{face.track_id}{start}'
 
-    def _look_for_start(self, header):
+    def _look_for_start(self, header: Header) -> None:
         """Forget the faces of an emotion node that was started again."""
         topic = self.resolve_topic_name(messages.EMOTIONS_TOPIC)
         found = {bytes(known.endpoint_gid) for known in self.get_publishers_info_by_topic(topic)}
@@ -101,7 +110,7 @@ class Ros4Hri(Mirror):
                 if faces:
                     self._track(camera, (), header)
 
-    def _track(self, camera, ids, header):
+    def _track(self, camera: str, ids: Collection[str], header: Header) -> None:
         """Have topics for exactly these faces of a camera, and publish who is tracked."""
         outputs = self._faces[camera]
         for gone in set(outputs) - set(ids):
@@ -115,14 +124,14 @@ class Ros4Hri(Mirror):
             )
         )
 
-    def _forget_silent(self):
+    def _forget_silent(self) -> None:
         for camera, faces in self._faces.items():
             if faces and monotonic() - self._newest[camera] > SILENCE:
                 header = self.hri.IdsList().header
                 header.stamp = self.get_clock().now().to_msg()
                 self._track(camera, (), header)
 
-    def _publish_cropped(self, image, result):
+    def _publish_cropped(self, image: npt.NDArray[np.uint8], result: EmotionArray) -> None:
         for face in result.faces:
             outputs = self._faces[result.camera].get(self._face_id(result.camera, face))
             if outputs and outputs.cropped.get_subscription_count():
@@ -131,7 +140,9 @@ class Ros4Hri(Mirror):
                 )
 
 
-def normalized_roi(hri: ModuleType, header, face, size: tuple[int, int]):
+def normalized_roi(
+    hri: ModuleType, header: Header, face: FaceEmotion, size: tuple[int, int]
+) -> Any:
     """Fill a NormalizedRegionOfInterest2D; its confidence c is 0 where the region is predicted.
 
     :param hri: the module hri_msgs.msg.
@@ -148,7 +159,7 @@ def normalized_roi(hri: ModuleType, header, face, size: tuple[int, int]):
     )
 
 
-def expression(hri: ModuleType, header, face):
+def expression(hri: ModuleType, header: Header, face: FaceEmotion) -> Any:
     """Fill an Expression; valence and arousal, which are not known, are NaN.
 
     :param hri: the module hri_msgs.msg.
@@ -162,7 +173,7 @@ def expression(hri: ModuleType, header, face):
     )
 
 
-def cropped(image, roi: Roi):
+def cropped(image: npt.NDArray[np.uint8], roi: RegionOfInterest) -> npt.NDArray[np.uint8]:
     """Cut a face out, scaled and centred on black.
 
     :param image: uint8 [H,W,3].
@@ -174,7 +185,7 @@ def cropped(image, roi: Roi):
     return letterbox(image[rows, columns], CROPPED_SIZE, CROPPED_SIZE)
 
 
-def main():
+def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
     run('ros4hri', Ros4Hri)
 

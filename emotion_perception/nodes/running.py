@@ -1,16 +1,19 @@
 """The life of a node's process, from its parameters to its exit code."""
 
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 import re
 import signal
 import sys
 from time import sleep
+from typing import Any, NoReturn, Protocol
 
 import rclpy
 from rclpy.exceptions import NameValidationException, NotInitializedException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
+from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
 #: What stops ROS from starting, by a pattern of rcl's message, and what would be right.
@@ -31,8 +34,18 @@ END_LIMIT = 10
 SHUTDOWN_LIMIT = 0.2
 
 
+class WorkingNode(Protocol):
+    """A node whose work has an end."""
+
+    #: Done when there is no more to do; its exception is why the node cannot go on.
+    finished: Future
+
+    def running(self) -> AbstractContextManager[None]:
+        """Give the context in which it works."""
+
+
 @contextmanager
-def initialised(**options):
+def initialised(**options: Any) -> Iterator[None]:
     """Keep ROS initialised within this context.
 
     What ``rclpy.init`` returns does the same, but not yet in Jazzy.
@@ -47,7 +60,7 @@ def initialised(**options):
 
 
 @contextmanager
-def end_in_time():
+def end_in_time() -> Iterator[None]:
     """See to it that the process ends soon after this context, by SIGALRM if need be.
 
     With the transport LARGE_DATA, which is not ours but may be the user's, Fast DDS 3.2 sometimes
@@ -62,7 +75,7 @@ def end_in_time():
         signal.alarm(END_LIMIT)
 
 
-def give_up(name, error):
+def give_up(name: str, error: object) -> NoReturn:
     """Say why a node ends, and end with exit code 1."""
     get_logger(name).fatal(str(error))
     sys.exit(1)
@@ -79,14 +92,12 @@ def start_error(error: Exception) -> str:
     return f'ROS does not start: {said}: {right}'
 
 
-def run(name, node_type):
+def run(name: str, node_type: Callable[[], WorkingNode]) -> None:
     """Run a node until SIGINT, SIGTERM or the end of its work.
 
     Exit code 1, with the reason in the log, when the node refuses to start or cannot go on.
 
-    :param node_type: makes the node, which has ``running()``, the context in which it works, and
-        ``finished``, a future that is done when there is no more to do; its exception is why the
-        node cannot go on.
+    :param node_type: makes the node.
     """
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         # As SIGINT has it: where ROS is shut down already, a second one would kill the process.
@@ -117,7 +128,7 @@ def run(name, node_type):
         signal.signal(number, signal.SIG_IGN)
 
 
-def _run(name, node_type):
+def _run(name: str, node_type: Callable[[], WorkingNode]) -> None:
     # Before the node: a signal that meets a half-made executor leaves a traceback.
     executor = SingleThreadedExecutor()
     try:
@@ -138,5 +149,5 @@ def _run(name, node_type):
     with node.running():
         executor.add_node(node)
         executor.spin_until_future_complete(node.finished)
-    if node.finished.done() and (error := node.finished.exception()):
-        give_up(name, error)
+    if node.finished.done() and (reason := node.finished.exception()):
+        give_up(name, reason)

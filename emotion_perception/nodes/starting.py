@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import os
 import signal
 import sys
+from types import FrameType
 
 
 def start(node: str) -> None:
@@ -32,7 +33,7 @@ def start(node: str) -> None:
     module.main()
 
 
-def _stop(number, _):
+def _stop(number: int, _: FrameType | None) -> None:
     # At once: an exception could be taken for a fault by whatever is being imported.
     print(f'stopped by {signal.Signals(number).name} while starting', file=sys.stderr, flush=True)
     os._exit(0)

@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 import re
+from typing import Any
 
 #: Environment variables to set before ROS starts; other DDS vendors ignore them.
 #:
@@ -34,7 +35,7 @@ def cause_of_loss(
     elsewhere: bool,
     environment: Mapping[str, str] = os.environ,
     rmem_max: Path = RMEM_MAX,
-) -> tuple[str, dict]:
+) -> tuple[str, dict[str, Any]]:
     """Look for what keeps images from arriving at this process.
 
     :param rmw: identifier of the middleware, such as 'rmw_fastrtps_cpp'.

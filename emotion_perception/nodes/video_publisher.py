@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 import warnings
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.task import Future
@@ -49,7 +51,7 @@ class VideoPublisher(Node):
     :raises OSError: when the video, the webcam or the recording does not open.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('video_publisher')
         self._values = values = parameters.declare(self, OPTIONS)
         parameters.warn_of_unknown(self)
@@ -60,11 +62,11 @@ class VideoPublisher(Node):
         self._source = values['device'] if self._is_webcam else values['video'] or default_video()
         warnings.showwarning = lambda message, *_: self.get_logger().error(str(message))
         self._images = (
-            self._filmed(_webcam(self._source))
+            self._filmed(_webcam(values['device']))
             if self._is_webcam
             else self._played(Video(self._source))
         )
-        self._subscriber_seen = None
+        self._subscriber_seen: float | None = None
         self._recorder = _Recorder(values) if values['record'] else None
         self._publisher = self.create_publisher(Image, 'image', qos_profile_sensor_data)
         self.create_timer(1 / values['rate'], self._on_timer)
@@ -75,7 +77,7 @@ class VideoPublisher(Node):
         )
 
     @contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
         """Finish the recording when a signal ends the node."""
         try:
             yield
@@ -86,7 +88,7 @@ class VideoPublisher(Node):
                 except OSError as error:
                     self.get_logger().error(str(error))
 
-    def _on_timer(self):
+    def _on_timer(self) -> None:
         if self._values['wait_for_subscriber'] and not self._settled():
             return
         if self.finished.done():
@@ -101,7 +103,7 @@ class VideoPublisher(Node):
         except OSError as error:
             self.finished.set_exception(error)
 
-    def _publish(self, image: np.ndarray) -> None:
+    def _publish(self, image: npt.NDArray[np.uint8]) -> None:
         stamp = self.get_clock().now()
         header = Header(stamp=stamp.to_msg(), frame_id=self._values['frame_id'])
         self._publisher.publish(messages.image_from_bgr(image, header))
@@ -115,29 +117,30 @@ class VideoPublisher(Node):
         self.get_logger().info(f'Published {self._published} images')
         self.finished.set_result(None)
 
-    def _settled(self):
+    def _settled(self) -> bool:
         if self._subscriber_seen is None and self._publisher.get_subscription_count():
             self._subscriber_seen = monotonic()
         return self._subscriber_seen is not None and monotonic() - self._subscriber_seen > SETTLING
 
-    def _filmed(self, webcam: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    def _filmed(self, webcam: cv2.VideoCapture) -> Iterator[npt.NDArray[np.uint8]]:
         """Give image after image of a webcam; OSError when no more come."""
         while True:
             read, frame = webcam.read()
             if not read:
                 raise OSError(f'webcam {self._source} gives no more images')
-            yield frame
+            yield np.asarray(frame, np.uint8)
 
-    def _played(self, video: Video) -> Iterator[np.ndarray]:
+    def _played(self, video: Video) -> Iterator[npt.NDArray[np.uint8]]:
         """Give the image of a video that is shown at each tick of the timer, to its end.
 
         The video plays at its own speed, whatever its frames' intervals and the timer's are.
         """
         tick, now, begin = 1e9 / self._values['rate'], 0.0, 0.0  # [ns]
         while True:
-            image = None
             with video:
-                for count, (stamp, frame) in enumerate(video):
+                frames = enumerate(video)
+                count, (stamp, image) = next(frames)  # always at 0
+                for count, (stamp, frame) in frames:
                     # A frame is shown from the tick on that is nearest to its time.
                     while begin + stamp - now > tick / 2:
                         yield image
@@ -156,17 +159,17 @@ class VideoPublisher(Node):
 class _Recorder:
     """Keeps what was published, for those who want to see it beside the results."""
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         self._video = VideoWriter(
             values['record'], values['width'], values['height'], values['rate'], 'mjpeg'
         )
         self._stamps = open(values['record'] + '.stamps', 'w')
 
-    def add(self, image, stamp_ns):
+    def add(self, image: npt.NDArray[np.uint8], stamp_ns: int) -> None:
         self._video.write(image)
         print(stamp_ns, file=self._stamps)
 
-    def close(self):
+    def close(self) -> None:
         self._stamps.close()
         self._video.close()
 
@@ -179,7 +182,7 @@ def _webcam(number: int) -> cv2.VideoCapture:
     return webcam
 
 
-def letterbox(image, width, height):
+def letterbox(image: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
     """Scale an image to fit, in its own proportions, with black bars at two sides.
 
     :param image: uint8 [H,W,3].
@@ -189,11 +192,9 @@ def letterbox(image, width, height):
     inner_width = max(1, round(image.shape[1] * scale))
     inner_height = max(1, round(image.shape[0] * scale))
     if (inner_height, inner_width) != image.shape[:2]:
-        image = cv2.resize(
-            image,
-            (inner_width, inner_height),
-            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-        )
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(image, (inner_width, inner_height), interpolation=interpolation)
+        image = np.asarray(resized, np.uint8)
     if (inner_height, inner_width) == (height, width):
         return image
     left, top = (width - inner_width) // 2, (height - inner_height) // 2
@@ -202,7 +203,7 @@ def letterbox(image, width, height):
     return boxed
 
 
-def main():
+def main() -> None:
     """Publish until the end of the video, SIGINT or SIGTERM."""
     run('video_publisher', VideoPublisher)
 
