@@ -1,9 +1,11 @@
 """The package as it is installed: facts that stand in two places agree."""
 
+import ast
 import importlib.metadata
 import os
 from pathlib import Path
 import pkgutil
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -72,6 +74,43 @@ def test_fields_of_the_message_are_those_of_the_core(messages):
     )
 
 
+def python_type(field_type):
+    """Name the type in Python of a field, by its type as ROS writes it."""
+    if found := re.fullmatch(r'sequence<(.+)>', field_type):
+        return f'list[{python_type(found[1])}]'
+    if found := re.fullmatch(r'(.+)\[\d+\]', field_type):
+        return f'Sequence[{python_type(found[1])}]'
+    if '/' in field_type:
+        return field_type.rpartition('/')[2]
+    return {'string': 'str', 'float': 'float', 'uint8': 'int', 'uint32': 'int'}[field_type]
+
+
+def test_types_of_the_messages_are_those_of_their_definitions(messages, root):
+    stubs = ast.parse((root / 'emotion_perception' / 'msg.pyi').read_text())
+    typed = {
+        stub.name: {
+            line.target.id: ast.unparse(line.annotation)
+            for line in stub.body
+            if isinstance(line, ast.AnnAssign)
+        }
+        for stub in stubs.body
+        if isinstance(stub, ast.ClassDef) and stub.name != '_Message'
+    }
+    assert set(typed) == {path.stem for path in (root / 'msg').glob('*.msg')}
+    for name, found in typed.items():
+        message = getattr(messages, name)
+        constants = {
+            constant: f'ClassVar[{type(getattr(message, constant)).__name__}]'
+            for constant in dir(message)
+            if constant.isupper() and constant not in ('SLOT_TYPES',)
+        }
+        fields = {
+            field: python_type(field_type)
+            for field, field_type in message.get_fields_and_field_types().items()
+        }
+        assert found == {**constants, **fields}, name
+
+
 def test_version_stands_in_package_xml(root):
     version = ElementTree.parse(root / 'package.xml').findtext('version')
     newest = next(
@@ -124,6 +163,25 @@ def test_a_users_script_finds_the_types(root, tmp_path):
     found = checked_by_mypy(wrong)
     assert '"FaceEmotion" has no attribute "strength"' in found
     assert 'Argument 1 to "process" of "EmotionPipeline" has incompatible type "int"' in found
+
+
+@pytest.mark.slow
+def test_a_users_script_finds_the_types_of_messages(messages, tmp_path):
+    right, wrong = tmp_path / 'right.py', tmp_path / 'wrong.py'
+    right.write_text(
+        'from emotion_perception.msg import EmotionArray, FaceEmotion\n\n\n'
+        'def happy(message: EmotionArray) -> list[int]:\n'
+        '    happiness = FaceEmotion.HAPPINESS\n'
+        '    return [face.track_id for face in message.faces if face.label_id == happiness]\n\n\n'
+        "empty = EmotionArray(camera='left', faces=[FaceEmotion(label='fear')])\n"
+    )
+    wrong.write_text(
+        right.read_text().replace('face.label_id', 'face.emotion').replace("'left'", '1')
+    )
+    assert checked_by_mypy(right).startswith('Success')
+    found = checked_by_mypy(wrong)
+    assert '"FaceEmotion" has no attribute "emotion"' in found
+    assert 'Argument "camera" to "EmotionArray" has incompatible type "int"' in found
 
 
 def test_core_imports_without_ros_and_tensorflow():
