@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from importlib.util import find_spec
+from math import inf
 import os
 import warnings
 
 import av
+from av.format import Flags
+from av.stream import Disposition
 from av.video.stream import VideoStream
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,28 @@ USUAL_RATE = 30.0
 
 #: Frames per second that a video can have; where another rate is given, it is taken as unknown.
 _RATES = (0.1, 1000.0)
+
+#: Seconds by which times of a broadcast, whose clock may begin anew anywhere, go on.
+_DISCONTINUITY = 10.0
+
+#: Suffixes of the files that are looked for in folders.
+SUFFIXES = (
+    '.3gp',
+    '.avi',
+    '.flv',
+    '.m2ts',
+    '.m4v',
+    '.mkv',
+    '.mov',
+    '.mp4',
+    '.mpeg',
+    '.mpg',
+    '.mts',
+    '.ogv',
+    '.ts',
+    '.webm',
+    '.wmv',
+)
 
 #: Seconds to wait for a stream or a slow disk.
 _TIMEOUT = 30.0
@@ -52,6 +77,9 @@ class Video:
                 'it holds no video' if stream is None else 'FFmpeg has no decoder for its pictures'
             )
         assert isinstance(stream, VideoStream)
+        if stream.disposition & Disposition.attached_pic:
+            self.close()
+            raise self._error('it holds sound with a picture of its cover, and no video')
         stream.thread_type = 'AUTO'
         self._stream = stream
         rate = stream.average_rate or stream.guessed_rate or 0
@@ -68,11 +96,17 @@ class Video:
                 f'have {USUAL_RATE:g}',
                 stacklevel=2,
             )
-        #: Length that the file declares [s]; None where it declares none, as streams.
+        # It knows when a frame is decoded; for frames out of order FFmpeg guesses the rest, badly.
+        self._only_decoding_times = self._container.format.name == 'avi'
+        self._discontinuous = bool(self._container.format.flags & Flags.ts_discont.value)
+        #: Length that the file declares [s]; None where it declares none, as streams and
+        #: broadcasts (.ts, .mpg).
         self.duration: float | None = None
-        if stream.duration and stream.time_base and self._has_times:
+        if self._discontinuous or not self._has_times:
+            pass
+        elif stream.duration and stream.time_base:
             self.duration = float(stream.duration * stream.time_base)
-        elif self._container.duration and self._has_times:
+        elif self._container.duration:
             # Matroska counts it from 0, whenever the first frame comes.
             start = max(self._container.start_time or 0, 0)
             self.duration = (self._container.duration - start) / av.time_base
@@ -95,19 +129,21 @@ class Video:
 
         The stamp [ns] counts from the first frame and grows with every frame. It is the time at
         which the container lets the frame be shown. A frame without a time, or with one that
-        does not come after the last, follows that at the file's nominal rate, at 30 frames a
-        second where that is unknown.
+        does not come after the last (in a broadcast: or more than 10 s after it), follows that at
+        the file's nominal rate, at 30 frames a second where that is unknown.
 
         The image is uint8 [H,W,3] BGR, turned upright where the file says how.
         """
         stamp = shift = None  # of the last frame; from the container's time to the stamp
+        longest = _DISCONTINUITY * 1e9 if self._discontinuous else inf
         for frame in self._decoded():
             time = None
-            if self._has_times and frame.pts is not None and frame.time_base is not None:
-                time = round(frame.pts * frame.time_base * 1_000_000_000)
+            ticks = frame.dts if self._only_decoding_times else frame.pts
+            if self._has_times and ticks is not None and frame.time_base is not None:
+                time = round(ticks * frame.time_base * 1_000_000_000)
             if stamp is None:
                 stamp = 0
-            elif time is not None and shift is not None and time + shift > stamp:
+            elif time is not None and shift is not None and 0 < time + shift - stamp <= longest:
                 stamp = time + shift
             else:
                 stamp += self._interval_ns

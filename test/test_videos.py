@@ -17,11 +17,12 @@ from emotion_perception.videos import Video, VideoError, VideoWriter
 TIMES = [0, 30, 70, 75, 400, 410, 1400, 1401, 1990, 2000]
 
 
-def write(path, times=None, codec='libx264', size=(80, 60), count=10):
+def write(path, times=None, codec='libx264', size=(80, 60), count=10, options=()):
     """Write frames that become brighter by 20 each; without times at 25 frames a second."""
     with av.open(str(path), 'w') as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height = size
+        stream.options = dict(options)
         stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)
@@ -110,6 +111,22 @@ def test_stamps_grow_where_times_go_back(tmp_path):
     assert np.diff(stamps).min() > 0 and stamps[-1] == 19 * 40_000_000
 
 
+@pytest.mark.parametrize('first, second', [(0, 5_000_000), (5_000_000, 0)])
+def test_a_broadcast_whose_clock_begins_anew(tmp_path, first, second):
+    parts = (
+        write(tmp_path / f'{start}.ts', [start + 40 * n for n in range(10)]).read_bytes()
+        for start in (first, second)
+    )
+    (tmp_path / 'joined.ts').write_bytes(b''.join(parts))
+    assert max(np.diff(milliseconds(tmp_path / 'joined.ts'))) <= 40
+    assert Video(tmp_path / 'joined.ts').duration is None
+
+
+def test_avi_with_frames_out_of_order(tmp_path):
+    path = write(tmp_path / 'a.avi', count=50, options={'bf': '3'})
+    assert milliseconds(path) == list(range(0, 2000, 40))
+
+
 def test_the_length_that_a_file_declares(tmp_path):
     assert Video(write(tmp_path / 'a.mp4')).duration == pytest.approx(0.4)
     assert Video(write(tmp_path / 'a.mkv')).duration == pytest.approx(0.4)
@@ -173,6 +190,20 @@ def sound(path):
         container.mux(stream.encode(frame))
 
 
+def song(path):
+    """Write music with the picture of its cover, as shops sell it (ID3v2.3)."""
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('mp3', rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), 's16p', 'mono')
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    cover = b'\0image/jpeg\0\3\0' + cv2.imencode('.jpg', data.astronaut())[1].tobytes()
+    tag = b'APIC' + struct.pack('>IH', len(cover), 0) + cover
+    size = bytes(len(tag) >> shift & 127 for shift in (21, 14, 7, 0))
+    path.write_bytes(b'ID3\3\0\0' + size + tag + path.read_bytes())
+
+
 @pytest.mark.parametrize(
     'name, make, reason',
     [
@@ -181,6 +212,7 @@ def sound(path):
         ('a.mp4', lambda path: path.write_text('words'), 'it is damaged, or in no format that'),
         ('empty.mp4', lambda path: path.write_text(''), 'it is damaged, or in no format that'),
         ('a.wav', sound, 'it holds no video'),
+        ('a.mp3', song, 'it holds sound with a picture of its cover'),
     ],
 )
 def test_what_is_no_video_says_why(tmp_path, name, make, reason):

@@ -5,7 +5,9 @@ from pathlib import Path
 import re
 import warnings
 
-#: Suffixes of the pictures that OpenCV reads, and of videos.
+from emotion_perception.videos import SUFFIXES
+
+#: Suffixes of the pictures that OpenCV reads.
 PICTURES = (
     '.jpg',
     '.jpeg',
@@ -24,7 +26,6 @@ PICTURES = (
     '.gif',
     '.avif',
 )
-VIDEOS = ('.mp4', '.m4v', '.avi', '.mkv', '.mov', '.webm', '.mpg', '.mpeg', '.ts', '.wmv')
 
 #: Names in one warning.
 _NAMED = 10
@@ -37,7 +38,7 @@ def is_picture(path: Path) -> bool:
 
 def is_video(path: Path) -> bool:
     """Tell whether a file is named like a video."""
-    return _is_named(path, VIDEOS)
+    return _is_named(path, SUFFIXES)
 
 
 def visible(folder: Path) -> list[Path]:

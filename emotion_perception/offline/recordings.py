@@ -18,9 +18,9 @@ from emotion_perception.offline.storage import (
     SqliteFile,
     Topic,
 )
+from emotion_perception.videos import SUFFIXES
 
 _STORAGE = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
-_VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.ogv', '.ts', '.webm', '.wmv')
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
             if not below:
                 raise BagError(
                     f'{place}: holds no bag ({", ".join(_STORAGE)}) and no video '
-                    f'({", ".join(_VIDEOS)})'
+                    f'({", ".join(SUFFIXES)})'
                 )
             found += below
     return _named_apart(found)
@@ -77,7 +77,7 @@ def _search(folder: Path, prefix: str, leave_out: Path | None) -> Iterator[Recor
                 yield Recording(prefix + path.name, pieces)
             else:
                 yield from _search(path, f'{prefix}{path.name}/', leave_out)
-        elif path.name.lower().endswith((*_STORAGE, *_VIDEOS)):
+        elif path.name.lower().endswith((*_STORAGE, *SUFFIXES)):
             yield _of_file(path, prefix + path.name)
 
 
@@ -126,7 +126,7 @@ def _named_apart(recordings: list[Recording]) -> list[Recording]:
 
 def _without_ending(name: str) -> str:
     return next(
-        (name[: -len(ending)] for ending in (*_STORAGE, *_VIDEOS) if name.lower().endswith(ending)),
+        (name[: -len(ending)] for ending in (*_STORAGE, *SUFFIXES) if name.lower().endswith(ending)),
         name,
     )
 
