@@ -63,7 +63,7 @@ docs: $(DOCS_ENVIRONMENT)
 
 demo: build
 	$(BIN)/python -m emotion_perception.demo \
-	    $(if $(value VIDEO),--video "$$DEMO_VIDEO") $(if $(CAMERA),--camera $(CAMERA))
+	    $(if $(value VIDEO),--video="$$DEMO_VIDEO") $(if $(CAMERA),--camera $(CAMERA))
 
 # Two files at a time; a file's tests share what they start.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile

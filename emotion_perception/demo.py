@@ -262,10 +262,14 @@ def what_is_missing(results: Results, published: int) -> str:
 def check_input(video: str) -> tuple[str, float | None]:
     """Return the video's name as another process finds it, and its length [s] or None.
 
-    :raises VideoError: when it cannot be read; says why.
+    :raises OSError: when it cannot be read; says why.
     """
     if '://' not in video:
         video = os.path.abspath(os.path.expanduser(video))
+    try:
+        video.encode()
+    except UnicodeEncodeError:
+        raise OSError(f'{video!r}: ROS takes no name that is not in UTF-8: rename it') from None
     with Video(video) as opened:
         return video, opened.duration
 
@@ -297,7 +301,7 @@ def main() -> None:
     arguments = parse_arguments()
     os.environ.update(FAST_DDS_SETTINGS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    output = arguments.output.expanduser().resolve()
+    output = Path(os.path.expanduser(arguments.output)).resolve()
     length = None
     try:
         if arguments.video:
@@ -305,7 +309,7 @@ def main() -> None:
         prepare_output(output, arguments.seconds or length or SECONDS)
     except OSError as error:
         sys.exit(f'demo failed: {error}')
-    with initialised(signal_handler_options=SignalHandlerOptions.NO):
+    with initialised(args=[], signal_handler_options=SignalHandlerOptions.NO):
         problem = show(arguments, length, output)
     sys.exit(problem or 0)
 

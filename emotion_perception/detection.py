@@ -95,7 +95,10 @@ def load_cascade(path: str = '', name: str = CASCADE) -> 'cv2.CascadeClassifier'
         )
     path, own = find_cascade(path, name), bool(path)
     try:
+        path.encode()  # OpenCV does not survive a name that is no UTF-8
         cascade = cv2.CascadeClassifier(path)
+    except UnicodeEncodeError:
+        raise ValueError(f'{path!r} cannot be opened: expected a name in UTF-8') from None
     except (cv2.error, SystemError) as error:
         raise ValueError(
             f'{path} is not a Haar cascade, expected a file such as {CASCADE}'

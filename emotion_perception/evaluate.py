@@ -151,7 +151,7 @@ def _tell(result: dict[str, Any], text: str, path: Path | None) -> None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()  # the shell leaves it where a quote or = stands before
+    return Path(os.path.expanduser(text))  # the shell leaves it where a quote or = stands before
 
 
 def _check_writable(parser: argparse.ArgumentParser, path: Path) -> None:

@@ -5,6 +5,7 @@ A message is anything with the fields of ``sensor_msgs/Image`` or ``sensor_msgs/
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+import heapq
 import io
 import os
 import re
@@ -81,24 +82,30 @@ _stderr_lock = threading.Lock()
 
 
 class BitDepth:
-    """Bits in use in a stream of images of 16-bit samples: the most of any image so far.
+    """Bits in use in a stream of images of 16-bit samples: the most that two images have used.
 
     Cameras of 10, 12 or 14 bits leave the upper ones empty, and no field of the message says so.
-    Kept for the whole stream, so that brightness does not jump from image to image; images of
-    another size are another stream, of a camera that was started again.
+    Kept for the whole stream, so that brightness does not jump from image to image; by two
+    images, so that a broken one does not darken all others. Images of another size are another
+    stream, of a camera that was started again.
     """
 
     def __init__(self) -> None:
         self.bits = _BIT_DEPTHS[0]
+        self._most = [self.bits] * 2
         self._shape: tuple[int, ...] | None = None
 
     def to_8_bits(self, samples: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
         """Scale uint16 samples of any shape to uint8, by the bits in use."""
         if samples.shape != self._shape:
-            self.bits, self._shape = _BIT_DEPTHS[0], samples.shape
-        for self.bits in _BIT_DEPTHS[_BIT_DEPTHS.index(self.bits) :]:
-            if np.count_nonzero(samples >> self.bits) <= _OUTLIERS * samples.size:
-                break
+            self._most, self._shape = [_BIT_DEPTHS[0]] * 2, samples.shape
+        used = next(
+            bits
+            for bits in _BIT_DEPTHS
+            if np.count_nonzero(samples >> bits) <= _OUTLIERS * samples.size
+        )
+        self._most = heapq.nlargest(2, (*self._most, used))
+        self.bits = max(used, self._most[1])
         return np.asarray(np.minimum(samples >> self.bits - 8, 255), np.uint8)
 
 

@@ -9,7 +9,6 @@ import os
 import warnings
 
 import av
-from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 import numpy as np
@@ -23,6 +22,9 @@ _RATES = (0.1, 1000.0)
 
 #: Seconds by which times of a broadcast, whose clock may begin anew anywhere, go on.
 _DISCONTINUITY = 10.0
+
+#: Flag of FFmpeg (AVFMT_TS_DISCONT) of formats of which that is so.
+_TS_DISCONT = 0x0200
 
 #: Suffixes of the files that are looked for in folders.
 SUFFIXES = (
@@ -98,7 +100,7 @@ class Video:
             )
         # It knows when a frame is decoded; for frames out of order FFmpeg guesses the rest, badly.
         self._only_decoding_times = self._container.format.name == 'avi'
-        self._discontinuous = bool(self._container.format.flags & Flags.ts_discont.value)
+        self._discontinuous = bool(self._container.format.flags & _TS_DISCONT)
         #: Length that the file declares [s]; None where it declares none, as streams and
         #: broadcasts (.ts, .mpg).
         self.duration: float | None = None

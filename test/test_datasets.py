@@ -2,6 +2,7 @@
 
 import csv
 from fractions import Fraction
+import os
 import re
 import subprocess
 import sys
@@ -725,6 +726,9 @@ FACES = {
 }
 
 
+VOTES = {**FACES, 'votes': np.ones((2, 10), int), 'fer2013_label': FACES['label']}
+
+
 @pytest.mark.parametrize(
     'content, message',
     [
@@ -738,12 +742,21 @@ FACES = {
         ({**FACES, 'label': np.array([b'fear', b'anger'])}, r'label is \|S5, not text'),
         (
             {**FACES, 'votes': np.array([['1'] * 10] * 2), 'fer2013_label': FACES['label']},
-            'votes is <U1, not numbers',
+            'votes is <U1, not whole numbers',
         ),
-        ({**FACES, 'label': np.array(['fear', None])}, 'cannot be read: .*pickle'),
+        ({**VOTES, 'votes': np.full((2, 10), np.nan)}, 'votes is float64, not whole numbers'),
+        ({**VOTES, 'votes': np.full((2, 10), -1)}, r'votes are \[2, 10\] from -1 on'),
+        (
+            {**VOTES, 'fer2013_label': np.array(['x', 'y'])},
+            "'x' is none of anger",
+        ),
+        ({**FACES, 'label': FACES['label'][:, np.newaxis]}, r'label is \[2, 1\], but there are 2'),
+        ({**FACES, 'images': np.zeros((2, 0, 9), np.uint8)}, r'images are uint8 \[2, 0, 9\], not'),
+        ({'images': FACES['images'], 'label': FACES['label']}, 'has no array name'),
+        ({**FACES, 'label': np.array(['fear', None])}, 'cannot be read: it holds Python objects'),
         ({'label': FACES['label'], 'name': FACES['name']}, 'has no array images'),
         (
-            {**FACES, 'votes': np.zeros((2, 8)), 'fer2013_label': FACES['label']},
+            {**FACES, 'votes': np.zeros((2, 8), int), 'fer2013_label': FACES['label']},
             r'votes are \[2, 8\]',
         ),
     ],
@@ -751,6 +764,45 @@ FACES = {
 def test_archives_with_wrong_arrays_are_refused(tree, content, message):
     with pytest.raises(DatasetError, match=f'faces.npz:? {message}.*; expected packed'):
         load(tree('faces.npz', content) / 'faces.npz')
+
+
+def test_a_damaged_archive_is_refused_in_words_wherever_it_is_damaged(tmp_path):
+    path = tmp_path / 'faces.NPZ'
+    with path.open('wb') as file:
+        np.savez(file, **FACES)
+    content, random, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        for at in random.integers(0, len(content), 8):
+            damaged[at] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        try:
+            load(path)
+        except DatasetError as error:
+            refused += 'faces.NPZ' in str(error)
+    assert refused > 200
+    with path.open('wb') as file:
+        np.save(file, FACES['images'])
+    with pytest.raises(DatasetError, match='it is a single array .*; np.savez writes archives'):
+        load(path)
+
+
+def test_file_names_of_another_encoding(portrait, tmp_path):
+    folder = tmp_path / 'happy' / os.fsdecode(b'G\xfcnter_1')
+    folder.mkdir(parents=True)
+    for number in (1, 2):
+        (folder / f'{number}.png').write_bytes(cv2.imencode('.png', portrait)[1])
+    (sample,) = load(tmp_path)
+    assert sample.subject == os.fsdecode(b'G\xfcnter') and len(sample.frames) == 2
+
+
+def test_pictures_of_10_bits_are_as_bright_as_those_of_8(portrait, tmp_path):
+    (tmp_path / 'happy' / 'anna_1').mkdir(parents=True)
+    gray = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
+    cv2.imwrite(str(tmp_path / 'happy' / 'anna_1' / '1.png'), gray)
+    cv2.imwrite(str(tmp_path / 'happy' / 'anna_1' / '2.png'), gray.astype(np.uint16) << 2)
+    (sample,) = load(tmp_path)
+    np.testing.assert_array_equal(*sample.frames)
 
 
 def test_damaged_archives_are_refused(tmp_path):

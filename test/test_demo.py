@@ -162,7 +162,7 @@ def test_make_passes_any_file_name_on(root, tmp_path):
             f"{sys.executable} -c 'import sys; print(sys.argv[1:])'",
         )
     )
-    for name in ("it's me.mp4", 'a$b $(shell touch made).mp4', 'say "hello" `ls`.mp4', 'x y.mp4'):
+    for name in ("it's me.mp4", 'a$b $(shell touch made).mp4', 'say "hello" `ls`.mp4', '-x y.mp4'):
         for command, environment in (
             (['make', '-s', '--no-print-directory', 'demo', f'VIDEO={name}'], {}),
             (['make', '-s', '--no-print-directory', 'demo'], {'VIDEO': name}),
@@ -175,8 +175,13 @@ def test_make_passes_any_file_name_on(root, tmp_path):
                 text=True,
                 check=True,
             ).stdout
-            assert ast.literal_eval(printed.splitlines()[-1]) == ['--video', name]
+            assert ast.literal_eval(printed.splitlines()[-1]) == [f'--video={name}']
     assert not (tmp_path / 'made').exists()
+
+
+def test_a_name_that_ros_cannot_take_is_said():
+    with pytest.raises(OSError, match='udcfc.*: ROS takes no name that is not in UTF-8'):
+        demo.check_input(os.fsdecode(b'gl\xfc.avi'))
 
 
 def test_drawing_stays_with_the_face():

@@ -1,5 +1,8 @@
 """Detection, and detection with tracking, on real pictures."""
 
+import os
+import shutil
+
 import cv2
 from hypothesis import given, settings, strategies
 import numpy as np
@@ -69,6 +72,13 @@ def test_a_file_that_is_no_cascade_is_refused(tmp_path, content):
     path = tmp_path / 'cascade.xml'
     path.write_text(content)
     with pytest.raises(ValueError, match='not a Haar cascade'):
+        FaceDetector(cascade=str(path))
+
+
+def test_a_cascade_whose_name_opencv_cannot_take_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b'k\xfc.xml')
+    shutil.copy(find_cascade(), path)
+    with pytest.raises(ValueError, match='udcfc.xml.* expected a name in UTF-8'):
         FaceDetector(cascade=str(path))
 
 

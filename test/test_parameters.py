@@ -136,7 +136,6 @@ def test_what_is_said_is_what_is_subscribed(tmp_path, arguments, topics):
             'max_coast_frames is the old name',
             'give max_coast_seconds alone',
         ),
-        (['--params-file', 'bytes.yaml'], 'bytes.yaml is no parameter file', ''),
         (['-p', 'rotation:=[45]'], 'rotation is [45]', 'expected 0, 90, 180, 270'),
         (['-p', 'rotation:=[0, 90]'], 'rotation is [0, 90]', 'for each of 1 cameras'),
         (['-p', 'model:=~/nowhere.json'], f'{os.path.expanduser("~")}/nowhere.json is missing', ''),
@@ -144,7 +143,6 @@ def test_what_is_said_is_what_is_subscribed(tmp_path, arguments, topics):
     ],
 )
 def test_a_start_that_cannot_be_says_what_would_be_right(tmp_path, arguments, reason, right):
-    (tmp_path / 'bytes.yaml').write_bytes(b'\xff\xfe')
     ended = subprocess.run(
         [sys.executable, '-c', MAIN, '--ros-args', *arguments],
         cwd=tmp_path,
@@ -173,6 +171,8 @@ FOR_ANOTHER = '{node}:\n  ros__parameters:\n    {name}: 2\n'
             '/emotion_node (or /** for any): threads are not read',
         ),
         (['--params-file', 'several.yaml'], 'several.yaml has parameters for a node /emotion_nod,'),
+        (['--params-file', 'windows.yaml'], 'windows.yaml has parameters for a node /emotion_nod,'),
+        (['--params-file', 'two.yaml'], 'two.yaml has parameters for a node /emotion_nod,'),
         (['-p', 'emotion_node:threads:=3'], None),
         (['--params-file', 'any.yaml'], None),
         (['--params-file', 'right.yaml'], None),
@@ -193,6 +193,8 @@ def test_parameters_that_nobody_reads_are_a_warning(tmp_path, arguments, warning
     (tmp_path / 'nested.yaml').write_text(
         'robot:\n  emotion_node:\n    ros__parameters:\n      threads: 2\n'
     )
+    (tmp_path / 'windows.yaml').write_text((tmp_path / 'wrong.yaml').read_text(), 'utf-16')
+    (tmp_path / 'two.yaml').write_text('---\n'.join([(tmp_path / 'wrong.yaml').read_text()] * 2))
     _, log = made(tmp_path, *arguments)
     warnings = [line for line in log.splitlines() if 'WARN' in line]
     if warning is None:

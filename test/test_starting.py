@@ -38,7 +38,9 @@ def start(folder, *arguments, **environment):
         (('--params-file', 'missing.yaml'), {}, 'Error opening YAML file', 'ros__parameters'),
         (('--params-file', 'flat.yaml'), {}, 'flat.yaml', 'ros__parameters'),
         (('-p', 'rotation:=[0, 1.5]'), {}, 'Sequence should be of same type', 'such as [0, 180]'),
-        (('--log-level', 'loud'), {}, '--log-level loud', 'arguments after --ros-args'),
+        (('--params-file',), {}, 'No file path provided', 'ros__parameters'),
+        (('--log-level', 'loud'), {}, '--log-level loud', 'expected debug, info'),
+        (('-r', '__ns:=/x/'), {}, "must not end with a '/'", '__ns:=/NAME'),
         (('--nonsense',), {}, '--nonsense', 'arguments after --ros-args'),
         (
             (),
@@ -46,6 +48,7 @@ def start(folder, *arguments, **environment):
             'log directory',
             'ROS_LOG_DIR',
         ),
+        ((), {'HOME': '', 'ROS_LOG_DIR': '', 'ROS_HOME': ''}, 'logging directory', 'ROS_LOG_DIR'),
         (
             ('-p', 'camera_names:=[Küche]'),
             {'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'},

@@ -1,7 +1,9 @@
 """Read NumPy archives, the packed form of a data set."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 import zlib
@@ -11,17 +13,38 @@ import numpy.typing as npt
 
 from emotion_perception.datasets.sample import DatasetError
 
-#: Arrays that hold numbers; all others hold text.
-_NUMBERS = ('images', 'votes', 'frame')
+#: Arrays that hold whole numbers, and how many dimensions they have; all others hold a text a row.
+_NUMBERS = {'images': 3, 'votes': 2, 'frame': 1}
+
+#: What NumPy and zipfile raise on files that are damaged, or not theirs.
+_DAMAGE = (
+    BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    ValueError,
+)
 
 
 def names_in(path: Path) -> set[str]:
-    """Return the set of array names in an ``.npz`` file; DatasetError when it is none."""
+    """Return the set of array names in an ``.npz`` file, empty for another file.
+
+    :raises DatasetError: when it is named so, and is none.
+    """
+    if path.suffix.lower() != '.npz':
+        return set()
     try:
-        with np.load(path) as data:
+        with _opened(path) as data:
             return set(data.files)
-    except (BadZipFile, ValueError, EOFError, OSError) as error:
-        raise DatasetError(f'{path} cannot be read as a NumPy archive: {error}') from error
+    except _DAMAGE as error:
+        raise DatasetError(f'{path} cannot be read as a NumPy archive: {_reason(error)}') from error
 
 
 def arrays(path: Path, names: Iterable[str], layout: str) -> dict[str, npt.NDArray[Any]]:
@@ -35,23 +58,36 @@ def arrays(path: Path, names: Iterable[str], layout: str) -> dict[str, npt.NDArr
     if missing:
         raise DatasetError(f'{path} has no array {", ".join(sorted(missing))}; expected {layout}')
     try:
-        with np.load(path) as data:
-            found = {name: data[name] for name in names}
-    except (BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise DatasetError(f'{path} cannot be read: {error}; expected {layout}') from error
+        with _opened(path) as data:
+            found = {name: np.asanyarray(data[name]) for name in names}
+    except _DAMAGE as error:
+        raise DatasetError(f'{path} cannot be read: {_reason(error)}; expected {layout}') from error
     images = found['images']
-    if images.dtype != np.uint8 or images.ndim != 3:
+    if images.dtype != np.uint8 or images.ndim != _NUMBERS['images'] or 0 in images.shape[1:]:
         raise DatasetError(
             f'{path}: images are {images.dtype} {list(images.shape)}, not uint8 '
             f'[n,h,w]; expected {layout}'
         )
     for name, array in found.items():
-        if array.dtype.kind not in ('iuf' if name in _NUMBERS else 'U'):
-            kind = 'numbers' if name in _NUMBERS else "text, such as 'happiness' for a label"
+        if array.dtype.kind not in ('iu' if name in _NUMBERS else 'U'):
+            kind = 'whole numbers' if name in _NUMBERS else "text, such as 'happiness' for a label"
             raise DatasetError(f'{path}: {name} is {array.dtype}, not {kind}; expected {layout}')
-        if array.shape[:1] != images.shape[:1]:
+        if array.ndim != _NUMBERS.get(name, 1) or len(array) != len(images):
             raise DatasetError(
                 f'{path}: {name} is {list(array.shape)}, but there are '
                 f'{len(images)} images; expected {layout}'
             )
     return found
+
+
+def _opened(path: Path) -> Any:
+    data = np.load(path)
+    if isinstance(data, np.lib.npyio.NpzFile):
+        return closing(data)
+    raise ValueError('it is a single array (.npy); np.savez writes archives')
+
+
+def _reason(error: BaseException) -> str:
+    if 'pickle' in str(error):
+        return 'it holds Python objects, which are not loaded: save uint8 and text (dtype U)'
+    return str(error) or type(error).__name__

@@ -53,9 +53,10 @@ def pictures(folder: Path) -> list[Path]:
     return [path for path in visible(folder) if is_picture(path)] if folder.is_dir() else []
 
 
-def by_number(path: Path) -> list[str | int]:
+def by_number(path: Path) -> tuple[list[str | int], str]:
     """Return a key to sort paths by: numbers in their names count as such, 2.jpg before 10.jpg."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', str(path))]
+    parts = re.split(r'(\d+)', str(path))
+    return [int(part) if part.isdecimal() else part for part in parts], str(path)
 
 
 def warn_of_others(path: Path, others: Iterable[Path]) -> None:

@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str], kind: str | None = None) -> Samples:
     :raises DatasetError: when no layout fits, when a file is missing or cannot be read, when
         no sample of that kind or no face is found.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     layout = layout_of(path)
     recordings = layout.recordings(path)
     if not recordings:

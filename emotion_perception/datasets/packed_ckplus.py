@@ -18,13 +18,11 @@ _TABLES = ('sequences.csv', 'apex.csv')
 
 
 def recognises(path: Path) -> bool:
-    if path.suffix == '.npz':
-        return {'sequence', 'frame'} <= names_in(path)
-    return path.name in _TABLES or bool(_tables(path))
+    return {'sequence', 'frame'} <= names_in(path) or path.name in _TABLES or bool(_tables(path))
 
 
 def recordings(path: Path) -> list[Recording]:
-    if path.suffix == '.npz':
+    if names_in(path):
         return _crops(path)
     return [
         recording

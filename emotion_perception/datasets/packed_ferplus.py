@@ -3,27 +3,37 @@
 from pathlib import Path
 
 from emotion_perception.datasets.archive import arrays, names_in
-from emotion_perception.datasets.sample import DatasetError, majority_label, Recording, VOTE_NAMES
+from emotion_perception.datasets.sample import (
+    DatasetError,
+    label_of,
+    majority_label,
+    Recording,
+    VOTE_NAMES,
+)
 
 SET = 'fer2013'
 LAYOUT = 'packed FER+: NAME.npz with images [n,48,48], votes [n,10], fer2013_label, name'
 
 
 def recognises(path: Path) -> bool:
-    return path.suffix == '.npz' and 'votes' in names_in(path)
+    return 'votes' in names_in(path)
 
 
 def recordings(path: Path) -> list[Recording]:
     data = arrays(path, ('images', 'votes', 'fer2013_label', 'name'), LAYOUT)
-    if data['votes'].shape[1:] != (len(VOTE_NAMES),):
-        raise DatasetError(f'{path}: votes are {list(data["votes"].shape)}; expected {LAYOUT}')
+    votes = data['votes']
+    if votes.shape[1] != len(VOTE_NAMES) or votes.min(initial=0) < 0:
+        raise DatasetError(
+            f'{path}: votes are {list(votes.shape)} from {votes.min(initial=0)} on, not '
+            f'{len(VOTE_NAMES)} counts a row; expected {LAYOUT}'
+        )
     return [
         Recording(
             name=name,
             source=image,
             votes=votes,
             label=majority_label(votes),
-            fer2013_label=label,
+            fer2013_label=label_of(label, path, LAYOUT),
             part=path.stem,
         )
         for name, image, votes, label in zip(

@@ -16,8 +16,11 @@ from emotion_perception.datasets.sample import DatasetError, Recording, Sample, 
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import NEUTRAL, Roi
 from emotion_perception.face_finder import FaceFinder
-from emotion_perception.images import libraries_quiet
+from emotion_perception.images import BitDepth, libraries_quiet
 from emotion_perception.videos import USUAL_RATE, Video, VideoError
+
+#: Of the colours that OpenCV makes BGR of, and of 8 or 16 bits.
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 
 def read(layout: ModuleType, recordings: list[Recording], kind: str | None = None) -> Samples:
@@ -102,16 +105,28 @@ def rows(path: Path, columns: Iterable[str], layout: str) -> Iterator[dict[str, 
         ) from error
 
 
-def read_image(path: Path, layout: str) -> npt.NDArray[np.uint8]:
+def read_image(path: Path, layout: str, depth: BitDepth | None = None) -> npt.NDArray[np.uint8]:
     """Read an image file as uint8 [H,W,3] BGR; DatasetError when that fails.
 
     As of a video, it is turned upright where the file (EXIF) says how.
+
+    :param depth: :class:`BitDepth` of the sequence; None: this image of 16 bits is judged alone.
     """
+    # Not by imread, which does not survive a name that is no UTF-8.
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except FileNotFoundError:
+        raise DatasetError(f'{path} is missing; expected {layout}') from None
+    except OSError as error:
+        raise DatasetError(f'{path} cannot be read: {error.strerror}; expected {layout}') from None
     with libraries_quiet():
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(content, _AS_STORED) if content.size else None
     if image is None:
-        found = 'cannot be read as an image' if path.is_file() else 'is missing'
-        raise DatasetError(f'{path} {found}; expected {layout}')
+        raise DatasetError(f'{path} cannot be read as an image; expected {layout}')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DatasetError(f'{path} holds {image.dtype}, not 8 or 16 bits; expected {layout}')
+    if image.dtype == np.uint16:
+        return (depth or BitDepth()).to_8_bits(np.asarray(image, np.uint16))
     return np.asarray(image, np.uint8)
 
 
@@ -157,8 +172,9 @@ def frames_of(recording: Recording, layout: str) -> Iterator[tuple[int, npt.NDAr
     frames: Iterable[tuple[int, npt.NDArray[np.uint8]]]
     if isinstance(recording.source, list):
         interval_ns = 1e9 / (recording.rate or USUAL_RATE)
+        depth = BitDepth()
         frames = (
-            (round(number * interval_ns), read_image(path, layout))
+            (round(number * interval_ns), read_image(path, layout, depth))
             for number, path in enumerate(recording.source)
         )
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import os
 from pathlib import Path
 import threading
 from time import monotonic
@@ -142,7 +143,7 @@ def _open(path: str) -> Bag:
     if not path:
         raise ValueError('the parameter bag is not set: expected the folder or file of a bag')
     try:
-        found = find_recordings([Path(path).expanduser()])
+        found = find_recordings([Path(os.path.expanduser(path))])
         if len(found) != 1 or found[0].is_video:
             raise BagError(f'{path} is not one bag: ' + ', '.join(item.name for item in found))
         bag = Bag(found[0].paths)

@@ -207,11 +207,13 @@ def _other_nodes(arguments: list[str], own: str) -> Iterator[tuple[str, dict[str
                 yield f'-p {value}', {found[1]: [found[2]]}
         elif option == '--params-file':
             try:
-                with open(value, encoding='utf-8') as file:
+                with open(value, 'rb') as file:
                     # launch writes lists with tags that only Python knows: read without tags.
-                    sections = dict(_sections(yaml.load(file, yaml.BaseLoader)))
-            except ValueError as error:  # which ROS has taken for an empty file
-                raise ValueError(f'{value} is no parameter file, but of bytes: {error}') from error
+                    trees = list(yaml.load_all(file, yaml.BaseLoader))
+            except yaml.YAMLError as error:  # ROS has taken it for an empty file
+                reason = ' '.join(str(error).split())
+                raise ValueError(f'{value} is no parameter file: {reason}') from error
+            sections = {name: values for tree in trees for name, values in _sections(tree)}
             others = {
                 name: list(values)
                 for name, values in sections.items()

@@ -18,11 +18,13 @@ from rclpy.utilities import remove_ros_args
 
 #: What stops ROS from starting, by a pattern of rcl's message, and what would be right.
 START_ERRORS = {
-    'log directory': 'set ROS_LOG_DIR to a folder that can be written',
+    'log(ging)? directory': 'set ROS_LOG_DIR to a folder that can be written',
     'Sequence should be of same type': 'expected lists of one type, such as [0, 180] or [a, b]',
-    'params file': 'expected a YAML file of the form "/**: {ros__parameters: {NAME: VALUE}}"',
+    'params.file': 'expected a YAML file of the form "/**: {ros__parameters: {NAME: VALUE}}"',
     'parameter override': 'expected -p NAME:=VALUE',
     'remap rule': 'expected -r FROM:=TO, of letters, digits, _ and /',
+    'namespace': 'expected -r __ns:=/NAME or /NAME/NAME',
+    'log level': 'expected debug, info, warn, error or fatal',
     'ROS_DOMAIN_ID|domain id': 'expected a number of 0 to 232 in ROS_DOMAIN_ID',
     'surrogates': 'expected UTF-8 arguments; set LC_ALL=C.UTF-8, or put them into a parameter file',
 }

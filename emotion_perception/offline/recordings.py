@@ -126,7 +126,11 @@ def _named_apart(recordings: list[Recording]) -> list[Recording]:
 
 def _without_ending(name: str) -> str:
     return next(
-        (name[: -len(ending)] for ending in (*_STORAGE, *SUFFIXES) if name.lower().endswith(ending)),
+        (
+            name[: -len(ending)]
+            for ending in (*_STORAGE, *SUFFIXES)
+            if name.lower().endswith(ending)
+        ),
         name,
     )
 
