@@ -219,11 +219,14 @@ def test_old_images_are_a_warning_and_an_error_by_thresholds(cameras):
 
 
 def test_a_good_camera_has_no_condition(cameras):
-    status = wait_for_conditions(
-        cameras, 'good', set(), OK, lambda: publish(cameras, 'good', time_ns())
-    )
+    latency = 'none'  # of a second in which no image was answered yet
+    while latency == 'none':
+        status = wait_for_conditions(
+            cameras, 'good', set(), OK, lambda: publish(cameras, 'good', time_ns())
+        )
+        latency = values(status)['median latency, stamp to result [ms]']
     assert 'images/s' in status.message
-    assert float(values(status)['median latency, stamp to result [ms]']) < 500
+    assert float(latency) < 500
 
 
 def test_a_late_image_another_size_and_a_jump_back_each_have_their_condition(cameras):
