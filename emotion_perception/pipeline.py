@@ -33,8 +33,9 @@ LATE_NS = 500_000_000
 LATE_IN_A_ROW = 5
 
 
-#: The name of a camera, an image of it, uint8 [H,W,3] BGR, and the image's stamp [ns].
-CameraImage = tuple[str, npt.NDArray[np.uint8], int]
+#: The name of a camera, an image of it, uint8 [H,W,3] BGR, and the image's stamp [ns]. To type
+#: checkers the image is any array, for so are those of OpenCV; its type is checked as it comes.
+CameraImage = tuple[str, npt.NDArray[Any], int]
 
 
 @dataclass
@@ -124,7 +125,7 @@ class EmotionPipeline:
         return self._model.trained_on
 
     def process(
-        self, image: npt.NDArray[np.uint8], stamp_ns: int, camera: str = 'camera'
+        self, image: npt.NDArray[Any], stamp_ns: int, camera: str = 'camera'
     ) -> list[FaceEmotion]:
         """Process the next image of one camera.
 

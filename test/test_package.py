@@ -149,6 +149,17 @@ def checked_by_mypy(script):
     ).stdout
 
 
+#: To its types, OpenCV's arrays may hold any numbers.
+OF_OPENCV = """
+import cv2
+from emotion_perception.pipeline import EmotionPipeline
+
+image = cv2.imread('person.jpg')
+assert image is not None
+print(EmotionPipeline().process(image, stamp_ns=0))
+"""
+
+
 @pytest.mark.slow
 def test_a_users_script_finds_the_types(root, tmp_path):
     text = (root / 'examples' / 'without_ros.py').read_text()
@@ -159,6 +170,8 @@ def test_a_users_script_finds_the_types(root, tmp_path):
             'process(image, stamp_ns)', 'process(stamp_ns, image)'
         )
     )
+    assert checked_by_mypy(right).startswith('Success')
+    right.write_text(OF_OPENCV)
     assert checked_by_mypy(right).startswith('Success')
     found = checked_by_mypy(wrong)
     assert '"FaceEmotion" has no attribute "strength"' in found
