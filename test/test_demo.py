@@ -86,6 +86,16 @@ def test_demo_from_end_to_end(video, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    'argument', ['--camera=-1', '--seconds=nan', '--seconds=0', '--seconds=inf']
+)
+def test_numbers_that_cannot_be_are_refused(tmp_path, argument):
+    ended = run_demo(argument, folder=tmp_path)
+    option, value = argument.split('=')
+    assert f"argument {option}: '{value}' is no " in ended.stderr and 'such as' in ended.stderr
+    assert ended.returncode == 2
+
+
 def test_demo_fails_with_the_reason(tmp_path):
     (tmp_path / 'file').write_text('')
     for arguments, reason in (
@@ -99,7 +109,7 @@ def test_demo_fails_with_the_reason(tmp_path):
             'http://127.0.0.1:1/a.mp4 cannot be read as '
             'a video: this address gives none (Connection refused)',
         ),
-        (['--output', 'file'], f'{tmp_path}/file cannot be the output folder: File exists'),
+        (['--output', 'file'], f'{tmp_path}/file cannot be the output folder: it is a file'),
         (
             ['--output', '/proc/demo'],
             '/proc/demo cannot be the output folder: No such file or directory',

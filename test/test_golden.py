@@ -144,6 +144,7 @@ def test_a_wrong_label_is_no_failed_expectation(results):
     [
         (['--shown', 'happiness', '5', '7', '--absent', 'anger', '5', '7'], 0, ''),
         (['--shown', 'fear', '5', '7', '--shown', 'anger', '5', '7'], 1, 'no face shows fear'),
+        ([], 2, 'nothing is expected: give --shown or --absent'),
         (['--absent', 'joy'], "'joy' is none of anger", ''),
         (['--shown', 'fear', 'a', '7'], "could not convert string to float: 'a'", ''),
     ],
@@ -153,7 +154,7 @@ def test_the_command(results, arguments, code, reason, capsys):
         expect([str(results), *arguments])
     assert raised.value.code == code or code in str(raised.value.code)
     said = capsys.readouterr().err
-    assert reason in said and said.count('no face shows') == (2 if reason else 0)
+    assert reason in said and said.count('no face shows') == (2 if code == 1 else 0)
 
 
 def test_more_than_one_recording(results, tmp_path):
