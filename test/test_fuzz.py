@@ -142,6 +142,7 @@ def test_random_images_are_answered_or_counted(tmp_path, portrait):
         for camera in CAMERAS:
             found = status[f'camera {camera}']
             received = count(found, 'images received')
+            assert received + count(found, 'images lost in transport') <= IMAGES
             assert count(found, 'unexpected errors') == 0, robot.log()
             assert count(found, 'images unusable') > 0
             assert received == sum(

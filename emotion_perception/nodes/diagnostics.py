@@ -22,6 +22,9 @@ PERIOD = 1.0
 #: Seconds for which a condition must have been absent before it is logged again.
 QUIET = 60.0
 
+#: What no camera loses at once; see Diagnostics.lost.
+NO_COUNT = 2**31
+
 #: Conditions of a camera that end with 'images arrive'.
 SILENT = {
     'other_transport',
@@ -136,9 +139,14 @@ class Diagnostics:
                 self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
 
     def lost(self, camera: str, event: QoSMessageLostInfo) -> None:
-        """Count images that the middleware has lost."""
-        with self._lock:
-            self._cameras[camera].lost += event.total_count_change
+        """Count images that the middleware has lost.
+
+        Now and then, once in some 10,000 images of a busy machine, Fast DDS tells of 2**32 more
+        or of 2**31 fewer, as an unsigned number: that is no count.
+        """
+        if event.total_count_change < NO_COUNT:
+            with self._lock:
+                self._cameras[camera].lost += event.total_count_change
 
     def incompatible(self, camera: str, policy: str) -> None:
         """Take note of a publisher that does not offer what is asked for; '' when all do."""
