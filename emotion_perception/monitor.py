@@ -48,6 +48,9 @@ SILENCE = 3.0
 #: Columns of the bar of an intensity.
 BAR = 14
 
+#: Columns of a terminal from which the scores, and the time a result rests on, are shown.
+WIDE = 80
+
 #: What the bar and the scores are drawn with, from nothing to full, where the terminal has UTF-8.
 BLOCKS, ASCII = ' ▁▂▃▄▅▆▇█', ' .:-=+*%#'
 
@@ -161,10 +164,11 @@ class Monitor(Node):
         ]
 
 
-def screen(monitor: Monitor, blocks: str) -> Group:
-    """Lay out all there is for a terminal of 80 columns or more.
+def screen(monitor: Monitor, blocks: str, wide: bool) -> Group:
+    """Lay out all there is.
 
     :param blocks: BLOCKS or ASCII.
+    :param wide: whether the terminal has WIDE columns; else 48 are enough.
     """
     lines: list[Text | Table] = [Text.assemble((monitor.topic, 'bold'), '  ', strftime('%H:%M:%S'))]
     if reason := monitor.waits():
@@ -177,7 +181,7 @@ def screen(monitor: Monitor, blocks: str) -> Group:
             )
         )
         if monotonic() - camera.arrivals[-1] <= SILENCE:
-            lines.append(_faces(camera.newest.faces, blocks))
+            lines.append(_faces(camera.newest.faces, blocks, wide))
     if status := monitor.task_status():
         table = Table.grid(padding=(0, 2, 0, 0))
         for column in ('level', 'task', 'message'):
@@ -188,7 +192,7 @@ def screen(monitor: Monitor, blocks: str) -> Group:
     return Group(*lines)
 
 
-def _faces(faces: Sequence[FaceEmotion], blocks: str) -> Text | Table:
+def _faces(faces: Sequence[FaceEmotion], blocks: str, wide: bool) -> Text | Table:
     if not faces:
         return Text('no face', 'dim')
     table = Table(box=None, padding=(0, 1, 0, 0), header_style='dim')
@@ -202,11 +206,13 @@ def _faces(faces: Sequence[FaceEmotion], blocks: str) -> Text | Table:
         (initials, 'left'),
         ('over', 'right'),
     )
+    if not wide:
+        columns = columns[:-2]
     for heading, justify in columns:
         table.add_column(heading, justify=justify, no_wrap=True)
     for face in faces:
         style = _style(face.label)
-        table.add_row(
+        cells = (
             str(face.track_id),
             TrackState(face.state).name.lower(),
             Text(face.label, style),
@@ -220,6 +226,7 @@ def _faces(faces: Sequence[FaceEmotion], blocks: str) -> Text | Table:
             ),
             f'{face.sequence_duration:.1f} s',
         )
+        table.add_row(*cells[: len(columns)])
     return table
 
 
@@ -294,7 +301,8 @@ class Display:
             return
         self._shown = monotonic()
         if self._live:
-            self._live.update(screen(monitor, self._blocks), refresh=True)
+            wide = self._console.width >= WIDE
+            self._live.update(screen(monitor, self._blocks, wide), refresh=True)
         else:  # not by rich, which would break the lines
             print('\n'.join(lines(monitor)), file=self._console.file, flush=True)
 

@@ -181,14 +181,14 @@ def test_no_rules_ask_for_nothing():
         ('rules: [', 'is no YAML: .*line 1'),
         ('rules:\n  a: {behaviour: say}\n  a: {behaviour: look_at}', 'a stands here twice.*line 2'),
         ('- rules', 'the file holds "NAME: value" for each of rules, expression_topic, not'),
-        ('rule: {}', 'the file has no rule; there are rules, expression_topic'),
+        ('rule: {}', 'the file: unknown rule, expected one of rules, expression_topic'),
         ('rules: [a]', 'rules holds "NAME: what it does" for each rule, not list'),
         ('expression_topic: 3', 'expression_topic is a text, not 3'),
         ('rules: {a: }', 'rule a holds "NAME: value" for each of behaviour,.*not None'),
         ('rules: {a: {}}', 'rule a needs a behaviour'),
         (
             'rules: {a: {behaviour: say, cooldown: 1}}',
-            'rule a has no cooldown; there are .*cool_down',
+            'rule a: unknown cooldown, expected one of .*cool_down',
         ),
         (
             'rules: {a: {behaviour: say, emotions: happiness}}',

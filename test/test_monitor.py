@@ -99,9 +99,9 @@ def robot(ros):
 class Terminal:
     """What a terminal of 80 x 24 shows of a process."""
 
-    def __init__(self, folder, **environment):
+    def __init__(self, folder, columns=COLUMNS, **environment):
         self._end, end = pty.openpty()
-        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('HHHH', ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack('HHHH', ROWS, columns, 0, 0))
         variables = {
             'TERM': 'xterm-256color',
             'COLORTERM': 'truecolor',
@@ -119,7 +119,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(end)
-        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b''
 
@@ -206,6 +206,13 @@ def test_without_colour_and_utf_8_it_shows_the_same(robot, tmp_path):
             robot,
         )
         assert {cell.fg for cell in screen.cells()} == {'default'}
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_all_of_these(robot, tmp_path):
+    with terminal(tmp_path, columns=50) as screen:
+        wait_until(shows(screen, r'7 confirmed happiness █{11}··· 0\.80 +90%'), screen, robot)
+        assert re.search(r'id state +emotion +intensity +conf *$', screen.text(), re.MULTILINE)
+        assert '…' not in screen.text()
 
 
 def test_a_dumb_terminal_gets_plain_lines(robot, tmp_path):

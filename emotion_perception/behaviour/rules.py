@@ -267,7 +267,9 @@ def _mapping(content: Any, where: str, known: Sequence[str]) -> dict[str, Any]:
         )
     unknown = [str(key) for key in content if key not in known]
     if unknown:
-        raise ValueError(f'{where} has no {", ".join(unknown)}; there are {", ".join(known)}')
+        raise ValueError(
+            f'{where}: unknown {", ".join(unknown)}, expected one of {", ".join(known)}'
+        )
     return dict(content)
 
 
