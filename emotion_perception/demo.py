@@ -50,6 +50,9 @@ IMAGE_BYTES = 40_000
 #: Seconds to wait for the node to start, and for its last result.
 START_LIMIT, END_LIMIT = 30.0, 2.0
 
+#: A namespace of its own: what else runs in this ROS domain, another demo perhaps, is left alone.
+NAMESPACE = f'/emotion_demo_{os.getpid()}'
+
 
 class Results(Monitor):
     """Keeps all results, with the time at which they came."""
@@ -124,8 +127,10 @@ def process(
         f'from emotion_perception.nodes.{executable} import main; main()',
         '--ros-args',
         '--log-level',
-        'error',
-    ]  # more would tear the live table
+        'error',  # more would tear the live table
+        '-r',
+        f'__ns:={NAMESPACE}',
+    ]
     for name, value in parameters.items():
         # As JSON, which YAML takes; rcl does not know its escapes of characters such as emoji.
         command += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
@@ -326,7 +331,8 @@ def main() -> None:
         prepare_output(output, arguments.seconds or length or SECONDS)
     except OSError as error:
         sys.exit(f'demo failed: {error}')
-    with initialised(args=[], signal_handler_options=SignalHandlerOptions.NO):
+    within = ['--ros-args', '-r', f'__ns:={NAMESPACE}']
+    with initialised(args=within, signal_handler_options=SignalHandlerOptions.NO):
         problem = show(arguments, length, output)
     sys.exit(problem or 0)
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -15,9 +16,13 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
+import rclpy  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+
 from emotion_perception import demo  # noqa: E402
 from emotion_perception.drawing import draw_faces  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, Roi, TrackState  # noqa: E402
+from emotion_perception.msg import EmotionArray  # noqa: E402
 from emotion_perception.videos import Video, VideoWriter  # noqa: E402
 
 FACE = FaceEmotion(
@@ -64,7 +69,23 @@ def run_demo(*arguments, folder):
     )
 
 
-def test_demo_from_end_to_end(video, tmp_path):
+@pytest.fixture
+def other_node(ros):
+    """Publish what an emotion node that runs already does, to topics of the usual names."""
+    node = rclpy.create_node('emotion_node')
+    publisher = node.create_publisher(EmotionArray, '~/emotions', 10)
+    node.create_timer(0.01, lambda: publisher.publish(EmotionArray(camera='another')))
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = Thread(target=executor.spin)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+
+
+def test_demo_from_end_to_end_beside_a_node_that_runs_already(video, tmp_path, other_node):
     ended = run_demo('--video', str(video), folder=tmp_path)
     summary = json.loads((tmp_path / 'demo' / 'summary.json').read_text())
     assert summary['frames_published'] == 60
