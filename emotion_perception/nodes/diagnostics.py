@@ -168,7 +168,11 @@ class Diagnostics:
         active = self._state == 'active'
         problems = self._judge.problems(counts, before) if active else []
         received = counts.received - before.received
-        no_latency = not counts.ages or OTHER_CLOCKS & {found.name for found in problems}
+        no_latency = (
+            not counts.ages
+            or not self._node.get_clock().now().nanoseconds  # simulated, and not heard of yet
+            or OTHER_CLOCKS & {found.name for found in problems}
+        )
         values = {
             'topic': counts.topic,
             'images received': counts.received,
