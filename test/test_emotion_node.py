@@ -236,6 +236,16 @@ def test_parameter_changes_live(robot, portrait):
     assert result.faces[0].label != 'neutral'
 
 
+def test_the_old_name_of_a_parameter_moves_its_new_name_live(robot):
+    (result,) = robot.wait_done(
+        robot.parameters.set_parameters([Parameter('max_coast_frames', value=15)])
+    ).results
+    assert result.successful, result.reason
+    (value,) = robot.wait_done(robot.parameters.get_parameters(['max_coast_seconds'])).values
+    assert value.double_value == 0.5
+    assert 'max_coast_frames is now max_coast_seconds' in robot.log()
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_node_at_work(tmp_path, portrait, number):
     with emotion_node(tmp_path, f'ended_by_{number.name.lower()}') as robot:

@@ -31,7 +31,7 @@ from emotion_perception.nodes.diagnostics import Diagnostics, PERIOD
 from emotion_perception.nodes.image_worker import ImageWorker
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS, ImageMessage
 from emotion_perception.nodes.running import run
-from emotion_perception.options import OPTIONS, RENAMED
+from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
 
 SUCCESS, FAILURE, ERROR = (
@@ -248,7 +248,7 @@ class EmotionNode(LifecycleNode):
         return response
 
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        names = {option.name for option in OPTIONS} | {old.name for old, _, _ in RENAMED}
+        names = {option.name for option in OPTIONS}
         options = {
             parameter.name: parameter.value for parameter in changed if parameter.name in names
         }
@@ -256,7 +256,7 @@ class EmotionNode(LifecycleNode):
             if self._worker:
                 self._worker.set_options(**options)
             else:
-                for option in (*OPTIONS, *(old for old, _, _ in RENAMED)):
+                for option in OPTIONS:
                     if option.name in options:
                         option.check(options[option.name])
         except ValueError as error:

@@ -248,16 +248,24 @@ def _pattern(name: str) -> str:
 
 def declare_old_names(node: Node) -> None:
     """Declare the old names of parameters; one that is set moves its new name, with a warning."""
-    for old, name, convert in RENAMED:
+
+    def move(parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            for old, name, convert in RENAMED:
+                if parameter.name == old.name and parameter.value != old.default:
+                    value = convert(parameter.value)
+                    node.set_parameters([Parameter(name, value=value)])
+                    node.get_logger().warning(
+                        f'parameter {old.name} is now {name}, and will be removed: its value is '
+                        f'taken as {name} = {value:.3g}'
+                    )
+
+    for old, name, _ in RENAMED:
         value = declare(node, [old])[old.name]
-        if value != old.default:
-            if name in node._parameter_overrides:
-                raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
-            node.set_parameters([Parameter(name, value=convert(value))])
-            node.get_logger().warning(
-                f'parameter {old.name} is now {name}, and will be removed: its value is taken as '
-                f'{name} = {convert(value):.3g}'
-            )
+        if value != old.default and name in node._parameter_overrides:
+            raise ValueError(f'{old.name} is the old name of {name}: give {name} alone')
+        move([Parameter(old.name, value=value)])
+    node.add_post_set_parameters_callback(move)
 
 
 def _descriptor(option: Option) -> ParameterDescriptor:
