@@ -32,6 +32,7 @@ SIZES = (0.85, 1.0, 1.18)  # of its box, at which it is compared: boxes differ i
 SCENE = (16, 12)  # [pixels] size of an image of the whole scene
 CUT = 0.5  # correlation of two such images below which the scene is another one: of
 #                         those from one to the next frame 1 in 10,000 is below .6, after a cut most
+SOON = 0.05  # [s] ... if it follows so soon: later, a camera that moves shows much else, too
 LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
 
 
@@ -113,7 +114,7 @@ class FaceFinder:
         if resized or self._tracker.gap(stamp_ns):
             self._begin()
         expected = self._tracker.predict(stamp_ns)
-        detections, followed, waiting = self._known(gray, expected)
+        detections, followed, waiting = self._known(gray, expected, stamp_ns)
         known = [d.box for d in detections] + list(followed.values())
         known += [expected[i] for i in waiting]
         detections += self._new(gray, known)
@@ -130,6 +131,7 @@ class FaceFinder:
         self,
         gray: npt.NDArray[np.uint8],
         expected: Mapping[int, Box],
+        stamp_ns: int,
     ) -> tuple[list[Detection], dict[int, Box], list[int]]:
         """Look for the known faces, {track_id: Box}, where they are expected.
 
@@ -140,6 +142,7 @@ class FaceFinder:
         detections: list[Detection] = []
         followed: dict[int, Box] = {}
         cut = self._is_cut(gray)
+        ends = cut and self._tracker.seconds_until(stamp_ns) < SOON
         second_looks, tilted_looks = SECOND_LOOKS, TILTED_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(
@@ -194,8 +197,10 @@ class FaceFinder:
                     detections.append(detection)
                 continue
             there, likeness = self._detector.follow(gray, place, track.patch, reach, track.tilt)
-            if there and likeness >= ALIKE:
+            if there and likeness >= (ACROSS_CUT if ends else ALIKE):
                 followed[track.track_id] = there
+            elif ends:  # it will not come back
+                self._tracker.forget({track.track_id})
         waiting = [track.track_id for track in turn[SEARCHES:]]
         return detections, followed, waiting
 

@@ -95,11 +95,11 @@ class Tracker:
     def gap(self, stamp_ns: int) -> bool:
         """Say whether so much time lies before this frame that no face in it is a known one."""
         usual = min(PERIODS * self._period, SLOWEST)
-        return self._seconds_until(stamp_ns) > max(self.max_coast_seconds, usual)
+        return self.seconds_until(stamp_ns) > max(self.max_coast_seconds, usual)
 
     def predict(self, stamp_ns: int) -> dict[int, Box]:
         """Return {track_id: Box}, where each face is expected at that time."""
-        seconds = self._seconds_until(stamp_ns)
+        seconds = self.seconds_until(stamp_ns)
         return {track.track_id: track.predict(seconds) for track in self.tracks}
 
     def update(
@@ -127,7 +127,7 @@ class Tracker:
                 )
         if self.gap(stamp_ns):
             self.tracks = []
-        seconds = self._seconds_until(stamp_ns)
+        seconds = self.seconds_until(stamp_ns)
         expected = self.predict(stamp_ns)
         self._stamp_ns, self._period = stamp_ns, seconds
         crowded = {
@@ -168,7 +168,8 @@ class Tracker:
         """End tracks whose faces are known to be gone."""
         self.tracks = [track for track in self.tracks if track.track_id not in track_ids]
 
-    def _seconds_until(self, stamp_ns: int) -> float:
+    def seconds_until(self, stamp_ns: int) -> float:
+        """Return the time from the last frame to this one [s], 0 where there was none."""
         if self._stamp_ns is None:
             return 0.0
         if stamp_ns < self._stamp_ns:

@@ -8,6 +8,7 @@ import pytest
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL, TrackState
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.recognition import load_model
+from emotion_perception.videos import Video
 
 PERIOD = 33_333_333  # [ns]
 START = 1_700_000_000_000_000_000
@@ -105,6 +106,17 @@ def test_results_are_those_of_the_crops_of_the_regions(video):
     model = load_model(None)
     scores, _ = model.classify_all(model.encode(crops))
     np.testing.assert_allclose(scores, [faces[0].scores for faces in results], atol=1e-4)
+
+
+def test_no_emotion_lingers_after_a_cut(data_dir):
+    """Real video: a singer, then his guests. He is not among them."""
+    pipeline, widths = EmotionPipeline(), []
+    with Video(data_dir / 'clips' / 'face_recognition_short_hamilton_clip.mp4') as video:
+        for stamp_ns, image in video:
+            widths.append([face.roi.width for face in pipeline.process(image, stamp_ns)])
+    assert all(max(found) > 70 for found in widths[100:211])
+    assert all(width < 70 for found in widths[211:] for width in found)
+    assert all(found for found in widths[213:])
 
 
 def test_new_faces_only_when_asked_for(video):
@@ -322,7 +334,7 @@ def test_nearest_mode_follows_the_largest_face(two_faces):
 def test_a_face_that_becomes_the_nearest_while_unseen_is_not_made_up(two_faces):
     pipeline = EmotionPipeline(track_mode='nearest', max_coast_seconds=0.1)
     small, nobody = two_faces.copy(), np.full_like(two_faces, 90)
-    small[:, :230] = 90
+    small[40:190, 50:180] = 90  # the room stays: it is no cut
     results = run(pipeline, [two_faces] * 8 + [small] * 2 + [nobody] * 4)
     assert [len(faces) for faces in results[7:]] == [1, 1, 1, 1, 0, 0, 0]
 
