@@ -1,7 +1,9 @@
 """The training command, and adapting a model to clips of one's own."""
 
 import json
+from pathlib import Path
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -63,15 +65,30 @@ def start(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def clips(tmp_path, portrait):
+@pytest.fixture(scope='module')
+def original_clips(tmp_path_factory, portrait):
     """Return a folder of clips: a face upright is 'happy', one in the dark is 'sad'."""
-    folder = tmp_path / 'clips'
+    folder = tmp_path_factory.mktemp('original') / 'clips'
     for label, light in (('happy', 1.0), ('sad', 0.5)):
         for person in ('ann_1', 'bob_1'):
             (folder / label).mkdir(parents=True, exist_ok=True)
             write_clip(folder / label / f'{person}.mp4', portrait, light)
     return folder
+
+
+@pytest.fixture
+def clips(original_clips, tmp_path):
+    """Return a copy of the clips, which a test may change."""
+    return Path(shutil.copytree(original_clips, tmp_path / 'clips'))
+
+
+@pytest.fixture(scope='module')
+def adapted(start, original_clips, tmp_path_factory):
+    """Return the path of a model that was adapted to the clips, which no test changes."""
+    output = tmp_path_factory.mktemp('adapted') / 'new folder' / 'mine.json'
+    before, after = adapt_to_clips(start, original_clips, output)
+    assert 0 <= before <= 1 and 0 <= after <= 1
+    return output
 
 
 def write_clip(path, portrait, light):
@@ -144,34 +161,28 @@ def error_of(capsys, *arguments):
     return ' '.join(capsys.readouterr().err.split())
 
 
-def test_adapting_to_clips(start, clips, tmp_path, capsys):
-    output = tmp_path / 'new folder' / 'mine.json'
-    before, after = adapt_to_clips(start, clips, output)
-    assert 0 <= before <= 1 and 0 <= after <= 1
-    assert (
-        f'{before:.3f} of their frames right before, {after:.3f} after' in capsys.readouterr().out
-    )
-    assert sorted(path.name for path in output.parent.iterdir()) == [
+def test_adapting_to_clips(start, adapted):
+    assert sorted(path.name for path in adapted.parent.iterdir()) == [
         'mine.json',
         'mine.tflite',
         'mine.weights.npz',
         'mine_float32.json',
         'mine_float32.tflite',
     ]
-    adapted, old = load_model(output), load_model(start)
-    assert adapted.description['encoder']['weights'] == 'int8'
+    new, old = load_model(adapted), load_model(start)
+    assert new.description['encoder']['weights'] == 'int8'
     assert (
-        load_model(output.with_name('mine_float32')).description['encoder']['weights'] == 'float32'
+        load_model(adapted.with_name('mine_float32')).description['encoder']['weights'] == 'float32'
     )
-    assert adapted.description['name'] == 'mine'
+    assert new.description['name'] == 'mine'
     # Bob's clips are those kept aside; who was known before is not forgotten.
-    assert adapted.trained_on == {'fer2013': ['train'], 'clips': ['ann', 'eva']}
-    assert adapted.description['head'] == old.description['head']
+    assert new.trained_on == {'fer2013': ['train'], 'clips': ['ann', 'eva']}
+    assert new.description['head'] == old.description['head']
     # One head is trained, the encoder stays.
     pairs = list(
         zip(
             read_weights(start.with_suffix('.weights.npz')).layers,
-            read_weights(output.with_suffix('.weights.npz')).layers,
+            read_weights(adapted.with_suffix('.weights.npz')).layers,
         )
     )
     changed = {
@@ -180,17 +191,19 @@ def test_adapting_to_clips(start, clips, tmp_path, capsys):
     assert changed == {'eight'}
 
 
-def test_adapting_stays_near_what_the_head_knew(start, clips, tmp_path, monkeypatch):
-    def moved(cost):
-        monkeypatch.setattr(own_clips, 'FROM_START', cost)
-        adapt_to_clips(start, clips, tmp_path / 'mine')
+def test_adapting_stays_near_what_the_head_knew(
+    start, adapted, original_clips, tmp_path, monkeypatch
+):
+    def moved(model):
         old, new = (
-            read_weights(model.with_suffix('.weights.npz')).get_layer('eight').get_weights()
-            for model in (start, tmp_path / 'mine')
+            read_weights(path.with_suffix('.weights.npz')).get_layer('eight').get_weights()
+            for path in (start, model)
         )
         return sum(np.square(a - b).sum() for a, b in zip(old, new))
 
-    assert moved(own_clips.FROM_START) < moved(0.0) / 2
+    monkeypatch.setattr(own_clips, 'FROM_START', 0.0)
+    adapt_to_clips(start, original_clips, tmp_path / 'free')
+    assert moved(adapted) < moved(tmp_path / 'free') / 2
 
 
 def published(model, sample):
@@ -212,12 +225,18 @@ def published(model, sample):
     return labels
 
 
-def test_clips_are_judged_by_what_would_be_published(start, clips, tmp_path, portrait, monkeypatch):
+def test_clips_are_judged_by_what_would_be_published(
+    start, clips, tmp_path, portrait, monkeypatch, capsys
+):
     monkeypatch.setattr(own_clips, 'EPOCHS', 3)
     for name, light in (('neutral/ann_1', 0.3), ('neutral/bob_1', 0.3), ('contempt/cleo_1', 0.8)):
         (clips / name).parent.mkdir(exist_ok=True)
         write_clip((clips / name).with_suffix('.mp4'), portrait, light)
     figures = adapt_to_clips(start, clips, tmp_path / 'mine')
+    before, after = figures
+    assert (
+        f'{before:.3f} of their frames right before, {after:.3f} after' in capsys.readouterr().out
+    )
     for path, figure in zip((start, tmp_path / 'mine'), figures):
         model = load_model(path)
         shares = [
