@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 import os
 from pathlib import Path
 import signal
@@ -191,8 +192,19 @@ def _topics(arguments: argparse.Namespace) -> dict[str, str]:
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """Turn the command line into settings.
 
-    :raises ValueError: for a parameter that does not exist or has a wrong value.
+    :raises ValueError: for a parameter that does not exist or has a wrong value, and where a
+        library is missing that what is asked for needs.
     """
+    if not arguments.cluster:  # the workers of a cluster have libraries of their own
+        for wanted, option, library, extra in (
+            (arguments.table == 'parquet', '--table parquet', 'pyarrow', 'parquet'),
+            (arguments.rerun, '--rerun', 'rerun', 'rerun'),
+        ):
+            try:
+                if wanted:
+                    import_module(library)
+            except ImportError as error:
+                raise ValueError(f'{option} needs the extra [{extra}]: {error}') from error
     copied = arguments.copy if arguments.copy is None else tuple(arguments.copy) or None
     return Settings(
         # Workers elsewhere have another working folder.

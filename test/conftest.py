@@ -88,8 +88,8 @@ def faces():
     return np.stack(result)
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+@pytest.fixture(scope='module')
+def tiny():
     """Add a backbone that trains in no time."""
     pytest.importorskip('tensorflow')
     from keras import layers
@@ -101,8 +101,9 @@ def tiny(monkeypatch):
         x = layers.BatchNormalization(momentum=0.8)(layers.GlobalAveragePooling2D()(x))
         return layers.Dense(networks.FEATURES)(layers.Dropout(dropout)(x))
 
-    monkeypatch.setitem(networks.BACKBONES, 'tiny', (network, 48))
-    return 'tiny'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.BACKBONES, 'tiny', (network, 48))
+        yield 'tiny'
 
 
 @pytest.fixture(scope='session')

@@ -522,6 +522,8 @@ def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
         (['.', '-p', 'max_faces:=0'], 'max_faces takes 1 to 64'),
         (['.', '-p', 'publish_new_tracks:=yes'], 'true or false is expected'),
         (['.', '--model', 'nowhere.json'], 'nowhere.json is missing'),
+        (['.', '--table', 'parquet'], '--table parquet needs the extra [parquet]: '),
+        (['.', '--rerun'], '--rerun needs the extra [rerun]: '),
     ],
 )
 def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, monkeypatch):
@@ -529,6 +531,8 @@ def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, 
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'clip.mp4').touch()
+    for library in ('pyarrow', 'rerun'):
+        monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
     with pytest.raises(SystemExit) as raised:
         bag.main(arguments)
     assert raised.value.code == 2

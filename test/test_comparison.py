@@ -9,6 +9,7 @@ pytest.importorskip('tensorflow')
 
 import keras  # noqa: E402
 from keras import layers  # noqa: E402
+import tensorflow as tf  # noqa: E402
 import yaml  # noqa: E402
 
 from emotion_perception import compare  # noqa: E402
@@ -369,8 +370,6 @@ def test_networks_look_at_no_later_frame(name):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_a_network_takes_batches_of_any_shape_once_it_is_traced(name):
-    import tensorflow as tf
-
     make, reads = NETWORKS[name]
     shape = SHAPES[reads]
     traced = tf.function(make(), input_signature=[tf.TensorSpec((None, None, *shape))])
@@ -405,7 +404,13 @@ def test_multiply_adds(name, expected):
     assert multiply_adds(one_frame(name)) == expected
 
 
-def test_each_training_begins_afresh():
+def test_each_training_begins_afresh(monkeypatch):
+    # Without XLA, which compiles for longer than these few steps take.
+    function = tf.function
+    monkeypatch.setattr(
+        tf, 'function', lambda python=None, jit_compile=None, **options: function(python, **options)
+    )
+
     def draw(rng):
         frames = frames_of(rng.normal(0, 1, (4, 6, KEPT)))
         return [

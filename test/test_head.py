@@ -1,5 +1,7 @@
 """Training the temporal head, in small: its objectives, its episodes, and who is in them."""
 
+from copy import copy
+
 import cv2
 import numpy as np
 import pytest
@@ -336,8 +338,8 @@ def test_intensity_of_stills():
 # --- the adapter ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def known(monkeypatch, tiny, faces):
+@pytest.fixture(scope='module')
+def encoded(tiny, faces):
     """Return encoded faces of three people with all expressions, each in a fold of its own.
 
     They are seen in onsets, and in clips of talk.
@@ -352,10 +354,18 @@ def known(monkeypatch, tiny, faces):
         for i, label in enumerate(('neutral', 'happiness') * 3)
     ]
     sets = {'a': lab, 'talk': live}
-    monkeypatch.setattr(lab_faces, 'load', lambda name, kind=None: Samples(name, sets[name], []))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab_faces, 'load', lambda name, kind=None: Samples(name, sets[name], []))
+        known = LabFaces(['a'], 3, ['talk'])
     model = networks.build_stills_model(networks.build_encoder(tiny))
     web = [sample(EMOTIONS[i % 6], frames[i : i + 1]) for i in range(60)]
-    return TrainingFaces(model, web, LabFaces(['a'], 3, ['talk']), ADAPTER)
+    return TrainingFaces(model, web, known, ADAPTER)
+
+
+@pytest.fixture
+def known(encoded):
+    """Return the faces; a test may replace what they hold."""
+    return copy(encoded)
 
 
 def test_who_is_held_out_is_not_seen_by_the_adapter(known, monkeypatch):
@@ -417,6 +427,7 @@ def test_each_person_is_read_by_the_adapter_that_does_not_know_them(known):
 
 
 def test_what_is_rare_on_the_web_is_drawn_more_often(known):
+    known._six = known._six.copy()
     known._six[known._sets == 0] = np.float32([[1, 0, 0, 0, 0, 0]])
     known._six[np.flatnonzero((known._sets == 0) & known._for_head)[0]] = [0, 1, 0, 0, 0, 0]
     known._prior = np.float32([0.96, 0.01, 0.01, 0.01, 0.005, 0.005])

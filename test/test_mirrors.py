@@ -207,8 +207,8 @@ def test_annotated_image_matches_by_stamp_in_both_orders(annotated):
 
 def test_annotated_image_works_only_while_somebody_looks(annotated):
     annotated.wait_for(lambda: annotated.node.count_publishers('/annotated_image/camera'))
-    annotated.wait_for(lambda: not annotated.listens('/emotion_node/emotions'))
-    assert not annotated.listens('/image') and not annotated.listens('/left/image')
+    topics = ('/emotion_node/emotions', '/image', '/left/image')
+    annotated.wait_for(lambda: not any(map(annotated.listens, topics)))
     seen = annotated.look_at(CompressedImage, '/annotated_image/le20ft/compressed')
     annotated.show(seen, topic='/left/image', camera='le ft')
     assert annotated.listens('/emotion_node/emotions') and annotated.listens('/left/image')

@@ -103,8 +103,8 @@ class EmotionNode(LifecycleNode):
         if self._values['autostart'] and (
             self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS
         ):
-            assert self._refusal
-            raise self._refusal
+            # rclpy fails a transition by itself where a signal has shut ROS down meanwhile.
+            raise self._refusal or RuntimeError('the node cannot change its state')
 
     @contextmanager
     def running(self) -> Iterator[None]:
