@@ -182,22 +182,18 @@ def test_a_damaged_frame_is_left_out(tmp_path):
     assert np.diff([stamp for stamp, _ in seen]).min() > 0
 
 
-def sound(path):
+def sound(path, codec='pcm_s16le', rate=8000, samples='s16'):
     with av.open(str(path), 'w') as container:
-        stream = container.add_stream('pcm_s16le', rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), 's16', 'mono')
-        frame.sample_rate = 8000
+        stream = container.add_stream(codec, rate=rate)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), samples, 'mono')
+        frame.sample_rate = rate
         container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def song(path):
     """Write music with the picture of its cover, as shops sell it (ID3v2.3)."""
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream('mp3', rate=44100)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), 's16p', 'mono')
-        frame.sample_rate = 44100
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    sound(path, 'mp3', 44100, 's16p')
     cover = b'\0image/jpeg\0\3\0' + cv2.imencode('.jpg', data.astronaut())[1].tobytes()
     tag = b'APIC' + struct.pack('>IH', len(cover), 0) + cover
     size = bytes(len(tag) >> shift & 127 for shift in (21, 14, 7, 0))
