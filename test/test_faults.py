@@ -13,7 +13,7 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from emotion_perception.recognition import shipped_model  # noqa: E402
 from processes import LIMIT, running, wait_for  # noqa: E402
-from robot import emotion_node, values  # noqa: E402
+from robot import count, emotion_node, values  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -87,6 +87,8 @@ def test_what_is_killed_hangs_or_changes_ends_nothing(tmp_path, portrait):
             running([sys.executable, '-c', READER], log) as reader,
         ):
             wait_for_face(320)
+            # Only a publisher that was there at a report can be told from a new one.
+            robot.next_report(lambda status: count(status['camera camera'], 'images received'))
             robot.wait_for(lambda: 'reads no more' in log.read_text())
             reader.send_signal(signal.SIGSTOP)
             for file in tmp_path.glob('mine.*'):

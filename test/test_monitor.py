@@ -109,6 +109,9 @@ class Terminal:
             **os.environ,
             **environment,
         }
+        # Readline, where a process of tests has imported it, writes its own size there.
+        for name in ('COLUMNS', 'LINES'):
+            variables.pop(name, None)
         self.process = subprocess.Popen(
             COMMAND,
             cwd=folder,
