@@ -86,6 +86,8 @@ class Video:
         self._stream = stream
         rate = stream.average_rate or stream.guessed_rate or 0
         low, high = _RATES
+        if not low <= rate <= high and stream.guessed_rate:  # of DV the average is wrong
+            rate = stream.guessed_rate
         knows_rate = low <= rate <= high
         self._interval_ns = round(1e9 / (rate if knows_rate else USUAL_RATE))
         # AVI has no times, it counts frames: at a wrong rate, their times are wrong as well.
@@ -109,12 +111,16 @@ class Video:
         elif stream.duration and stream.time_base:
             self.duration = float(stream.duration * stream.time_base)
         elif self._container.duration:
-            # Matroska counts it from 0, whenever the first frame comes.
             start = max(self._container.start_time or 0, 0)
+            if 'matroska' not in self._container.format.name:
+                start = 0  # Matroska alone counts it from 0, whenever the first frame comes
             self.duration = (self._container.duration - start) / av.time_base
 
         #: Frames that the file declares; None where it declares none.
         self.frame_count: int | None = stream.frames or None
+
+        #: When the frame that was given last ends [ns], as its stamp counts.
+        self.end_ns = 0
 
     def __enter__(self) -> 'Video':
         return self
@@ -151,11 +157,14 @@ class Video:
                 stamp += self._interval_ns
             if time is not None:
                 shift = stamp - time
+            self.end_ns = stamp + self._interval_ns
+            if time is not None and frame.duration:  # a still picture may last for minutes
+                self.end_ns = stamp + round(frame.duration * frame.time_base * 1_000_000_000)
             image = np.asarray(frame.to_ndarray(format='bgr24'), np.uint8)
             yield stamp, _upright(image, frame.rotation)
         if stamp is None:
             raise self._error('no picture in it can be decoded')
-        played = (stamp + self._interval_ns) * 1e-9
+        played = self.end_ns * 1e-9
         if self.duration and played < self.duration / 2:
             warnings.warn(
                 f'{self.source} lasts {self.duration:.1f} s, but holds pictures that can '

@@ -78,12 +78,19 @@ def test_times_count_from_the_first_frame(tmp_path):
 
 @pytest.mark.parametrize(
     'name, codec',
-    [('a.avi', 'mjpeg'), ('a.avi', 'mpeg4'), ('a.h264', 'libx264'), ('a.ts', 'libx264')],
+    [
+        ('a.avi', 'mjpeg'),
+        ('a.avi', 'mpeg4'),
+        ('a.h264', 'libx264'),
+        ('a.ts', 'libx264'),
+        ('a.dv', 'dvvideo'),
+    ],
 )
 def test_without_times_the_nominal_rate_counts(tmp_path, name, codec):
-    path = write(tmp_path / name, codec=codec)
+    size = (720, 576) if codec == 'dvvideo' else (80, 60)
+    path = write(tmp_path / name, codec=codec, size=size)
     assert milliseconds(path) == list(range(0, 400, 40))
-    assert frames(path)[0][1].shape == (60, 80, 3)
+    assert frames(path)[0][1].shape == (*size[::-1], 3)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +137,23 @@ def test_avi_with_frames_out_of_order(tmp_path):
 def test_the_length_that_a_file_declares(tmp_path):
     assert Video(write(tmp_path / 'a.mp4')).duration == pytest.approx(0.4)
     assert Video(write(tmp_path / 'a.mkv')).duration == pytest.approx(0.4)
+    late = write(tmp_path / 'a.flv', [100_000 + time for time in TIMES], 'flv1')
+    assert Video(late).duration == pytest.approx(2.1, abs=0.1)
+
+
+@pytest.mark.parametrize('name', ['a.mp4', 'a.mkv'])
+def test_a_last_picture_that_is_held(tmp_path, name):
+    with av.open(str(tmp_path / name), 'w') as container:
+        stream = container.add_stream('mpeg4', rate=25)
+        stream.width, stream.height = 80, 60
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((60, 80, 3), np.uint8), format='bgr24')
+            for packet in stream.encode(frame):
+                packet.duration = 250 if packet.pts == 2 else 1
+                container.mux(packet)
+    with Video(tmp_path / name) as video:
+        assert [round(stamp / 1e6) for stamp, _ in video] == [0, 40, 80]
+        assert video.end_ns == pytest.approx(10.08e9)
 
 
 @pytest.mark.parametrize('clockwise', [0, 1, 2, 3])

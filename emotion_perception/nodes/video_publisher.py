@@ -146,8 +146,10 @@ class VideoPublisher(Node):
                         yield image
                         now += tick
                     image = frame
-            # The last frame has no next one to end it: it lasts as long as most of them.
-            end = begin + stamp + (stamp / count if count else 1e9 / USUAL_RATE)
+            # The last frame has no next one to end it: it lasts as long as most of them, or as
+            # the file says.
+            usual = stamp / count if count else 1e9 / USUAL_RATE
+            end = begin + max(stamp + usual, video.end_ns)
             while end - now > tick / 2:
                 yield image
                 now += tick
