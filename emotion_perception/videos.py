@@ -11,8 +11,11 @@ import warnings
 import av
 from av.stream import Disposition
 from av.video.stream import VideoStream
+import cv2
 import numpy as np
 import numpy.typing as npt
+
+from emotion_perception.images import BitDepth
 
 #: Frames per second of what does not say how fast it is.
 USUAL_RATE = 30.0
@@ -144,6 +147,7 @@ class Video:
         """
         stamp = shift = None  # of the last frame; from the container's time to the stamp
         longest = _DISCONTINUITY * 1e9 if self._discontinuous else inf
+        depth = BitDepth()
         for frame in self._decoded():
             time = None
             ticks = frame.dts if self._only_decoding_times else frame.pts
@@ -160,8 +164,7 @@ class Video:
             self.end_ns = stamp + self._interval_ns
             if time is not None and frame.duration:  # a still picture may last for minutes
                 self.end_ns = stamp + round(frame.duration * frame.time_base * 1_000_000_000)
-            image = np.asarray(frame.to_ndarray(format='bgr24'), np.uint8)
-            yield stamp, _upright(image, frame.rotation)
+            yield stamp, _upright(_bgr(frame, depth), frame.rotation)
         if stamp is None:
             raise self._error('no picture in it can be decoded')
         played = self.end_ns * 1e-9
@@ -218,6 +221,13 @@ def default_video() -> str:
     return os.path.join(
         package.submodule_search_locations[0], 'datasets', 'data', 'carphone_pristine.mp4'
     )
+
+
+def _bgr(frame: av.VideoFrame, depth: BitDepth) -> npt.NDArray[np.uint8]:
+    if frame.format.name.startswith('gray16'):  # of an infrared camera that may use fewer
+        deep = np.asarray(frame.to_ndarray(format='gray16le'), np.uint16)
+        return np.asarray(cv2.cvtColor(depth.to_8_bits(deep), cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.asarray(frame.to_ndarray(format='bgr24'), np.uint8)
 
 
 def _upright(image: npt.NDArray[np.uint8], rotation: int) -> npt.NDArray[np.uint8]:

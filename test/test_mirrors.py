@@ -166,6 +166,24 @@ def test_annotated_image(annotated):
     assert (shown.encoding, image.shape, shown.header.frame_id) == ('bgr8', GREY.shape, 'eye')
     assert box_colour(image, happy) == COLOURS['happiness']
     assert tuple(image[100, 10]) == (90, 90, 90)
+    # Of 10 bits: a dark image is not shown brighter than it was to the node.
+    for value in (1000, 1000, 100):
+        header = annotated.header()
+        deep = np.full(GREY.shape[:2], value, '<u2')
+        seen.clear()
+        annotated.camera().publish(
+            Image(
+                header=header,
+                height=GREY.shape[0],
+                width=GREY.shape[1],
+                encoding='mono16',
+                step=2 * GREY.shape[1],
+                data=deep.tobytes(),
+            )
+        )
+        annotated.send_result(header)
+        annotated.wait_for(lambda header=header: [image.header for image in seen] == [header])
+        assert messages.bgr_from_image(seen[0])[100, 10, 0] == value >> 2
     annotated.look_away()
 
 

@@ -189,6 +189,21 @@ def test_any_file_name_will_do(tmp_path, name):
     assert len(frames(write(tmp_path / name))) == 10
 
 
+def test_grey_of_16_bits_is_scaled_by_those_in_use(tmp_path):
+    with av.open(str(tmp_path / 'infrared.mkv'), 'w') as container:
+        stream = container.add_stream('ffv1', rate=25)
+        stream.width, stream.height, stream.pix_fmt = 80, 60, 'gray16le'
+        for value in (1000, 1000, 100):
+            deep = np.full((60, 80), value, np.uint16)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(deep, format='gray16le')))
+        container.mux(stream.encode())
+    assert [image[0, 0].tolist() for _, image in frames(tmp_path / 'infrared.mkv')] == [
+        [1000 >> 2] * 3,
+        [1000 >> 2] * 3,
+        [100 >> 2] * 3,
+    ]
+
+
 def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     write(tmp_path / 'a.mp4')

@@ -10,6 +10,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from emotion_perception.images import BitDepth
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.camera_subscription import all_latched
@@ -88,6 +89,7 @@ class MatchedImages(Input):
         super().__init__(node, transport.message_type, topic, self._on_image, EVERY_PUBLISHER)
         self._camera, self._topic = camera, node.resolve_topic_name(topic)
         self._to_bgr = transport.to_bgr
+        self._depth = BitDepth()
         self._on_match = on_match
         self._pairs: StampPairs[ImageMessage, EmotionArray] = StampPairs(WAITING)
         self._unmatched = 0
@@ -125,7 +127,7 @@ class MatchedImages(Input):
     def _match(self, image: ImageMessage, result: EmotionArray) -> None:
         self._unmatched = 0
         try:
-            pixels = self._to_bgr(image).copy()
+            pixels = self._to_bgr(image, depth=self._depth).copy()
         except ValueError as error:  # of a second publisher with the same stamps
             self._node.get_logger().warning(
                 f'Camera {self._camera}: unusable image: {error}', throttle_duration_sec=1.0
