@@ -26,11 +26,12 @@ from emotion_perception.sequence import FaceSequence
 from emotion_perception.temporal import FACE
 from emotion_perception.tracking import Track
 
-#: [ns] An image whose stamp lies less than this before the last one's is late, and left out ...
-LATE_NS = 500_000_000
-
-#: ... until so many in a row were: then the stream has begun anew.
+#: Images in a row that are left out because their stamps lie before that of an earlier one; after
+#: them the stream has begun anew.
 LATE_IN_A_ROW = 5
+
+#: [ns] Where a stamp lies as far back as this, only one is left out: a second one is no accident.
+LATE_NS = 500_000_000
 
 
 #: The name of a camera, an image of it, uint8 [H,W,3] BGR, and the image's stamp [ns]. To type
@@ -44,26 +45,30 @@ class _Camera:
 
     finder: FaceFinder
     last_stamp: int | None = None
-    restarts: int = 0  # for a stamp that jumped back
-    late: int = 0  # images left out, for a stamp a little before the last one
+    before: int | None = None  # the stamp before the last one
+    restarts: int = 0  # for stamps that jumped back
+    late: int = 0  # images left out, for a stamp before the last one
     late_in_a_row: int = 0
 
     def restart(self) -> None:
         self.finder.restart()
-        self.last_stamp = None
+        self.last_stamp = self.before = None
         self.late_in_a_row = 0
 
     def takes(self, stamp_ns: int) -> bool:
         """Take the next image's stamp; return False where the image is to be left out."""
         if self.last_stamp is not None and stamp_ns < self.last_stamp:
-            if self.last_stamp - stamp_ns < LATE_NS and self.late_in_a_row < LATE_IN_A_ROW:
+            is_near = self.last_stamp - stamp_ns < LATE_NS
+            # Where it comes after all but the last one, that one was ahead of its time.
+            catches_up = is_near and self.before is not None and stamp_ns > self.before
+            if catches_up or self.late_in_a_row < (LATE_IN_A_ROW if is_near else 1):
                 self.late += 1
                 self.late_in_a_row += 1
                 return False
             self.restart()
             self.restarts += 1
         self.late_in_a_row = 0
-        self.last_stamp = stamp_ns
+        self.before, self.last_stamp = self.last_stamp, stamp_ns
         return True
 
 
@@ -130,11 +135,11 @@ class EmotionPipeline:
         """Process the next image of one camera.
 
         :param image: uint8 [H,W,3], BGR.
-        :param stamp_ns: when the image was taken, integer nanoseconds. An image less than half a
-            second older than the camera's last one is late: it is counted and left out. An
-            earlier stamp, or a sixth late image in a row (a recording that begins again),
-            forgets the camera's faces. So do a gap of more than max_coast_seconds and an image
-            of another size.
+        :param stamp_ns: when the image was taken, integer nanoseconds. An image that is older
+            than the camera's last one is late: it is counted and left out. A second one in a row
+            that is half a second or more older, or a sixth that is a little older (a recording
+            that begins again), forgets the camera's faces. So do a gap of more than
+            max_coast_seconds and an image of another size.
         :param camera: any name; each camera has its own tracks and ids.
         :return: list of :class:`~emotion_perception.emotions.FaceEmotion`, in order of id; empty
             for a late image.
@@ -237,11 +242,11 @@ class EmotionPipeline:
                 state.restart()
 
     def restarts(self, camera: str) -> int:
-        """Return how often a camera's faces were forgotten because a stamp jumped back."""
+        """Return how often a camera's faces were forgotten because stamps jumped back."""
         return self._cameras[camera].restarts
 
     def late(self, camera: str) -> int:
-        """Return how many images of a camera were left out for a stamp a little too old."""
+        """Return how many images of a camera were left out for a stamp that was too old."""
         return self._cameras[camera].late
 
     def resizes(self, camera: str) -> int:

@@ -194,9 +194,22 @@ def test_a_stamp_that_jumps_back_begins_anew(video):
     frames = video(6)
     pipeline = EmotionPipeline(publish_new_tracks=True)
     assert run(pipeline, frames)[-1][0].sequence_length == 6
-    [face] = pipeline.process(frames[0], START - 10**9)
+    assert pipeline.process(frames[0], START - 10**9) == []
+    [face] = pipeline.process(frames[0], START - 10**9 + PERIOD)
     assert (face.state, face.sequence_length) == (TrackState.NEW, 1)
-    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (1, 0)
+    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (1, 1)
+
+
+@pytest.mark.parametrize('off, left_out', [(-(10**9), 2), (-START, 2), (400_000_000, 2 * 12)])
+def test_single_stamps_that_are_off_forget_nobody(video, off, left_out):
+    frames = video(60)
+    pipeline = EmotionPipeline()
+    results = [
+        pipeline.process(frame, START + i * PERIOD + off * (i in (20, 40)))
+        for i, frame in enumerate(frames)
+    ]
+    assert {face.track_id for faces in results for face in faces} == {1}
+    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (0, left_out)
 
 
 def test_a_late_image_is_left_out(video):

@@ -21,8 +21,8 @@ class CameraCounts:
     errors: int = 0  #: met an unexpected error, see error
     unusable_reason: str = ''
     error: str = ''
-    restarts: int = 0  #: times that its faces were forgotten, for a stamp went back
-    late: int = 0  #: left out, for a stamp a little before the last one
+    restarts: int = 0  #: times that its faces were forgotten, for stamps went back
+    late: int = 0  #: left out, for a stamp before the last one
     resizes: int = 0  #: times that its faces were forgotten, for the images' size changed
     largest: int = 0  #: size of its largest image [bytes]
     newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]

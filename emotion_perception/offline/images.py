@@ -43,25 +43,28 @@ class Image:
 class ImageClock:
     """Tells when the images of one topic were taken.
 
-    That is the stamp of their header. Where a stamp is zero, or so far before the last one that
-    the image is not just late (see pipeline.py), as in a bag of several recordings, it is the log
-    time from there on.
+    That is the stamp of their header. Where a stamp is zero, or a second one in a row so far before
+    the last one that the image is not just late (see pipeline.py), as in a bag of several
+    recordings, it is the log time from there on.
     """
 
     def __init__(self) -> None:
         #: Why the log time counts; '' while the stamps do.
         self.distrust = ''
         self._last = 0
+        self._is_back = False
 
     def time(self, stamp_ns: int, log_time: int) -> int:
         """Give the time of the next image [ns]."""
         if not self.distrust:
             if stamp_ns == 0:
                 self.distrust = 'the images have no stamp'
-            elif stamp_ns <= self._last - LATE_NS:
+            is_back = stamp_ns <= self._last - LATE_NS
+            if is_back and self._is_back:
                 self.distrust = (
                     f'the stamps of the images run backwards, from {self._last} to {stamp_ns} ns'
                 )
+            self._is_back = is_back
             self._last = max(stamp_ns, self._last)
         return log_time if self.distrust else stamp_ns
 
