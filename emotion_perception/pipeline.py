@@ -26,12 +26,14 @@ from emotion_perception.sequence import FaceSequence
 from emotion_perception.temporal import FACE
 from emotion_perception.tracking import Track
 
-#: Images in a row that are left out because their stamps lie before that of an earlier one; after
-#: them the stream has begun anew.
-LATE_IN_A_ROW = 5
-
-#: [ns] Where a stamp lies as far back as this, only one is left out: a second one is no accident.
+#: [ns] An image whose stamp lies less than this before the last one's is late. It is left out, and so
+#: are those after it until one comes after the last ...
 LATE_NS = 500_000_000
+
+#: ... except where at least so many were late and then a stamp goes back again: that is a short
+#: recording which begins again. Where a stamp lies farther back, only one is left out: a second one
+#: is no accident.
+LATE_IN_A_ROW = 5
 
 
 #: The name of a camera, an image of it, uint8 [H,W,3] BGR, and the image's stamp [ns]. To type
@@ -45,30 +47,33 @@ class _Camera:
 
     finder: FaceFinder
     last_stamp: int | None = None
-    before: int | None = None  # the stamp before the last one
     restarts: int = 0  # for stamps that jumped back
     late: int = 0  # images left out, for a stamp before the last one
-    late_in_a_row: int = 0
+    late_in_a_row: int = 0  # since a stamp came after the last one
+    last_late: int = 0  # the newest of their stamps
 
     def restart(self) -> None:
         self.finder.restart()
-        self.last_stamp = self.before = None
+        self.last_stamp = None
         self.late_in_a_row = 0
 
     def takes(self, stamp_ns: int) -> bool:
         """Take the next image's stamp; return False where the image is to be left out."""
         if self.last_stamp is not None and stamp_ns < self.last_stamp:
-            is_near = self.last_stamp - stamp_ns < LATE_NS
-            # Where it comes after all but the last one, that one was ahead of its time.
-            catches_up = is_near and self.before is not None and stamp_ns > self.before
-            if catches_up or self.late_in_a_row < (LATE_IN_A_ROW if is_near else 1):
+            if self.last_stamp - stamp_ns < LATE_NS:
+                anew = self.late_in_a_row >= LATE_IN_A_ROW and stamp_ns < self.last_late
+            else:
+                anew = self.late_in_a_row > 0
+            if not anew:
                 self.late += 1
                 self.late_in_a_row += 1
+                self.last_late = stamp_ns
                 return False
             self.restart()
             self.restarts += 1
-        self.late_in_a_row = 0
-        self.before, self.last_stamp = self.last_stamp, stamp_ns
+        if stamp_ns != self.last_stamp:
+            self.late_in_a_row = 0
+        self.last_stamp = stamp_ns
         return True
 
 
@@ -137,9 +142,9 @@ class EmotionPipeline:
         :param image: uint8 [H,W,3], BGR.
         :param stamp_ns: when the image was taken, integer nanoseconds. An image that is older
             than the camera's last one is late: it is counted and left out. A second one in a row
-            that is half a second or more older, or a sixth that is a little older (a recording
-            that begins again), forgets the camera's faces. So do a gap of more than
-            max_coast_seconds and an image of another size.
+            that is half a second or more older (a recording that begins again) forgets the
+            camera's faces. So do a gap of more than max_coast_seconds and an image of another
+            size.
         :param camera: any name; each camera has its own tracks and ids.
         :return: list of :class:`~emotion_perception.emotions.FaceEmotion`, in order of id; empty
             for a late image.
