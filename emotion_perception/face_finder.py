@@ -74,6 +74,8 @@ class FaceFinder:
         self._max_faces = max_faces
         #: Times that all faces were forgotten because the images came in another size.
         self.resizes = 0
+        #: ... and because of a gap in the stamps.
+        self.gaps = 0
         self._shape: tuple[int, ...] | None = None
         self.configure(max_coast_seconds=max_coast_seconds, track_mode=track_mode)
         self.restart()
@@ -111,7 +113,9 @@ class FaceFinder:
         resized = self._shape not in (None, gray.shape)
         self._shape = gray.shape
         self.resizes += resized
-        if resized or self._tracker.gap(stamp_ns):
+        gap = self._tracker.gap(stamp_ns)
+        self.gaps += gap and bool(self._tracker.tracks)
+        if resized or gap:
             self._begin()
         expected = self._tracker.predict(stamp_ns)
         detections, followed, waiting = self._known(gray, expected, stamp_ns)

@@ -258,6 +258,10 @@ class EmotionPipeline:
         """Return how often a camera's faces were forgotten because its images changed size."""
         return self._cameras[camera].finder.resizes
 
+    def gaps(self, camera: str) -> int:
+        """Return how often a camera's faces were forgotten because of a gap in the stamps."""
+        return self._cameras[camera].finder.gaps
+
     def set_options(self, **options: bool | int | float | str) -> None:
         """Change options that may be changed while running.
 

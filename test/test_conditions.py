@@ -49,6 +49,7 @@ CAMERAS = (
     'behind',
     'old',
     'late',
+    'slow',
     'good',
 )
 
@@ -227,6 +228,22 @@ def test_a_good_camera_has_no_condition(cameras):
         latency = values(status)['median latency, stamp to result [ms]']
     assert 'images/s' in status.message
     assert float(latency) < 500
+
+
+def test_a_camera_so_slow_that_no_face_is_seen_twice_is_no_secret(cameras, portrait):
+    face = image_from_bgr(portrait, Header())
+    fields = {name: getattr(face, name) for name in ('data', 'height', 'width', 'step')}
+    stamps = iter(range(0, 1000 * 10**9, 5 * 10**9))
+    cameras.reports.clear()
+    cameras.wait_for(
+        lambda: any(
+            'gaps' in found_in(status) and 'max_coast_seconds' in values(status)['way out']
+            for message in cameras.reports
+            for status in message.status
+            if status.name.endswith('camera slow')
+        ),
+        lambda: publish(cameras, 'slow', 1_700_000_000 * 10**9 + next(stamps), **fields),
+    )
 
 
 def test_a_late_image_another_size_and_a_jump_back_each_have_their_condition(cameras):

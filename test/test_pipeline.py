@@ -251,6 +251,7 @@ def test_after_a_gap_a_face_and_its_sequence_are_new(video, gap):
     [before] = run(pipeline, frames[:8])[-1]
     [after] = run(pipeline, frames[8:], start=START + 8 * PERIOD + int(gap * 1e9))[-1]
     assert after.track_id > before.track_id
+    assert pipeline.gaps('camera') == 1
     assert after.sequence_length == 4 and after.sequence_duration < 0.2
 
 

@@ -24,6 +24,7 @@ class CameraCounts:
     restarts: int = 0  #: times that its faces were forgotten, for stamps went back
     late: int = 0  #: left out, for a stamp before the last one
     resizes: int = 0  #: times that its faces were forgotten, for the images' size changed
+    gaps: int = 0  #: times that its faces were forgotten, for a gap in the stamps
     largest: int = 0  #: size of its largest image [bytes]
     newest: float = field(default_factory=monotonic)  #: arrival of the newest, or the start [s]
     incompatible: str = ''  #: QoS policy that a publisher does not offer

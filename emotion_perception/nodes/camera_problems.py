@@ -55,6 +55,7 @@ class Judge:
             ('restarted', 'restarts', {}),
             ('late_images', 'late', {}),
             ('resized', 'resizes', {}),
+            ('gaps', 'gaps', {}),
             ('unusable', 'unusable', {'reason': counts.unusable_reason}),
             ('overload', 'overload', {'received': counts.received - before.received}),
         ):

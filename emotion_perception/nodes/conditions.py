@@ -84,7 +84,8 @@ CONDITIONS = (
               'play recordings with --clock and set use_sim_time; else set the clocks by one '
               'source (chrony)'),
     Condition('old_images', None, 'results come {seconds:.2f} s after the stamps of their images',
-              'look for a queue between camera and node (depth 1 is enough), and at the load'),
+              'look for a queue between camera and node (depth 1 is enough), at the load, and at the '
+              'clocks of both machines'),
     Condition('restarted', WARN,
               '{count} stamps went back, and the faces so far were forgotten',
               'is there a second publisher, or has a recording begun again?'),
@@ -94,6 +95,10 @@ CONDITIONS = (
     Condition('resized', WARN,
               'the size of the images changed {count} times, and the faces so far were forgotten',
               'is there a second publisher, or has the camera been started with another size?'),
+    Condition('gaps', WARN,
+              '{count} gaps in the stamps, and the faces so far were forgotten',
+              'raise max_coast_seconds where the camera is so slow; let it give each image a stamp '
+              'of its own; or nothing, if it had been stopped'),
     Condition('new_publisher', WARN, '{topic} has another publisher than before',
               'nothing, if the camera has been started again (faces have new ids after a gap); if '
               'there are two, end one'),

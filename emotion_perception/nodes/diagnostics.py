@@ -119,11 +119,12 @@ class Diagnostics:
             self._cameras[camera].errors += 1
             self._cameras[camera].error = f'{type(error).__name__}: {error}'
 
-    def stream(self, camera: str, restarts: int, late: int, resizes: int) -> None:
+    def stream(self, camera: str, restarts: int, late: int, resizes: int, gaps: int) -> None:
         """Take note of how often a camera's stream was broken so far, see EmotionPipeline."""
         with self._lock:
             counts = self._cameras[camera]
-            counts.restarts, counts.late, counts.resizes = restarts, late, resizes
+            counts.restarts, counts.late = restarts, late
+            counts.resizes, counts.gaps = resizes, gaps
 
     def processed(self, camera: str, stamp_ns: int, age: float, faces: int) -> None:
         """Count an image whose result was published, age [s] after its stamp."""
@@ -184,6 +185,7 @@ class Diagnostics:
             'unexpected errors': counts.errors,
             'stamps that went back': counts.restarts,
             'changes of image size': counts.resizes,
+            'gaps in the stamps': counts.gaps,
             'rate of images [Hz]': f'{received / elapsed:.1f}',
             'age of newest image [s]': f'{monotonic() - counts.newest:.2f}'
             if counts.received

@@ -162,6 +162,7 @@ class ImageWorker:
                     'restarts': self._pipeline.restarts(camera),
                     'late': self._pipeline.late(camera),
                     'resizes': self._pipeline.resizes(camera),
+                    'gaps': self._pipeline.gaps(camera),
                 }
                 for camera, _, _ in batch
             ]

@@ -46,13 +46,17 @@ class ImageClock:
     That is the stamp of their header. Where a stamp is zero, or a second one in a row so far before
     the last one that the image is not just late (see pipeline.py), as in a bag of several
     recordings, it is the log time from there on.
+
+    :param left_out: whether the images that the pipeline leaves out are among those that are told
+        of, as they are not among results.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: bool = True) -> None:
         #: Why the log time counts; '' while the stamps do.
         self.distrust = ''
         self._last = 0
-        self._is_back = False
+        self._left_out = left_out
+        self._was_back = False
 
     def time(self, stamp_ns: int, log_time: int) -> int:
         """Give the time of the next image [ns]."""
@@ -60,11 +64,11 @@ class ImageClock:
             if stamp_ns == 0:
                 self.distrust = 'the images have no stamp'
             is_back = stamp_ns <= self._last - LATE_NS
-            if is_back and self._is_back:
+            if is_back and (self._was_back or not self._left_out):
                 self.distrust = (
                     f'the stamps of the images run backwards, from {self._last} to {stamp_ns} ns'
                 )
-            self._is_back = is_back
+            self._was_back = is_back
             self._last = max(stamp_ns, self._last)
         return log_time if self.distrust else stamp_ns
 

@@ -359,7 +359,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
                 faces = faces_of(content)
             except MessageError as error:
                 raise BagError(f'{place}: {error}; is it of another version?') from error
-            clock = clocks.setdefault((message.topic, content.camera), ImageClock())
+            clock = clocks.setdefault((message.topic, content.camera), ImageClock(left_out=False))
             yield ImageResult(
                 clock.time(nanoseconds(content.header.stamp), message.log_time - 1),
                 content.camera,
