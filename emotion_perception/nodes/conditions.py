@@ -90,7 +90,7 @@ CONDITIONS = (
               '{count} stamps went back, and the faces so far were forgotten',
               'is there a second publisher, or has a recording begun again?'),
     Condition('late_images', WARN,
-              "{count} images left out: their stamps lie before that of an earlier one",
+              '{count} images left out: their stamps lie before that of an earlier one',
               'are there two publishers, or does the clock step?'),
     Condition('resized', WARN,
               'the size of the images changed {count} times, and the faces so far were forgotten',
