@@ -162,7 +162,8 @@ class Video:
             if time is not None:
                 shift = stamp - time
             self.end_ns = stamp + self._interval_ns
-            if time is not None and frame.duration:  # a still picture may last for minutes
+            if time is not None and frame.time_base and frame.duration:
+                # A still picture may last for minutes.
                 self.end_ns = stamp + round(frame.duration * frame.time_base * 1_000_000_000)
             yield stamp, _upright(_bgr(frame, depth), frame.rotation)
         if stamp is None:
