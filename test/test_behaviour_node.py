@@ -13,6 +13,7 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile  # noqa: E402
@@ -29,7 +30,7 @@ from emotion_perception.evaluation.events import fade  # noqa: E402
 from emotion_perception.nodes.behaviour_node import EMOTIONS_TOPIC, RULES  # noqa: E402
 from emotion_perception.nodes.messages import image_from_bgr, nanoseconds  # noqa: E402
 from processes import LIMIT, running, wait_for  # noqa: E402
-from robot import Opposite  # noqa: E402
+from robot import count, Opposite, values  # noqa: E402
 
 MAIN = 'from emotion_perception.nodes.behaviour_node import main; main()'
 COMPOSED = """
@@ -95,6 +96,22 @@ class Audience(Opposite):
         ):
             self.node.create_subscription(type_, f'/{name}/{topic}', kept.append, qos)
         self.parameters = AsyncParameterClient(self.node, name)
+        self.reports = []
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report, 10)
+
+    def _on_report(self, message):
+        self.reports += [s for s in message.status if s.name == f'{self.name}: behaviours']
+
+    def wait_for_report(self, *conditions, work=None):
+        """Wait for a report with exactly these conditions; return its status."""
+        self.reports.clear()
+
+        def reported():
+            for status in self.reports:
+                if values(status).get('conditions', '') == ', '.join(conditions):
+                    return status
+
+        return self.wait_for(reported, work)
 
     def send(self, *faces, camera='front', step=STEP):
         self.stamp += step
@@ -141,11 +158,17 @@ class Audience(Opposite):
         for kept in (self.events, self.requests):
             kept.clear()
 
-    def set_parameters(self, **values):
+    def set_parameters(self, **given):
         future = self.parameters.set_parameters(
-            [Parameter(name, value=value) for name, value in values.items()]
+            [Parameter(name, value=value) for name, value in given.items()]
         )
         return self.wait_done(future).results
+
+    def set_at_once(self, **given):
+        future = self.parameters.set_parameters_atomically(
+            [Parameter(name, value=value) for name, value in given.items()]
+        )
+        return self.wait_done(future).result
 
 
 @contextmanager
@@ -291,16 +314,26 @@ def test_a_camera_that_stops_ends_its_emotions(audience):
     audience.wait_for(lambda: len(audience.events) == 2)
 
 
-def test_a_stamp_that_jumps_is_reported(audience):
+def test_a_stamp_that_jumps_is_reported_and_begins_anew(audience):
+    path = audience.folder / 'seldom.yaml'
+    path.write_text(f'{SMILE}    cool_down: 1000')
+    assert audience.set_parameters(rules=str(path))[0].successful
     audience.show(6, face(intensity=0.9))
-    audience.send(face(), step=-(10**12))
-    audience.wait_for(lambda: 'its stamps jumped' in audience.log())
+    audience.send(face(), step=-(10**11))
+    status = audience.wait_for_report('stamps_jumped')
+    assert status.level == DiagnosticStatus.WARN and status.message.startswith('1 times stamps ju')
+    assert 'its stamps jumped' in audience.log()
     audience.wait_for(lambda: audience.events[-1].events[0].type == 'ended')
+    audience.show(6, face(intensity=0.9))  # no cool-down is left of the time before
+    audience.wait_for(lambda: len(audience.requests) == 2)
+    assert audience.set_parameters(rules=str(audience.folder / 'smile.yaml'))[0].successful
 
 
 def test_a_result_without_an_image_size_is_refused(audience):
     audience.emotions.publish(msg.EmotionArray(camera='front', faces=[face()]))
-    audience.wait_for(lambda: 'unusable result: the image has 0 x 0 pixels' in audience.log())
+    status = audience.wait_for_report('unusable_results')
+    assert 'camera front: the image has 0 x 0 pixels' in status.message
+    assert 'unusable result: the image has 0 x 0 pixels' in audience.log()
     audience.show(6, face(intensity=0.9))
     audience.wait_for(lambda: audience.events)
 
@@ -317,8 +350,14 @@ def test_parameters_are_described_and_live(audience):
     assert 'main_person takes one of nearest, longest, strongest' in high.reason
     (result,) = audience.set_parameters(leave_intensity=0.9)
     assert 'leave_intensity is 0.9 and enter_intensity 0.6: expected' in result.reason
-    (result,) = audience.set_parameters(min_duration=0.2)
+    for refused in ({'main_person': 'oldest'}, {'rules': '/nowhere.yaml'}, {'use_sim_time': 1}):
+        assert not audience.set_at_once(min_duration=2.0, **refused).successful
+    audience.show(6, face(intensity=0.9))
+    audience.wait_for(lambda: audience.events)
+    audience.gone()
+    result = audience.set_at_once(min_duration=0.2, enter_intensity=0.2, leave_intensity=0.1)
     assert result.successful
+    assert audience.set_at_once(leave_intensity=0.3, enter_intensity=0.6).successful
     audience.show(3, face(intensity=0.9))
     audience.wait_for(lambda: audience.events)
     assert audience.set_parameters(min_duration=0.5)[0].successful
@@ -386,12 +425,17 @@ def test_a_wrong_start_ends_with_its_reason(arguments, message, tmp_path):
 
 
 def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
-    with behaviour_node('simulated', tmp_path, use_sim_time='true') as audience:
-        audience.wait_for(lambda: 'No results on /emotion_node/emotions: ' in audience.log())
+    (tmp_path / 'smile.yaml').write_text(SMILE)
+    rules = tmp_path / 'smile.yaml'
+    with behaviour_node('simulated', tmp_path, use_sim_time='true', rules=rules) as audience:
+        status = audience.wait_for_report('no_clock', 'results_stopped')
+        assert status.level == DiagnosticStatus.WARN
+        assert 'no results on /emotion_node/emotions for ' in status.message
+        audience.wait_for(lambda: 'no results on /emotion_node/emotions for ' in audience.log())
         clock = audience.node.create_publisher(Clock, '/clock', 10)
         audience.wait_for(clock.get_subscription_count)
         audience.connect()
-        assert 'Results arrive' in audience.log()
+        audience.wait_for(lambda: 'Node: results arrive' in audience.log(), audience.send)
         clock.publish(Clock(clock=Time(sec=1000)))
         audience.show(6, face(intensity=0.9))
         audience.wait_for(lambda: audience.events)
@@ -402,6 +446,19 @@ def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
         clock.publish(Clock(clock=Time(sec=1)))  # the simulation begins anew
         audience.show(6, face(intensity=0.9))
         audience.wait_for(lambda: len(audience.events) == 3)
+        counted = audience.wait_for_report(work=audience.send)
+        assert (counted.level, count(counted, 'people')) == (DiagnosticStatus.OK, 0)
+        assert [count(counted, what) for what in ('rules', 'requests', 'requests to nobody')] == [
+            1,
+            2,
+            0,
+        ]
+        (heard,) = (s for s in audience.node.subscriptions if s.topic_name.endswith('/requests'))
+        audience.node.destroy_subscription(heard)
+        status = audience.wait_for_report(
+            'nobody_obeys', work=lambda: audience.show(6, face(intensity=0.9)) or audience.send()
+        )
+        assert 'nobody subscribes to /simulated/requests' in status.message
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

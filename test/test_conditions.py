@@ -29,6 +29,7 @@ from emotion_perception.nodes.camera_subscription import (  # noqa: E402
     LATCHED,
 )
 from emotion_perception.nodes.messages import image_from_bgr, IMAGE_TRANSPORTS  # noqa: E402
+from emotion_perception.nodes.status import silence  # noqa: E402
 from emotion_perception.nodes.transport import cause_of_loss, FAST_DDS_SETTINGS  # noqa: E402
 from processes import wait_for  # noqa: E402
 from robot import count, emotion_node, EMPTY, MAIN, values  # noqa: E402
@@ -355,6 +356,8 @@ def test_a_quality_of_service_that_does_not_match_is_reported_until_it_is_adapte
     counts = CameraCounts('/mixed/image', incompatible=ears.policy, newest=-1e9)
     (problem,) = camera_problems.Judge(node, 'raw').problems(counts, CameraCounts('/mixed/image'))
     assert problem.name == 'incompatible_qos' and ears.policy in problem.text
+    (problem,) = silence(node, '/nowhere', -1e9)
+    assert problem.name == 'no_results' and 'no results on /nowhere: nobody' in problem.text
     camera.adapt()
     assert ears.policy == ''
     spin_until(volatile.get_subscription_count)

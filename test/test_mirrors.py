@@ -17,6 +17,7 @@ rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
 pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 
 from builtin_interfaces.msg import Time  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
@@ -29,7 +30,7 @@ from emotion_perception.nodes import detections, messages, ros4hri  # noqa: E402
 from emotion_perception.nodes.matched_images import StampPairs  # noqa: E402
 from emotion_perception.nodes.mirror import topic_token  # noqa: E402
 from processes import LIMIT, running  # noqa: E402
-from robot import Opposite  # noqa: E402
+from robot import Opposite, values  # noqa: E402
 
 GREY = np.full((120, 160, 3), 90, np.uint8)
 
@@ -66,6 +67,23 @@ class Viewer(Opposite):
         self.emotions = self.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10)
         self._cameras = {}
         self._views = []
+        self._reports = []
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report, 10)
+
+    def _on_report(self, message):
+        self._reports += [s for s in message.status if s.name == f'{self.name}: output']
+
+    def wait_for_report(self, condition, work=None):
+        """Wait for a report with this condition, '' for none; return its status."""
+        self._reports.clear()
+
+        def reported():
+            for status in self._reports:
+                found = values(status).get('conditions', '')
+                if condition in found and bool(condition) == bool(found):
+                    return status
+
+        return self.wait_for(reported, work)
 
     def look_at(self, message_type, topic, qos=1):
         """Subscribe; return the list in which the messages gather."""
@@ -238,17 +256,21 @@ def test_annotated_image_works_only_while_somebody_looks(annotated):
 
 def test_annotated_image_says_why_it_shows_nothing(annotated):
     annotated.look_at(Image, '/annotated_image/camera')
-    annotated.wait_for(
-        lambda: 'results came without their images' in annotated.log(),
-        lambda: annotated.send_result(annotated.header()),
+    status = annotated.wait_for_report(
+        'images_missing', lambda: annotated.send_result(annotated.header())
     )
-    assert 'Expected those images on /image' in annotated.log()
-    annotated.wait_for(
-        lambda: "Results of camera 'other' are left out" in annotated.log(),
-        lambda: annotated.send_result(annotated.header(), camera='other'),
+    assert status.level == DiagnosticStatus.WARN
+    assert 'results came without their images on /image' in status.message
+    status = annotated.wait_for_report(
+        'unknown_camera', lambda: annotated.send_result(annotated.header(), camera='other')
     )
-    assert annotated.log().count("camera 'other'") == 1
+    assert 'results of other are left out, which camera_names lacks' in status.message
+    annotated.wait_for(lambda: 'Node: results of other are left out' in annotated.log())
+    status = annotated.wait_for_report('results_stopped')
+    assert 'no results on /emotion_node/emotions for ' in status.message
     annotated.look_away()
+    status = annotated.wait_for_report('')
+    assert (status.level, status.message) == (DiagnosticStatus.OK, 'nobody looks')
 
 
 def test_an_image_that_was_latched_before_the_mirror_subscribed(annotated):

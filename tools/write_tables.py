@@ -45,18 +45,8 @@ def tables() -> dict[str, str]:
             ('old name', 'now', 'description'),
             ((f'`{old.name}`', f'`{name}`', old.description) for old, name, _ in RENAMED),
         ),
-        'conditions': table(
-            ('condition', 'level', 'text', 'way out'),
-            (
-                (
-                    f'`{condition.name}`',
-                    LEVELS[condition.level],
-                    filled(condition.text),
-                    filled(condition.way_out),
-                )
-                for condition in conditions.CONDITIONS
-            ),
-        ),
+        'conditions': condition_table(conditions.CONDITIONS),
+        'conditions of readers': condition_table(conditions.READER_CONDITIONS),
         'causes': table(
             ('cause', 'text', 'way out'),
             (
@@ -92,6 +82,22 @@ def parameter_table(options: Sequence[Option]) -> str:
                 'yes' if option.live else '',
             )
             for option in options
+        ),
+    )
+
+
+def condition_table(found: Iterable[conditions.Condition]) -> str:
+    """Describe conditions, one a row."""
+    return table(
+        ('condition', 'level', 'text', 'way out'),
+        (
+            (
+                f'`{condition.name}`',
+                LEVELS[condition.level],
+                filled(condition.text),
+                filled(condition.way_out),
+            )
+            for condition in found
         ),
     )
 

@@ -139,6 +139,15 @@ class Rules:
         # Of the newest request for each behaviour.
         self._held: dict[str, tuple[Rule, Key]] = {}
 
+    def __len__(self) -> int:
+        """Count the rules."""
+        return len(self._rules)
+
+    def begin_anew(self) -> None:
+        """End all cool-downs: the stamps have gone back, so that none would end by them."""
+        for rule in self._rules:
+            rule.asked_ns = None
+
     def update(self, people: list[Person], main: Person | None, stamp_ns: int) -> list[Request]:
         """Take in how people are now, once for each image or instant.
 

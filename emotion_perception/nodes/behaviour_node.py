@@ -1,9 +1,11 @@
 """The node that robots act on: EmotionArray in, events, people and requests for behaviours out."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 import os.path
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -22,11 +24,12 @@ from std_msgs.msg import Header
 
 from emotion_perception import msg
 from emotion_perception.behaviour.events import EmotionEvent, Person
-from emotion_perception.behaviour.options import OPTIONS
+from emotion_perception.behaviour.options import checked, DEFAULTS, OPTIONS
 from emotion_perception.behaviour.people import People
 from emotion_perception.behaviour.rules import Request, Rules
 from emotion_perception.emotions import LABELS, NEUTRAL
-from emotion_perception.nodes import parameters
+from emotion_perception.nodes import parameters, status
+from emotion_perception.nodes.conditions import Problem, problem
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds, optional_messages
 from emotion_perception.nodes.running import run
 from emotion_perception.options import Option
@@ -39,9 +42,6 @@ PATIENCE = 0.03
 
 #: Seconds between two looks at whether images still come.
 PERIOD = 0.2
-
-#: Seconds without any result after which the log says so.
-SILENCE = 5.0
 
 RULES = Option(
     'rules',
@@ -65,13 +65,15 @@ class BehaviourNode(Node):
         values = parameters.declare(self, OPTIONS)
         self._max_gap = values['max_gap']
         self._people = People(**values)
-        self._jumps = 0
+        self._unusable = ''  # why the newest unusable result is that
+        self._counts: Counter[str] = Counter()  # of what happened, since the start
+        self._reported: Counter[str] = Counter()  # the same, at the last report
         self._headers: dict[str, Header] = {}  # of each camera's newest result
         self._arrivals: dict[str, int] = {}  # when that came, by the node's clock [ns]
         self._updated: set[str] = set()  # cameras with a result in this instant
         self._stamp_ns = 0  # of the first of these
         self._events: list[EmotionEvent] = []  # of this instant
-        self._silent: float | None = 0.0  # for so long no result [s]; None once told
+        self._newest = monotonic()  # arrival of the newest result, or the start [s]
         #: Never done: only a signal ends this node.
         self.finished = Future()
 
@@ -81,9 +83,11 @@ class BehaviourNode(Node):
         self._main_publisher = self.create_publisher(msg.MainPerson, '~/main_person', latched)
         self._requests_publisher = self.create_publisher(msg.BehaviourRequests, '~/requests', 10)
         self._expression_publisher: Publisher | None = None
-        self._set_rules(self._load_rules(*parameters.declare(self, [RULES]).values()))
+        self._loaded = self._load_rules(*parameters.declare(self, [RULES]).values())
+        self._set_rules()
         parameters.warn_of_unknown(self)
-        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
         # Reliable as the results are: every one counts for the time that an emotion lasts.
         self._subscription = self.create_subscription(
             msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10
@@ -93,6 +97,8 @@ class BehaviourNode(Node):
         self._patience = self.create_timer(PATIENCE, self._end_instant, clock=steady)
         self._patience.cancel()
         self.create_timer(PERIOD, self._look_for_silence, clock=steady)
+        self._status = status.StatusPublisher(self)
+        self.create_timer(status.PERIOD, self._report, clock=steady)
         self._people_message = msg.People()
         self._main_message = msg.MainPerson(label=NEUTRAL, label_id=LABELS.index(NEUTRAL))
         self._people_publisher.publish(self._people_message)
@@ -112,26 +118,30 @@ class BehaviourNode(Node):
                 message.camera, stamp_ns, (message.image_height, message.image_width), message.faces
             )
         except ValueError as error:
+            self._counts['unusable results'] += 1
+            self._unusable = f'camera {message.camera}: {error}'
             self.get_logger().warning(
                 f'Camera {message.camera}: unusable result: {error}', throttle_duration_sec=1.0
             )
             return
+        before = self._headers.get(message.camera, message.header)
+        if stamp_ns < nanoseconds(before.stamp):
+            self._rules.begin_anew()
         self._headers[message.camera] = message.header
         self._arrivals[message.camera] = self.get_clock().now().nanoseconds
         if not self._updated:
             self._stamp_ns = stamp_ns
         self._updated.add(message.camera)
-        if self._people.jumps > self._jumps:
-            self._jumps = self._people.jumps
+        if self._people.jumps > self._counts['jumps of stamps']:
+            self._counts['jumps of stamps'] = self._people.jumps
             self.get_logger().warning(
                 f'Camera {message.camera}: its stamps jumped (parameter max_gap), so all emotions '
                 'there have ended. Has a recording begun again, or are there two publishers on '
                 f'{self._subscription.topic_name}?',
                 throttle_duration_sec=10.0,
             )
-        if self._silent is None:
-            self.get_logger().info('Results arrive')
-        self._silent = 0.0
+        self._newest = monotonic()
+        self._counts['results'] += 1
         if self._updated >= set(self._arrivals):
             self._end_instant()
         else:
@@ -147,6 +157,7 @@ class BehaviourNode(Node):
             key=lambda header: nanoseconds(header.stamp),
         )
         if self._events:
+            self._counts['events'] += len(self._events)
             self._events_publisher.publish(
                 msg.EmotionEvents(header=header, events=list(map(_event, self._events)))
             )
@@ -188,6 +199,10 @@ class BehaviourNode(Node):
             self._main_publisher.publish(message)
 
     def _publish_requests(self, header: Header, requests: list[Request]) -> None:
+        self._counts['requests'] += len(requests)
+        publishers = filter(None, (self._requests_publisher, self._expression_publisher))
+        if not any(publisher.get_subscription_count() for publisher in publishers):
+            self._counts['requests to nobody'] += len(requests)
         self._requests_publisher.publish(
             msg.BehaviourRequests(
                 header=header,
@@ -234,19 +249,37 @@ class BehaviourNode(Node):
                 self._events += self._people.forget(camera)
                 self._updated.add(camera)
                 self._end_instant()
-        if self._silent is not None:
-            self._silent += PERIOD
-            if self._silent > SILENCE:
-                self._silent = None
-                topic = self._subscription.topic_name
-                self.get_logger().warning(
-                    f'No results on {topic}: '
-                    + (
-                        'are its cameras on, and is it active?'
-                        if self.count_publishers(topic)
-                        else 'nobody publishes it; is emotion_node running?'
-                    )
-                )
+
+    def _report(self) -> None:
+        counts, new = self._counts, self._counts - self._reported
+        self._reported = counts.copy()
+        people = list(self._people)
+        self._status.report(
+            'behaviours',
+            self._problems(new),
+            f'{new["results"] / status.PERIOD:.0f} results/s',
+            {
+                'topic': self._subscription.topic_name,
+                'cameras': len(self._arrivals),
+                'people': len(people),
+                **{
+                    name: counts[name]
+                    for name in ('results', 'unusable results', 'jumps of stamps', 'events')
+                },
+                'rules': len(self._rules),
+                'requests': counts['requests'],
+                'requests to nobody': counts['requests to nobody'],
+            },
+        )
+
+    def _problems(self, new: Counter[str]) -> Iterator[Problem]:
+        yield from status.silence(self, self._subscription.topic_name, self._newest)
+        if count := new['unusable results']:
+            yield problem('unusable_results', count=count, reason=self._unusable)
+        if count := new['jumps of stamps']:
+            yield problem('stamps_jumped', count=count)
+        if count := new['requests to nobody']:
+            yield problem('nobody_obeys', count=count, topic=self._requests_publisher.topic_name)
 
     def _load_rules(self, path: str) -> tuple[Rules, type[Any] | None]:
         """Return the rules of a file, and the type of their expression topic if they have one."""
@@ -271,32 +304,31 @@ class BehaviourNode(Node):
             raise ValueError(f'rules {path}: expression_topic: {reason}') from error
         return rules, expression_type
 
-    def _set_rules(self, loaded: tuple[Rules, type[Any] | None]) -> None:
-        self._rules, self._expression_type = loaded
+    def _set_rules(self) -> None:
+        self._rules, self._expression_type = self._loaded
         if self._expression_publisher:
             self.destroy_publisher(self._expression_publisher)
         self._expression_publisher = self._expression_type and self.create_publisher(
             self._expression_type, self._rules.expression_topic, 10
         )
 
-    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        names = {option.name for option in OPTIONS}
-        values = {
-            parameter.name: parameter.value for parameter in changed if parameter.name in names
-        }
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        given = {parameter.name: parameter.value for parameter in changed}
         try:
-            loaded = [
-                self._load_rules(RULES.check(parameter.value))
-                for parameter in changed
-                if parameter.name == RULES.name
-            ]
-            self._people.set_options(**values)
+            checked({name: given.get(name, self.get_parameter(name).value) for name in DEFAULTS})
+            if RULES.name in given:
+                self._loaded = self._load_rules(RULES.check(given[RULES.name]))
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        for rules in loaded:
-            self._set_rules(rules)
-        self._max_gap = values.get('max_gap', self._max_gap)
         return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, changed: list[Parameter]) -> None:
+        """Take parameters over that are set: only now nobody else can refuse them any more."""
+        given = {parameter.name: parameter.value for parameter in changed}
+        if RULES.name in given:
+            self._set_rules()
+        self._people.set_options(**{name: given[name] for name in DEFAULTS if name in given})
+        self._max_gap = given.get('max_gap', self._max_gap)
 
 
 def _time(nanoseconds_: int) -> Time:

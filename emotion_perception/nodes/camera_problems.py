@@ -11,10 +11,8 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from emotion_perception.nodes.camera_counts import CameraCounts
 from emotion_perception.nodes.conditions import ERROR, Problem, problem, WARN
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
+from emotion_perception.nodes.status import SILENCE
 from emotion_perception.nodes.transport import cause_of_loss
-
-#: Seconds without an image after which a camera is reported as silent.
-SILENCE = 5.0
 
 #: Seconds by which no image is late: stamps that lie further back are another clock's.
 OTHER_CLOCK = 60.0

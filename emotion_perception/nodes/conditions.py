@@ -1,4 +1,4 @@
-"""Everything that can go wrong while emotion_node runs: what is said, and the way out.
+"""Everything that can go wrong while a node runs: what is said, and the way out.
 
 tools/write_tables.py makes the tables of docs/diagnostics.md from it.
 """
@@ -31,7 +31,7 @@ class Condition:
     way_out: str
 
 
-# What is worst comes first: of one level, it is told first.
+# Of emotion_node. What is worst comes first: of one level, it is told first.
 # fmt: off
 CONDITIONS = (
     Condition('model_missing', ERROR, 'no model: {error}',
@@ -110,6 +110,30 @@ CONDITIONS = (
 )
 # fmt: on
 
+# Of the nodes that read its results, beside no_clock, same_name and unusable.
+# fmt: off
+READER_CONDITIONS = (
+    Condition('no_results', WARN, 'no results on {topic}: nobody publishes it',
+              'start emotion_node, or remap emotion_node/emotions to where it publishes'),
+    Condition('results_stopped', WARN,
+              'no results on {topic} for {seconds:.0f} s though it is published',
+              'is emotion_node active, and do its images arrive? Its own status says so; '
+              '`ros2 topic info -v` shows whether the topic is reliable, as it must be'),
+    Condition('unusable_results', WARN, '{count} unusable results: {reason}',
+              'let nobody but emotion_node publish results'),
+    Condition('unknown_camera', WARN, 'results of {cameras} are left out, which camera_names lacks',
+              'set image_topics and camera_names to what emotion_node has'),
+    Condition('images_missing', WARN, '{count} results came without their images on {topic}',
+              'set image_topics, camera_names and image_transport to what emotion_node has'),
+    Condition('stamps_jumped', WARN,
+              '{count} times stamps jumped (parameter max_gap), and all emotions there ended',
+              'has a recording begun again, do images pause, or are there two publishers?'),
+    Condition('nobody_obeys', WARN,
+              '{count} times behaviours were requested, but nobody subscribes to {topic}',
+              'start what carries them out'),
+)
+# fmt: on
+
 # Why images are lost on the way, looked at in this order.
 # fmt: off
 CAUSES = (
@@ -136,7 +160,7 @@ CAUSES = (
 )
 # fmt: on
 
-_BY_NAME = {condition.name: condition for condition in (*CONDITIONS, *CAUSES)}
+_BY_NAME = {condition.name: condition for condition in (*CONDITIONS, *READER_CONDITIONS, *CAUSES)}
 _ORDER = list(_BY_NAME)
 
 

@@ -1,12 +1,11 @@
-"""What becomes of the images, published on /diagnostics once a second, and logged once."""
+"""What becomes of the images of emotion_node: counts, times, and what is wrong with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 import threading
 from time import monotonic
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.event_handler import QoSMessageLostInfo
@@ -14,34 +13,11 @@ from rclpy.node import Node
 
 from emotion_perception.nodes.camera_counts import CameraCounts
 from emotion_perception.nodes.camera_problems import Judge
-from emotion_perception.nodes.conditions import ERROR, Problem, problem, worst_first
-
-#: Seconds between two reports.
-PERIOD = 1.0
-
-#: Seconds for which a condition must have been absent before it is logged again.
-QUIET = 60.0
+from emotion_perception.nodes.conditions import Problem
+from emotion_perception.nodes.status import PERIOD, StatusPublisher
 
 #: What no camera loses at once; see Diagnostics.lost.
 NO_COUNT = 2**31
-
-#: Conditions of a camera that end with 'images arrive'.
-SILENT = {
-    'other_transport',
-    'publisher_gone',
-    'no_publisher',
-    'wrong_type',
-    'incompatible_qos',
-    'never_arrived',
-    'stopped',
-}
-
-#: Conditions that must hold at two reports in a row before they are logged: a publisher that has
-#: just come needs a moment to connect.
-PATIENT = SILENT | {'lost', 'same_name', 'no_clock'}
-
-#: Conditions that are logged where they happen.
-LOGGED_ELSEWHERE = {'internal_error', 'transition_failed', 'unusable'}
 
 #: Conditions in which an image has no latency.
 OTHER_CLOCKS = {'zero_stamps', 'still_stamps', 'stamps_ahead', 'stamps_behind'}
@@ -65,15 +41,11 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: replace(counts) for name, counts in self._cameras.items()}
-        #: (task, condition) -> when it held last [s]
-        self._last_seen: dict[tuple[str, str], float] = {}
-        self._held: dict[str, set[str]] = {}  # task -> conditions at the last report
         self._seconds: dict[str, float] = {}  # of each stage since the last report
         self._frames = 0
         self._faces: dict[str, int] = {}
         self._last_report = monotonic()
-        # Not a lifecycle publisher: that drops what an inactive node has to tell.
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._publisher = StatusPublisher(node)
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
         node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -91,7 +63,7 @@ class Diagnostics:
         with self._lock:
             self._refusal = refusal
             if refusal:  # another attempt, another line in the log
-                self._last_seen.pop(('Node', refusal.name), None)
+                self._publisher.forget('Node', refusal.name)
 
     def received(self, camera: str, size: int, replaced: bool) -> None:
         """Count an image of size [bytes], and the one that it replaced before its turn."""
@@ -160,9 +132,7 @@ class Diagnostics:
             self._last_report += elapsed
             status = [self._camera_status(name, elapsed) for name in self._cameras]
             status.append(self._processing_status())
-        report = DiagnosticArray(status=status)
-        report.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(report)
+        self._publisher.publish(status)
 
     def _camera_status(self, name: str, elapsed: float) -> DiagnosticStatus:
         counts, before = self._cameras[name], self._reported[name]
@@ -195,8 +165,8 @@ class Diagnostics:
             else f'{median(counts.ages) * 1e3:.1f}',
         }
         self._reported[name] = counts.report(before)
-        self._log(f'Camera {name}', problems)
-        return self._status(
+        self._publisher.log(f'Camera {name}', problems)
+        return self._publisher.status(
             f'camera {name}',
             problems,
             f'{received / elapsed:.1f} images/s' if active else self._state,
@@ -211,60 +181,8 @@ class Diagnostics:
         message = f'{total:.1f} ms/image' if self._frames else 'no image to process'
         self._seconds = dict.fromkeys(self._seconds, 0.0)
         self._frames = 0
-        problems = list(self._node_problems())
-        self._log('Node', problems)
-        return self._status(
+        problems = [*filter(None, [self._refusal]), *self._publisher.node_problems()]
+        self._publisher.log('Node', problems)
+        return self._publisher.status(
             'processing', problems, message if self._state == 'active' else self._state, values
         )
-
-    def _node_problems(self) -> Iterator[Problem]:
-        if self._refusal:
-            yield self._refusal
-        if self._node.get_parameter('use_sim_time').value and (
-            self._node.get_clock().now().nanoseconds == 0
-        ):
-            yield problem('no_clock')
-        namesakes = self._node.get_node_names_and_namespaces().count(
-            (self._node.get_name(), self._node.get_namespace())
-        )
-        if namesakes > 1:
-            yield problem('same_name', count=namesakes, node=self._node.get_fully_qualified_name())
-
-    def _status(
-        self, task: str, problems: list[Problem], message: str, values: Mapping[str, object]
-    ) -> DiagnosticStatus:
-        problems = worst_first(problems)
-        if problems:
-            values = {
-                **values,
-                'conditions': ', '.join(found.name for found in problems),
-                'way out': '; '.join(found.way_out for found in problems),
-            }
-        return DiagnosticStatus(
-            level=problems[0].level if problems else DiagnosticStatus.OK,
-            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {task}',
-            message='; '.join(found.text for found in problems) or message,
-            hardware_id='none',
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
-
-    def _log(self, who: str, problems: Sequence[Problem]) -> None:
-        """Log each condition once while it lasts, with the way out, and the end of silence."""
-        now = monotonic()
-        held, names = self._held.get(who, set()), {found.name for found in problems}
-        self._held[who] = names
-        for found in problems:
-            key = who, found.name
-            if found.name in LOGGED_ELSEWHERE or found.name in PATIENT - held:
-                continue
-            if now - self._last_seen.get(key, -QUIET) >= QUIET:
-                said = f'{who}: {found.text}: {found.way_out}'
-                # Two lines: rclpy allows each call one severity.
-                if found.level == ERROR:
-                    self._node.get_logger().error(said)
-                else:
-                    self._node.get_logger().warning(said)
-            self._last_seen[key] = now
-        ended = {name for name in SILENT - names if self._last_seen.pop((who, name), None)}
-        if ended and not names & SILENT:
-            self._node.get_logger().info(f'{who}: images arrive')

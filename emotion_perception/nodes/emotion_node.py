@@ -27,10 +27,11 @@ from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import parameters
 from emotion_perception.nodes.camera_subscription import CameraSubscription
 from emotion_perception.nodes.conditions import problem
-from emotion_perception.nodes.diagnostics import Diagnostics, PERIOD
+from emotion_perception.nodes.diagnostics import Diagnostics
 from emotion_perception.nodes.image_worker import ImageWorker
 from emotion_perception.nodes.messages import IMAGE_TRANSPORTS, ImageMessage
 from emotion_perception.nodes.running import run
+from emotion_perception.nodes.status import PERIOD
 from emotion_perception.options import OPTIONS
 from emotion_perception.pipeline import EmotionPipeline
 
@@ -96,7 +97,8 @@ class EmotionNode(LifecycleNode):
             {camera: self.resolve_topic_name(topic) for camera, topic in self._topics.items()},
             self._values['image_transport'],
         )
-        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
         self.create_service(SetBool, '~/enable', self._on_enable)
         self.create_service(Trigger, '~/reset_tracks', self._on_reset_tracks)
         self.create_timer(PERIOD, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -247,21 +249,23 @@ class EmotionNode(LifecycleNode):
         )
         return response
 
-    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        names = {option.name for option in OPTIONS}
-        options = {
-            parameter.name: parameter.value for parameter in changed if parameter.name in names
-        }
+    def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        given = {parameter.name: parameter.value for parameter in changed}
         try:
-            if self._worker:
-                self._worker.set_options(**options)
-            else:
-                for option in OPTIONS:
-                    if option.name in options:
-                        option.check(options[option.name])
+            for option in OPTIONS:
+                if option.name in given:
+                    option.check(given[option.name])
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+    def _apply_parameters(self, changed: list[Parameter]) -> None:
+        """Take parameters over that are set: only now nobody else can refuse them any more."""
+        names = {option.name for option in OPTIONS}
+        if self._worker:
+            self._worker.set_options(
+                **{found.name: found.value for found in changed if found.name in names}
+            )
 
 
 def give_back_memory() -> None:

@@ -1,7 +1,7 @@
 """A camera's images, each brought together with the result that was computed from it."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -14,9 +14,10 @@ from emotion_perception.images import BitDepth
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import messages
 from emotion_perception.nodes.camera_subscription import all_latched
-from emotion_perception.nodes.diagnostics import PERIOD
+from emotion_perception.nodes.conditions import Problem, problem
 from emotion_perception.nodes.messages import ImageMessage
 from emotion_perception.nodes.mirror import Input, Mirror
+from emotion_perception.nodes.status import PERIOD
 
 Image = TypeVar('Image')
 Result = TypeVar('Result')
@@ -92,7 +93,8 @@ class MatchedImages(Input):
         self._depth = BitDepth()
         self._on_match = on_match
         self._pairs: StampPairs[ImageMessage, EmotionArray] = StampPairs(WAITING)
-        self._unmatched = 0
+        self._unmatched = 0  # results in a row
+        self._unusable, self._reason = 0, ''  # images since the last report, and why the newest
         # A latching publisher may come later.
         node.create_timer(PERIOD, self.adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -112,12 +114,14 @@ class MatchedImages(Input):
         self._unmatched += 1
         if (image := self._pairs.add_result(stamp, result)) is not None:
             self._match(image, result)
-        elif self._unmatched > UNMATCHED:
-            self._node.get_logger().warning(
-                f'Camera {self._camera}: {UNMATCHED} results came without their images. Expected '
-                f'those images on {self._topic}',
-                throttle_duration_sec=10.0,
-            )
+
+    def problems(self) -> Iterator[Problem]:
+        """Tell what has been wrong since the last report."""
+        if self._unmatched > UNMATCHED and self.wanted():
+            yield problem('images_missing', count=self._unmatched, topic=self._topic)
+        if self._unusable:
+            yield problem('unusable', count=self._unusable, reason=self._reason)
+            self._unusable = 0
 
     def _on_image(self, image: ImageMessage) -> None:
         stamp = messages.nanoseconds(image.header.stamp)
@@ -129,6 +133,8 @@ class MatchedImages(Input):
         try:
             pixels = self._to_bgr(image, depth=self._depth).copy()
         except ValueError as error:  # of a second publisher with the same stamps
+            self._unusable += 1
+            self._reason = f'camera {self._camera}: {error}'
             self._node.get_logger().warning(
                 f'Camera {self._camera}: unusable image: {error}', throttle_duration_sec=1.0
             )

@@ -5,8 +5,11 @@ A mirror reads the topic emotion_node/emotions, and works only while somebody lo
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -15,7 +18,8 @@ from rclpy.subscription import Subscription
 from rclpy.task import Future
 
 from emotion_perception.msg import EmotionArray
-from emotion_perception.nodes import parameters
+from emotion_perception.nodes import parameters, status
+from emotion_perception.nodes.conditions import Problem, problem
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC
 from emotion_perception.options import Option
 
@@ -25,7 +29,7 @@ class Input:
 
     def __init__(
         self,
-        node: Node,
+        node: 'Mirror',
         message_type: type[Any],
         topic: str,
         callback: Callable[[Any], None],
@@ -35,8 +39,10 @@ class Input:
         self._node = node
         self._arguments = message_type, topic, callback
         self._qos = qos
+        self.newest = monotonic()  #: when the newest message came, or waiting began [s]
         self._subscription: Subscription | None = None
         self.outputs: set[Publisher] = set()
+        node.inputs.append(self)
 
     def wanted(self) -> bool:
         """Tell whether somebody looks at one of the outputs."""
@@ -47,8 +53,13 @@ class Input:
         wanted = self.wanted()
         if wanted and self._subscription is None:
             self._subscription = self._node.create_subscription(*self._arguments, self._qos)
+            self.newest = monotonic()
         elif not wanted:
             self.unsubscribe()
+
+    def problems(self) -> Iterator[Problem]:
+        """Tell what has been wrong since the last report."""
+        yield from ()
 
     def unsubscribe(self) -> None:
         """Receive no more, until :meth:`adapt`."""
@@ -68,6 +79,8 @@ class Mirror(Node):
 
     def __init__(self, name: str, options: tuple[Option, ...] = ()) -> None:
         super().__init__(name)
+        #: Every Input there is.
+        self.inputs: list[Input] = []
         #: Values of the parameters, by name: of CAMERA_OPTIONS, and of options.
         self.values = values = parameters.declare(self, (*parameters.CAMERA_OPTIONS, *options))
         parameters.warn_of_unknown(self)
@@ -86,7 +99,12 @@ class Mirror(Node):
         self.emotions = Input(
             self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, QoSProfile(depth=10)
         )
-        self._strangers: set[str] = set()
+        self._results = self._reported = 0  # that came: since the start, and at the last report
+        self._strangers: set[str] = set()  # since the last report
+        self._status = status.StatusPublisher(self)
+        self.create_timer(
+            status.PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -119,14 +137,33 @@ class Mirror(Node):
         raise NotImplementedError
 
     def _on_emotions(self, message: EmotionArray) -> None:
+        self.emotions.newest = monotonic()
+        self._results += 1
         if message.camera in self.image_topics:
             self.on_emotions(message)
-        elif message.camera not in self._strangers:
+        else:
             self._strangers.add(message.camera)
-            self.get_logger().warning(
-                f"Results of camera '{message.camera}' are left out, expected one of camera_names: "
-                + ', '.join(self.image_topics)
-            )
+
+    def _report(self) -> None:
+        looked_at = self.emotions.wanted()
+        rate = (self._results - self._reported) / status.PERIOD
+        self._reported = self._results
+        self._status.report(
+            'output',
+            self._problems(looked_at),
+            f'{rate:.0f} results/s' if looked_at else 'nobody looks',
+            {'topic': self.resolve_topic_name(EMOTIONS_TOPIC), 'results': self._results},
+        )
+
+    def _problems(self, looked_at: bool) -> Iterator[Problem]:
+        if looked_at:
+            topic = self.resolve_topic_name(EMOTIONS_TOPIC)
+            yield from status.silence(self, topic, self.emotions.newest)
+        if self._strangers:
+            yield problem('unknown_camera', cameras=', '.join(sorted(self._strangers)))
+            self._strangers.clear()
+        for feed in self.inputs:
+            yield from feed.problems()
 
 
 def topic_token(name: str) -> str:

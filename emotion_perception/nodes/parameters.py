@@ -179,7 +179,7 @@ def warn_of_unknown(node: Node) -> None:
     known = list(node._parameters)
     shared = {option.name for option in (*NODE_OPTIONS, *OPTIONS, *(old for old, _, _ in RENAMED))}
     for name in node._parameter_overrides:
-        if not (node.has_parameter(name) or name in shared or name.startswith('qos_overrides.')):
+        if not (node.has_parameter(name) or name in shared):
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             node.get_logger().warning(
                 f'There is no parameter {name}'
