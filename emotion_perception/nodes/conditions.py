@@ -126,10 +126,10 @@ READER_CONDITIONS = (
     Condition('images_missing', WARN, '{count} results came without their images on {topic}',
               'set image_topics, camera_names and image_transport to what emotion_node has'),
     Condition('stamps_jumped', WARN,
-              '{count} times stamps jumped (parameter max_gap), and all emotions there ended',
+              'stamps jumped {count} times (parameter max_gap), and all emotions there ended',
               'has a recording begun again, do images pause, or are there two publishers?'),
     Condition('nobody_obeys', WARN,
-              '{count} times behaviours were requested, but nobody subscribes to {topic}',
+              '{count} requests for behaviours, but nobody subscribes to {topic}',
               'start what carries them out'),
 )
 # fmt: on
