@@ -321,7 +321,9 @@ def test_a_stamp_that_jumps_is_reported_and_begins_anew(audience):
     audience.show(6, face(intensity=0.9))
     audience.send(face(), step=-(10**11))
     status = audience.wait_for_report('stamps_jumped')
-    assert status.level == DiagnosticStatus.WARN and status.message.startswith('stamps jumped 1 times')
+    assert status.level == DiagnosticStatus.WARN and status.message.startswith(
+        'stamps jumped 1 times'
+    )
     assert 'its stamps jumped' in audience.log()
     audience.wait_for(lambda: audience.events[-1].events[0].type == 'ended')
     audience.show(6, face(intensity=0.9))  # no cool-down is left of the time before
