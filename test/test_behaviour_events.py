@@ -273,6 +273,41 @@ def test_longest_and_strongest_can_be_main():
     assert main_id(stream) == 2
 
 
+def test_cameras_of_different_clocks_have_one_time():
+    stream = Stream(main_hold=2.0)
+    stream.show(2, face(size=100), camera='left')
+    for turn in range(30):
+        stream.show(1, face(size=100), camera='left')
+        stream.people.update('right', turn * STEP, (480, 640), [face(size=200)])
+        assert stream.people.main.camera == ('left' if turn < 20 else 'right')
+
+
+def test_time_goes_on_where_a_recording_is_played_again():
+    stream = Stream()
+    stream.show(1)
+    before = stream.people.time_ns
+    for _ in range(5):
+        stream.show(10)
+        stream.stamp -= 11 * STEP
+        stream.show(1)
+    assert stream.people.time_ns - before == 50 * STEP
+
+
+def test_who_came_first_is_the_longest_in_view_by_any_clock():
+    stream = Stream(main_person='longest', main_hold=0.5)
+    stream.people.update('right', 0, (480, 640), [face()])
+    for turn in range(1, 20):
+        stream.show(1, face(), camera='left')
+        stream.people.update('right', turn * STEP, (480, 640), [face()])
+    assert stream.people.main.camera == 'right'
+    stream = Stream(main_person='longest', main_hold=0.5)
+    stream.show(5, face(), camera='left')
+    for turn in range(1, 20):
+        stream.show(1, face(), camera='left')
+        stream.people.update('right', turn * STEP, (480, 640), [face()])
+    assert stream.people.main.camera == 'left'
+
+
 def test_the_nearer_camera_has_the_main_person():
     stream = Stream()
     stream.show(1, face(size=100), camera='left')

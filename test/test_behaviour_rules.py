@@ -130,21 +130,6 @@ def test_cool_down_is_of_the_rule():
     room.feel('surprise')
     assert not room.go_on(7.9)
     assert len(room.go_on(5)) == 1  # it still lasts
-    room.stamp -= 3600 * SECOND  # a recording that begins again
-    room.feel('anger')
-    assert len(room.go_on(1)) == 1
-
-
-def test_no_cool_down_outlives_the_recording_that_began_it():
-    room = Room('rules: {hello: {behaviour: say, cool_down: 60}}')
-    room.feel('happiness')
-    assert len(room.go_on(20)) == 1
-    room.feel('happiness')
-    assert not room.go_on(1)
-    room.stamp = 0  # played again: 60 s after the request never come
-    room.rules.begin_anew()
-    room.feel('happiness')
-    assert len(room.go_on(20)) == 1
 
 
 def test_the_greater_priority_goes_first_and_holds():

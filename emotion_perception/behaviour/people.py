@@ -14,7 +14,8 @@ LEAD = 1.2
 # What the main person has most of, by the option main_person.
 _VALUES: dict[str, Callable[[Person], float]] = {
     'nearest': lambda person: person.size,
-    'longest': lambda person: -person.seen_since_ns,
+    # By the clock of the person's own camera alone.
+    'longest': lambda person: person.stamp_ns - person.seen_since_ns,
     'strongest': lambda person: person.intensity,
 }
 
@@ -30,7 +31,12 @@ class People:
         self._options = option_table.checked(options)
         self._cameras: dict[str, int] = {}  # name -> stamp of its newest image [ns]
         self._people: dict[tuple[str, int], Person] = {}  # by camera and track id
-        self._ahead_since_ns: int | None = None
+        self._newest: dict[str, int] = {}  # of the cameras that ever were; see _cameras
+        self._offsets: dict[str, int] = {}  # from a camera's stamps to time_ns [ns]
+        #: One time for all cameras, whose clocks may differ [ns]: it goes on by their stamps, and
+        #: never back when those go back, as in a recording that begins again.
+        self.time_ns = 0
+        self._ahead_since_ns: int | None = None  # by time_ns
         #: The main person, or None.
         self.main: Person | None = None
         #: How often a camera's people were forgotten, for its stamps jumped.
@@ -69,6 +75,7 @@ class People:
             self.jumps += 1
             events += self.forget(camera)
         self._cameras[camera] = stamp_ns
+        self._go_on(camera, stamp_ns)
         seen = {(camera, face.track_id): face for face in faces if face.state != TrackState.NEW}
         for key in sorted(self._people):
             known = seen.get(key)
@@ -80,7 +87,7 @@ class People:
         for key, face in seen.items():
             person = self._people.setdefault(key, Person(camera, face.track_id, stamp_ns))
             events.append(person.update(face, stamp_ns, image_size, self._options))
-        self._choose_main(stamp_ns)
+        self._choose_main()
         return sorted((event for event in events if event), key=lambda event: event.track_id)
 
     def forget(self, camera: str) -> list[EmotionEvent]:
@@ -88,13 +95,19 @@ class People:
 
         :return: the ends of their emotions.
         """
-        stamp_ns = self._cameras.pop(camera, 0)
+        self._cameras.pop(camera, None)
         keys = sorted(key for key in self._people if key[0] == camera)
         events = [self._people.pop(key).end() for key in keys]
-        self._choose_main(stamp_ns)
+        self._choose_main()
         return [event for event in events if event]
 
-    def _choose_main(self, stamp_ns: int) -> None:
+    def _go_on(self, camera: str, stamp_ns: int) -> None:
+        if stamp_ns < self._newest.get(camera, stamp_ns + 1):
+            self._offsets[camera] = self.time_ns - stamp_ns
+        self._newest[camera] = stamp_ns
+        self.time_ns = max(self.time_ns, stamp_ns + self._offsets[camera])
+
+    def _choose_main(self) -> None:
         value = _VALUES[self._options['main_person']]
         best = max(self, key=lambda person: (value(person), person.size), default=None)
         main = self.main
@@ -105,7 +118,6 @@ class People:
         elif value(best) <= value(main) * lead:
             self._ahead_since_ns = None
         elif self._ahead_since_ns is None:
-            self._ahead_since_ns = stamp_ns
-        # A camera's clock may have gone back meanwhile.
-        elif abs(stamp_ns - self._ahead_since_ns) >= self._options['main_hold'] * 1e9:
+            self._ahead_since_ns = self.time_ns
+        elif self.time_ns - self._ahead_since_ns >= self._options['main_hold'] * 1e9:
             self.main, self._ahead_since_ns = best, None

@@ -81,7 +81,7 @@ class Rule:
     min_intensity: float
     cool_down: float
     priority: int
-    asked_ns: int | None = None  #: stamp of its newest request
+    asked_ns: int | None = None  #: time of its newest request
     episodes: dict[Key, _Episode] = field(default_factory=dict)
 
     def look(self, emotional: dict[Key, Person], main: Person | None) -> dict[Key, _Episode]:
@@ -143,16 +143,11 @@ class Rules:
         """Count the rules."""
         return len(self._rules)
 
-    def begin_anew(self) -> None:
-        """End all cool-downs: the stamps have gone back, so that none would end by them."""
-        for rule in self._rules:
-            rule.asked_ns = None
-
-    def update(self, people: list[Person], main: Person | None, stamp_ns: int) -> list[Request]:
+    def update(self, people: list[Person], main: Person | None, time_ns: int) -> list[Request]:
         """Take in how people are now, once for each image or instant.
 
         :param people: all in view, ``main`` among them.
-        :param stamp_ns: stamp of the newest image [ns].
+        :param time_ns: one time for all cameras [ns], never decreasing.
         :return: at most one for each behaviour, the greatest priority first.
         """
         emotional = {
@@ -165,16 +160,12 @@ class Rules:
         for rule in self._rules:
             episodes = rule.episodes if rule.when == STARTED else over[rule]
             for key, episode in sorted(episodes.items()):
-                if (
-                    episode.done
-                    or not _meets(rule, episode, stamp_ns)
-                    or self._must_wait(rule, key)
-                ):
+                if episode.done or not _meets(rule, episode, time_ns) or self._must_wait(rule, key):
                     continue
                 episode.done = True
                 if rule.behaviour in requests:
                     continue  # a rule before this one has asked for it in this instant
-                rule.asked_ns = stamp_ns
+                rule.asked_ns = time_ns
                 if rule.when == STARTED:
                     self._held[rule.behaviour] = rule, key
                 requests[rule.behaviour] = _request(rule, episode)
@@ -211,9 +202,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _meets(rule: Rule, episode: _Episode, stamp_ns: int) -> bool:
-    # A camera's clock may have gone back since the last request.
-    cool = rule.asked_ns is None or abs(stamp_ns - rule.asked_ns) >= rule.cool_down * 1e9
+def _meets(rule: Rule, episode: _Episode, time_ns: int) -> bool:
+    cool = rule.asked_ns is None or time_ns - rule.asked_ns >= rule.cool_down * 1e9
     return cool and (
         episode.fields['duration'] >= rule.after and episode.peak >= rule.min_intensity
     )

@@ -124,9 +124,6 @@ class BehaviourNode(Node):
                 f'Camera {message.camera}: unusable result: {error}', throttle_duration_sec=1.0
             )
             return
-        before = self._headers.get(message.camera, message.header)
-        if stamp_ns < nanoseconds(before.stamp):
-            self._rules.begin_anew()
         self._headers[message.camera] = message.header
         self._arrivals[message.camera] = self.get_clock().now().nanoseconds
         if not self._updated:
@@ -166,9 +163,7 @@ class BehaviourNode(Node):
             self._people_message = msg.People(header=header, people=people)
             self._people_publisher.publish(self._people_message)
         self._publish_main(header)
-        requests = self._rules.update(
-            list(self._people), self._people.main, nanoseconds(header.stamp)
-        )
+        requests = self._rules.update(list(self._people), self._people.main, self._people.time_ns)
         if requests:
             self._publish_requests(header, requests)
         self._events.clear()
