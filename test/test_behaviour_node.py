@@ -302,13 +302,19 @@ def test_who_subscribes_later_gets_the_state(audience):
     assert people[0].people[0].label == main[0].label == 'happiness'
 
 
-def test_a_camera_that_stops_ends_its_emotions(audience):
-    audience.show(6, face(intensity=0.9))
+def test_cameras_that_stop_end_their_emotions_in_one_message(audience):
+    for _ in range(6):
+        audience.send(face(intensity=0.9), camera='back')
+        audience.send(face(intensity=0.9), step=0)
+        audience.wait_for(lambda: nanoseconds(audience.main[-1].header.stamp) == audience.stamp)
     audience.wait_for(lambda: audience.events)
     audience.events.clear()
     audience.wait_for(lambda: audience.events)  # nothing is sent meanwhile
-    (ended,) = audience.events[0].events
-    assert ended.type == 'ended' and ended.duration == pytest.approx(0.5)
+    assert {(event.type, event.camera) for event in audience.events[0].events} == {
+        ('ended', 'back'),
+        ('ended', 'front'),
+    }
+    assert audience.events[0].events[0].duration == pytest.approx(0.5)
     audience.wait_for(lambda: audience.main[-1].track_id == 0 and not audience.people[-1].people)
     audience.show(6, face(intensity=0.9))
     audience.wait_for(lambda: len(audience.events) == 2)

@@ -233,17 +233,19 @@ class BehaviourNode(Node):
                     )
 
     def _look_for_silence(self) -> None:
-        """End the emotions before a camera that has stopped, by the node's own clock."""
+        """End the emotions before cameras that have stopped, by the node's own clock."""
         now = self.get_clock().now().nanoseconds
-        for camera, arrival in list(self._arrivals.items()):
-            if now < arrival:  # simulated time began anew
-                self._arrivals[camera] = now
-            elif now - arrival > self._max_gap * 1e9:
-                del self._arrivals[camera]
-                self._end_instant()
-                self._events += self._people.forget(camera)
-                self._updated.add(camera)
-                self._end_instant()
+        for camera, arrival in self._arrivals.items():
+            self._arrivals[camera] = min(arrival, now)  # simulated time may have begun anew
+        if now - min(self._arrivals.values(), default=now) <= self._max_gap * 1e9:
+            return
+        # Those that have stopped together end in one message.
+        limit = now - (self._max_gap - PATIENCE) * 1e9
+        for camera in [camera for camera, arrival in self._arrivals.items() if arrival < limit]:
+            del self._arrivals[camera]
+            self._events += self._people.forget(camera)
+            self._updated.add(camera)
+        self._end_instant()
 
     def _report(self) -> None:
         counts, new = self._counts, self._counts - self._reported
