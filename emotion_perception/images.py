@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 #: Pixels of an image at most, unless told otherwise: those of 8K video.
 MAX_PIXELS = 7680 * 4320
@@ -71,6 +72,18 @@ _BIT_DEPTHS = (8, 10, 12, 14, 16)
 
 #: Share of a 16-bit image's samples that may lie above its bit depth: defect pixels.
 _OUTLIERS = 0.001
+
+# OpenCV turns TIFF as its tag says even where it is told not to. Tag (as in EXIF) -> way back.
+_ORIENTATION = 274
+_UNTURNED: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: lambda image: image.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda image: np.rot90(image, 2).swapaxes(0, 1),
+    8: lambda image: np.rot90(image, -1),
+}
 
 # What libjpeg, libpng and OpenCV write to stderr about a broken picture.
 _COMPLAINT = re.compile(
@@ -204,6 +217,9 @@ def bgr_from_compressed_image(
             warnings.simplefilter('ignore')  # of what is refused or of no weight
             with PIL.Image.open(io.BytesIO(data.data), formats=FORMATS) as picture:
                 _check_pixels(*picture.size, max_pixels)
+                turn = None
+                if isinstance(picture, TiffImageFile):
+                    turn = picture.tag_v2.get(_ORIENTATION)
     except PIL.Image.DecompressionBombError as error:
         raise ValueError(f'{what}: {error}') from error
     # SyntaxError is what Pillow raises on damaged PNG chunks.
@@ -220,6 +236,8 @@ def bgr_from_compressed_image(
             image = None
     if image is None:
         raise ValueError(f'{what} do not decode, expected a whole picture')
+    if turn in _UNTURNED:
+        image = np.ascontiguousarray(_UNTURNED[turn](image))
     if image.dtype == np.uint8:
         return np.asarray(image, np.uint8)
     if image.dtype != np.uint16:

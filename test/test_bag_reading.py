@@ -97,10 +97,11 @@ def test_storage_and_compression(
     path = write_bag(tmp_path / 'bag', {TOPIC: messages}, storage, compression)
     if not metadata:
         (path / 'metadata.yaml').unlink()
+    (file,) = (file for file in path.iterdir() if file.name != 'metadata.yaml')
+    (path / f'._{file.name}').write_bytes(b'\0\5\26\7')  # as macOS leaves
     images, damage = read(path)
     check(images, frames)
     assert not damage
-    (file,) = (file for file in path.iterdir() if file.name != 'metadata.yaml')
     lone, damage = read(Path(shutil.move(file, tmp_path)))
     check(lone, frames)
 

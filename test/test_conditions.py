@@ -418,6 +418,14 @@ def test_heavy_loss_is_an_error_that_names_its_cause(tmp_path):
             'localhost',
             {'variable': 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST'},
         ),
+        (
+            0,
+            False,
+            FAST_DDS_SETTINGS | {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'subnet'},  # ROS warns of it
+            None,
+            'localhost',
+            {'variable': 'ROS_AUTOMATIC_DISCOVERY_RANGE=subnet'},
+        ),
         (0, False, FAST_DDS_SETTINGS | {'ROS_LOCALHOST_ONLY': '1'}, None, 'localhost', {}),
         (24_883_200, False, FAST_DDS_SETTINGS, None, 'image_too_large', {'fitting': 14}),
         (7_000_000, False, FAST_DDS_SETTINGS, None, 'publisher_setting', {}),

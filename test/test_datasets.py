@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 
 import av
 import cv2
@@ -711,6 +712,17 @@ def test_a_broken_picture_is_said_in_our_words_alone(tree, photo, capfd):
     with pytest.raises(DatasetError, match='a.png cannot be read as an image'):
         load(folder)
     assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize('side', [20_000, 1 << 19])
+def test_a_picture_that_claims_to_be_huge_is_not_decoded(tree, side):
+    folder = tree('happy/a.png')
+    png = bytearray((folder / 'happy/a.png').read_bytes())
+    png[16:24] = side.to_bytes(4, 'big') * 2  # its width and height
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, 'big')
+    (folder / 'happy/a.png').write_bytes(png)
+    with pytest.raises(DatasetError, match=r'a.png: Image size \(\d+ pixels\) exceeds limit'):
+        load(folder)
 
 
 def test_archives_that_are_none_are_refused(tmp_path):

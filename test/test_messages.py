@@ -303,6 +303,14 @@ def test_exif_turns_nothing(picture):
     assert images.bgr_from_compressed_image(compressed(stream.getvalue())).shape == picture.shape
 
 
+@pytest.mark.parametrize('orientation', range(1, 10))
+def test_the_orientation_of_tiff_turns_nothing_either(picture, orientation):
+    stream = io.BytesIO()
+    PIL.Image.fromarray(picture[..., ::-1]).save(stream, 'TIFF', tiffinfo={274: orientation})
+    found = images.bgr_from_compressed_image(compressed(stream.getvalue(), 'tiff'))
+    assert_like(found, picture, 0)
+
+
 def test_image_from_bgr_is_the_way_back(picture):
     header = Header(frame_id='eye', stamp=Time(sec=3, nanosec=4))
     message = messages.image_from_bgr(picture[:, ::-1], header)

@@ -1,6 +1,7 @@
 """The video publisher as a process of its own, over DDS."""
 
 from fractions import Fraction
+from pathlib import Path
 import re
 import signal
 import subprocess
@@ -196,6 +197,7 @@ def test_signal_ends_it(video, tmp_path, number):
         (f'video:={__file__}', 'it is damaged, or in no format that FFmpeg knows'),
         ('video:=/', 'cannot be read as a video: it is a folder'),
         ('video:=http://127.0.0.1:1/a.mp4', 'this address gives none (Connection refused)'),
+        ('record:=~/nowhere/a.avi', f'{Path.home()}/nowhere/a.avi cannot be written: No such file'),
         ('record:=/nowhere/a.avi', '/nowhere/a.avi cannot be written: No such file or directory'),
         ('device:=63', 'webcam 63 does not open'),
         ('rate:=0.0', 'rate'),

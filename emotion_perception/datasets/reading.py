@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 import csv
+import io
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ import warnings
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from emotion_perception.crops import crop_face, fit_crop
 from emotion_perception.datasets.sample import DatasetError, Recording, Sample, Samples
@@ -119,6 +121,14 @@ def read_image(path: Path, layout: str, depth: BitDepth | None = None) -> npt.ND
         raise DatasetError(f'{path} is missing; expected {layout}') from None
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}; expected {layout}') from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what is large, or damaged
+            PIL.Image.open(io.BytesIO(content.data)).close()
+    except PIL.Image.DecompressionBombError as error:
+        raise DatasetError(f'{path}: {error}; expected {layout}') from None
+    except (OSError, SyntaxError):
+        pass  # OpenCV reads more formats
     with libraries_quiet():
         image = cv2.imdecode(content, _AS_STORED) if content.size else None
     if image is None:

@@ -17,6 +17,9 @@ FAST_DDS_SETTINGS = {'FASTDDS_BUILTIN_TRANSPORTS': 'DEFAULT?sockets_size=4MB'}
 #: Largest size of a socket's receive buffer [bytes].
 RMEM_MAX = Path('/proc/sys/net/core/rmem_max')
 
+#: Values of ROS_AUTOMATIC_DISCOVERY_RANGE beside LOCALHOST.
+_RANGES = ('SUBNET', 'OFF', 'SYSTEM_DEFAULT')
+
 _UNITS = {
     '': 1,
     'B': 1,
@@ -47,12 +50,12 @@ def cause_of_loss(
     setting = f'{variable}={environment.get(variable) or recommended}'
     if not rmw.startswith('rmw_fastrtps'):
         return 'other_middleware', {'rmw': rmw}
-    for name, value in (
-        ('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'),
-        ('ROS_LOCALHOST_ONLY', '1'),
-    ):
-        if environment.get(name, '').upper() == value:
-            return 'localhost', {'variable': f'{name}={value}', 'setting': setting}
+    discovery = environment.get('ROS_AUTOMATIC_DISCOVERY_RANGE')
+    if discovery and discovery not in _RANGES:  # ROS takes what it does not know for LOCALHOST
+        variable = f'ROS_AUTOMATIC_DISCOVERY_RANGE={discovery}'
+        return 'localhost', {'variable': variable, 'setting': setting}
+    if environment.get('ROS_LOCALHOST_ONLY') == '1':
+        return 'localhost', {'variable': 'ROS_LOCALHOST_ONLY=1', 'setting': setting}
     if 'LARGE_DATA' in environment.get(variable, ''):
         return 'publisher_setting', {'setting': setting}
     sockets = sockets_size(environment.get(variable, ''))

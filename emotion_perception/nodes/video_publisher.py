@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import os
 from time import monotonic
 from typing import Any
 import warnings
@@ -162,10 +163,9 @@ class _Recorder:
     """Keeps what was published, for those who want to see it beside the results."""
 
     def __init__(self, values: dict[str, Any]) -> None:
-        self._video = VideoWriter(
-            values['record'], values['width'], values['height'], values['rate'], 'mjpeg'
-        )
-        self._stamps = open(values['record'] + '.stamps', 'w')
+        path = os.path.expanduser(values['record'])
+        self._video = VideoWriter(path, values['width'], values['height'], values['rate'], 'mjpeg')
+        self._stamps = open(path + '.stamps', 'w')
 
     def add(self, image: npt.NDArray[np.uint8], stamp_ns: int) -> None:
         self._video.write(image)

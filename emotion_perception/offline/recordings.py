@@ -71,7 +71,7 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
 
 
 def _search(folder: Path, prefix: str, leave_out: Path | None) -> Iterator[Recording]:
-    for path in sorted(folder.iterdir()):
+    for path in _visible(folder):
         if path.is_dir() and path.resolve() != leave_out:
             if pieces := _pieces(path):
                 yield Recording(prefix + path.name, pieces)
@@ -89,7 +89,7 @@ def _of_file(path: Path, name: str) -> Recording:
 
 def _pieces(folder: Path) -> tuple[Path, ...]:
     """Give the files of the bag that a folder is, or nothing when it is none."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _is_storage(path))
+    files = [path for path in _visible(folder) if path.is_file() and _is_storage(path)]
     if (folder / 'metadata.yaml').exists():
         if not files:
             raise BagError(f'{folder}: has a metadata.yaml, but no {" or ".join(_STORAGE)}')
@@ -100,6 +100,11 @@ def _pieces(folder: Path) -> tuple[Path, ...]:
         if path.name.partition('.')[0].rpartition('_')[0] == folder.resolve().name
     ]
     return tuple(files) if files and own == files else ()
+
+
+def _visible(folder: Path) -> list[Path]:
+    """List what a folder holds but hidden files, such as ``._NAME``, which macOS leaves."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
 
 
 def _is_storage(path: Path) -> bool:
