@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 import os
 from pathlib import Path
 import signal
@@ -143,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(compare_runs(parser, arguments))
     if not arguments.recordings:
         parser.error('IN is missing: a bag, a video, or a folder of them')
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors='backslashreplace')  # paths may be of another encoding
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         recordings = find_recordings(arguments.recordings, leave_out=arguments.output)

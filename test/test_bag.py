@@ -275,6 +275,11 @@ def test_a_video_is_a_recording_too(frames, tmp_path):
     assert [result.time_ns for result in read_results(tmp_path / 'out' / 'clip')] == [
         number * SECOND // 25 for number in range(20)
     ]
+    os.rename(tmp_path / 'clip.avi', os.fsencode(tmp_path) + b'/K\xfcche.avi')  # of Latin-1
+    (recording,) = find_recordings([tmp_path], leave_out=tmp_path / 'out')
+    assert recording.name == 'K\\udcfcche'
+    outcome = process(recording, Settings(tmp_path / 'out', report=True))
+    assert not outcome.error and (tmp_path / 'out' / recording.name / 'report.html').exists()
     (tmp_path / 'text.mp4').write_text('no video')
     assert 'text.mp4 cannot be read as a video' in run(tmp_path / 'text.mp4', tmp_path).error
     assert not (tmp_path / 'text').exists()

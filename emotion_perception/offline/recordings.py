@@ -113,6 +113,10 @@ def _is_storage(path: Path) -> bool:
 
 def _named_apart(recordings: list[Recording]) -> list[Recording]:
     """Drop the endings of names, except where this would make two names one."""
+    # In UTF-8: all that is written of them is.
+    recordings = [
+        replace(r, name=r.name.encode(errors='backslashreplace').decode()) for r in recordings
+    ]
     short = [_without_ending(recording.name) for recording in recordings]
     named = [
         replace(recording, name=name if short.count(name) == 1 else recording.name)
