@@ -33,6 +33,8 @@ from rich.text import Text
 from emotion_perception.drawing import COLOURS
 from emotion_perception.emotions import EMOTIONS, TrackState
 from emotion_perception.msg import EmotionArray, FaceEmotion
+from emotion_perception.nodes.camera_problems import OTHER_CLOCK
+from emotion_perception.nodes.diagnostics import LATENCY
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds
 from emotion_perception.nodes.running import initialised
 
@@ -91,7 +93,12 @@ class Camera:
             words = [f'no result for {silence:.0f} s']
         else:
             rate = sum(arrival > now - WINDOW for arrival in self.arrivals) / WINDOW
-            words = [f'{rate:.0f} results/s', f'latency {median(self.latencies) * 1e3:.1f} ms']
+            latency = median(self.latencies)
+            is_known = abs(latency) < OTHER_CLOCK and values.get(LATENCY) != 'none'
+            words = [
+                f'{rate:.0f} results/s',
+                f'latency {latency * 1e3:.1f} ms' if is_known else 'no latency',
+            ]
         for name, key in (
             ('dropped', 'images dropped (overload)'),
             ('unusable', 'images unusable'),

@@ -14,7 +14,7 @@ from emotion_perception.nodes.messages import IMAGE_TRANSPORTS
 from emotion_perception.nodes.status import SILENCE
 from emotion_perception.nodes.transport import cause_of_loss
 
-#: Seconds by which no image is late: stamps that lie further back are another clock's.
+#: Seconds by which no image is late: stamps that lie further off are another clock's.
 OTHER_CLOCK = 60.0
 
 #: Images of the last seconds from which on their loss is judged.

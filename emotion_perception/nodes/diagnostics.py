@@ -16,6 +16,9 @@ from emotion_perception.nodes.camera_problems import Judge
 from emotion_perception.nodes.conditions import Problem
 from emotion_perception.nodes.status import PERIOD, StatusPublisher
 
+#: Key of the time from the stamps of images to their results; 'none' where the stamps tell none.
+LATENCY = 'median latency, stamp to result [ms]'
+
 #: What no camera loses at once; see Diagnostics.lost.
 NO_COUNT = 2**31
 
@@ -160,7 +163,7 @@ class Diagnostics:
             'age of newest image [s]': f'{monotonic() - counts.newest:.2f}'
             if counts.received
             else 'none yet',
-            'median latency, stamp to result [ms]': 'none'
+            LATENCY: 'none'
             if no_latency
             else f'{median(counts.ages) * 1e3:.1f}',
         }
