@@ -163,9 +163,7 @@ class Diagnostics:
             'age of newest image [s]': f'{monotonic() - counts.newest:.2f}'
             if counts.received
             else 'none yet',
-            LATENCY: 'none'
-            if no_latency
-            else f'{median(counts.ages) * 1e3:.1f}',
+            LATENCY: 'none' if no_latency else f'{median(counts.ages) * 1e3:.1f}',
         }
         self._reported[name] = counts.report(before)
         self._publisher.log(f'Camera {name}', problems)
