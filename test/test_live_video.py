@@ -136,6 +136,10 @@ def test_a_folder_without_clips_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         evaluate.main(['video', str(tmp_path)])
     assert 'holds no clip' in capsys.readouterr().err
+    (tmp_path / 'notes.txt').write_text('words')
+    with pytest.raises(SystemExit):
+        evaluate.main(['video', str(tmp_path / 'notes.txt')])
+    assert 'notes.txt cannot be read as a video' in capsys.readouterr().err
 
 
 def test_the_command_holds_pictures(folder, tmp_path, monkeypatch, capsys):

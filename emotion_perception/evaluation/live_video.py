@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from emotion_perception.crops import crop_face
 from emotion_perception.datasets.clips import LAYOUT, recordings
-from emotion_perception.datasets.files import is_video
 from emotion_perception.datasets.reading import frames_of
 from emotion_perception.datasets.sample import DatasetError, Recording
 from emotion_perception.emotions import LABELS
@@ -38,7 +37,7 @@ def videos_in(path: Path) -> list[Recording]:
     """
     if not path.exists():
         raise DatasetError(f'{path} does not exist')
-    if is_video(path):
+    if path.is_file():
         return [Recording(name=path.name, source=path, label=None, subject=None)]
     return [r for r in recordings(path) if r.label in LABELS and not r.is_still]
 
