@@ -27,7 +27,7 @@ EMOTIONS_TOPIC = 'emotion_node/emotions'
 #: Where messages that this package does not depend on come from.
 OPTIONAL_MESSAGES = {
     'foxglove_msgs': 'https://github.com/foxglove/foxglove-sdk',
-    'hri_msgs': 'https://github.com/ros4hri/hri_msgs',
+    'hri_msgs': 'https://github.com/ros4hri/hri_msgs/tree/humble-devel',  # its master is ROS 1
     'vision_msgs': 'https://github.com/ros-perception/vision_msgs',
 }
 
