@@ -73,7 +73,7 @@ class FaceEmotion:
     label: str  #: one of LABELS
     label_id: int  #: LABELS.index(label)
     intensity: float  #: strength of the strongest expression, 0 (neutral) .. 1 (apex)
-    confidence: float  #: of an emotion its score, of neutral 1 - intensity; 0 .. 1
+    confidence: float  #: of an emotion its score, of neutral 1 - intensity / 2; 0 .. 1
     scores: tuple[float, ...]  #: probability of each of EMOTIONS if it shows one, sums to 1
     sequence_length: int  #: frames in the sequence, 1 .. 100
     sequence_duration: float  #: seconds from the sequence's first frame to its newest

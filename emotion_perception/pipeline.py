@@ -20,7 +20,7 @@ from emotion_perception.crops import crop_face
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState
 from emotion_perception.face_finder import FaceFinder
-from emotion_perception.labels import confidence_of
+from emotion_perception.labels import confidence_of, intensity_of
 from emotion_perception.recognition import load_model
 from emotion_perception.sequence import FaceSequence
 from emotion_perception.temporal import FACE
@@ -222,11 +222,11 @@ class EmotionPipeline:
                 [sequence.windows for sequence, *_ in seen], kept, stamps_ns
             )
             stability = self._chosen('neutral_threshold', 'neutral_hysteresis', 'label_window')
-            for (sequence, *_, stamp_ns), face, scores, intensities in zip(
+            for (sequence, *_, stamp_ns), face, scores, strengths in zip(
                 seen, kept[:, FACE], *results
             ):
-                sequence.append(stamp_ns, scores, intensities, float(face))
-                sequence.label.update(stamp_ns, intensities, **stability)
+                sequence.append(stamp_ns, scores, strengths, float(face))
+                sequence.label.update(stamp_ns, strengths, **stability)
         emotions = [
             None
             if faces is None
@@ -321,7 +321,7 @@ def _found(track: Track, image: npt.NDArray[np.uint8]) -> FoundFace:
 
 
 def _emotion(face: FoundFace, sequence: FaceSequence) -> FaceEmotion:
-    intensity = float(sequence.intensities[sequence.scores.argmax()])
+    intensity = float(intensity_of(sequence.strengths[sequence.scores.argmax()]))
     label_id = sequence.label.label_id
     return FaceEmotion(
         face.track_id,

@@ -166,7 +166,8 @@ class Model:
         :param windows: list of :class:`~emotion_perception.temporal.Windows`, one a face.
         :param kept: float32 [n,35], what ``encode`` gave.
         :param stamps_ns: list of the frames' times [ns].
-        :return: scores float32 [n,6] that sum to 1, and intensities float32 [n,6], 0..1.
+        :return: scores float32 [n,6] that sum to 1, and strengths float32 [n,6], 0..1: the LSTM's
+            values, of which :func:`~emotion_perception.labels.intensity_of` makes intensities.
         """
         scores, values = self._head.advance(windows, kept, stamps_ns)
         return scores, values.clip(0, 1)
@@ -174,11 +175,11 @@ class Model:
     def classify(self, sequences: list[Floats]) -> tuple[Floats, Floats]:
         """Classify the newest frame of whole sequences, list of float32 [frames,35], at 30 Hz.
 
-        :return: scores and intensities, float32 [sequences,6] each.
+        :return: scores and strengths, float32 [sequences,6] each.
         """
         results = [self.classify_all(kept) for kept in sequences]
-        scores, intensities = (np.stack([part[-1] for part in parts]) for parts in zip(*results))
-        return scores, intensities
+        scores, strengths = (np.stack([part[-1] for part in parts]) for parts in zip(*results))
+        return scores, strengths
 
     def classify_all(
         self, kept: Floats, stamps_ns: npt.ArrayLike | None = None, window: int = 100
@@ -187,7 +188,7 @@ class Model:
 
         :param kept: float32 [frames,35].
         :param stamps_ns: the frames' times [ns]; None: one step of the head apart.
-        :return: scores and intensities, float32 [frames,6] each.
+        :return: scores and strengths, float32 [frames,6] each.
         """
         if stamps_ns is None:
             stamps_ns = np.arange(len(kept)) * 1e9 / STEPS_PER_SECOND

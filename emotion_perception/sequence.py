@@ -23,16 +23,16 @@ class FaceSequence:
         self._stamps: deque[int] = deque(maxlen=limit)
         self.windows = Windows(limit)  #: the temporal head's state
         self.label = StableLabel()
-        #: float32 [6] each, after the newest frame.
+        #: float32 [6] each, after the newest frame; see :meth:`.Model.advance`.
         self.scores: npt.NDArray[np.float32] = np.zeros(6, np.float32)
-        self.intensities: npt.NDArray[np.float32] = np.zeros(6, np.float32)
+        self.strengths: npt.NDArray[np.float32] = np.zeros(6, np.float32)
         self._face = 0.0
 
     def append(
         self,
         stamp_ns: int,
         scores: npt.NDArray[np.float32],
-        intensities: npt.NDArray[np.float32],
+        strengths: npt.NDArray[np.float32],
         face: float,
     ) -> None:
         """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on.
@@ -42,7 +42,7 @@ class FaceSequence:
         weight = max(_FORGET_FACE, 1 / (len(self._stamps) + 1))
         self._face += weight * (face - self._face)
         self._stamps.append(stamp_ns)
-        self.scores, self.intensities = scores, intensities
+        self.scores, self.strengths = scores, strengths
 
     @property
     def shows_face(self) -> bool:

@@ -429,7 +429,7 @@ def test_the_robots_face_shows_the_expression(tmp_path, ros):
     'arguments, message',
     [
         ({'rules': '/nowhere.yaml'}, "No such file or directory: '/nowhere.yaml'"),
-        ({'enter_intensity': '0.1'}, 'leave_intensity is 0.3 and enter_intensity 0.1'),
+        ({'enter_intensity': '0.1'}, 'leave_intensity is 0.6 and enter_intensity 0.1'),
         ({'min_duration': '0.0'}, 'min_duration'),
     ],
 )
@@ -579,10 +579,10 @@ def test_the_tree_of_py_trees_ros(root, tmp_path):
         )
         for seconds, label, intensity, count in (
             (3, 'happiness', 0.9, 0),
-            (3, 'sadness', 0.7, 1),
-            (3, 'sadness', 0.7, 1),
+            (3, 'sadness', 0.95, 1),
+            (3, 'sadness', 0.95, 1),
             (2, 'sadness', 0.1, 1),
-            (3, 'sadness', 0.7, 2),
+            (3, 'sadness', 0.95, 2),
         ):
             for _ in range(10 * seconds):
                 audience.show(1, face(label, intensity))

@@ -11,6 +11,7 @@ from emotion_perception import evaluate
 from emotion_perception.datasets import Sample, Samples
 from emotion_perception.evaluation.sequences import evaluate_sequences, resampled
 from emotion_perception.evaluation.stills import evaluate_stills
+from emotion_perception.labels import STRONGEST, WEAKEST
 from emotion_perception.options import DEFAULTS
 
 
@@ -26,7 +27,7 @@ def labels_of_single_frames(monkeypatch):
 
 
 class PixelModel:
-    """Answers with what stands in a crop: class of six, intensity [%], class of eight."""
+    """Answers with what stands in a crop: class of six, strength [%], class of eight."""
 
     trained_on = {'ckplus': ['S052'], 'jaffe': 'all', 'fer2013': ['train']}
 
@@ -148,13 +149,17 @@ def test_accuracy_is_taken_at_frame_ceil_p_n():
 
 
 def test_intensity_of_the_true_class_against_the_target():
-    frames = [(5, 0), (5, 50), (5, 100)]
+    middle = round(50 * (WEAKEST + STRONGEST))
+    frames = [(5, 0), (5, middle), (5, 100)]
     result = evaluate_sequences(PixelModel(), [sequence('a', 'surprise', frames)])
-    assert result['intensity_correlation'] == pytest.approx(1)
-    assert result['intensity_mae'] == pytest.approx(0, abs=1e-6)
+    # Intensities 0, .5 and 1, targets 0, middle / 100 and 1.
+    assert result['intensity_correlation'] == pytest.approx(
+        np.corrcoef([0, 50, 100], [0, middle, 100])[0, 1]
+    )
+    assert result['intensity_mae'] == pytest.approx((50 - middle) / 300)
     # The model says another class: its intensity for the true one is 0.
     result = evaluate_sequences(PixelModel(), [sequence('a', 'fear', frames)] * 2)
-    assert result['intensity_mae'] == pytest.approx(0.5)
+    assert result['intensity_mae'] == pytest.approx((100 + middle) / 300)
     assert result['intensity_correlation'] is None
     assert result['intervals']['intensity_correlation'] is None
 

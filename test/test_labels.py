@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_perception.emotions import LABELS
-from emotion_perception.labels import confidence_of, StableLabel
+from emotion_perception.labels import confidence_of, intensity_of, StableLabel, STRONGEST, WEAKEST
 
 STABILITY = {'neutral_threshold': 0.4, 'neutral_hysteresis': 0.1, 'label_window': 0.8}
 
@@ -68,4 +68,9 @@ def test_without_a_window_the_newest_frame_counts():
 def test_confidence_is_the_labels_score_and_of_neutral_the_lack_of_intensity():
     scores = np.float32([0.1, 0.2, 0.3, 0.2, 0.1, 0.1])
     assert confidence_of(2, scores, 0.6) == pytest.approx(0.3)
-    assert confidence_of(6, scores, 0.25) == pytest.approx(0.75)
+    assert confidence_of(6, scores, 0.25) == pytest.approx(0.875)
+
+
+def test_intensities_reach_from_0_to_1():
+    strengths = np.float32([0, WEAKEST, (WEAKEST + STRONGEST) / 2, STRONGEST, 1])
+    assert intensity_of(strengths).tolist() == pytest.approx([0, 0, 0.5, 1, 1])

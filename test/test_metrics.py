@@ -77,11 +77,11 @@ def test_apex_similarity_of_a_still_face_is_one(frames):
 
 
 def test_the_published_label_is_neutral_below_the_threshold():
-    intensities = np.zeros((3, 6))
+    strengths = np.zeros((3, 6))
     threshold = DEFAULTS['neutral_threshold']
-    intensities[[0, 1, 2], [3, 3, 5]] = threshold - 0.01, threshold, 1
-    assert metrics.published_labels(intensities).tolist() == [6, 3, 5], 'three faces'
-    same = metrics.published_labels(intensities, np.arange(3) * 10**8)
+    strengths[[0, 1, 2], [3, 3, 5]] = threshold - 0.01, threshold, 1
+    assert metrics.published_labels(strengths).tolist() == [6, 3, 5], 'three faces'
+    same = metrics.published_labels(strengths, np.arange(3) * 10**8)
     assert same.tolist() == [6, 6, 6], 'one face: the mean counts'
 
 

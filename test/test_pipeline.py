@@ -88,7 +88,7 @@ def check_face(face, width, height):
     assert len(face.scores) == 6 and sum(face.scores) == pytest.approx(1, abs=1e-4)
     assert 0 <= face.intensity <= 1 and 0 <= face.confidence <= 1
     if face.label == NEUTRAL:
-        assert face.confidence == pytest.approx(1 - face.intensity)
+        assert face.confidence == pytest.approx(1 - face.intensity / 2)
     else:
         assert face.label == EMOTIONS[np.argmax(face.scores)]
         assert face.confidence == max(face.scores)
@@ -184,7 +184,7 @@ def test_neutral_threshold(video):
         EmotionPipeline(neutral_threshold=0.0, label_window=0.0, neutral_hysteresis=0.0), frames
     )[-1]
     assert always.label == NEUTRAL and always.label_id == LABELS.index(NEUTRAL)
-    assert always.confidence == pytest.approx(1 - always.intensity)
+    assert always.confidence == pytest.approx(1 - always.intensity / 2)
     assert never.label == EMOTIONS[np.argmax(never.scores)]
     assert never.confidence == max(never.scores)
     assert always.scores == never.scores and always.intensity == never.intensity

@@ -74,9 +74,9 @@ def test_the_head_of_eight_classes_is_averaged_over_half_a_second(faces):
     eight = recipe.EightClasses(model)
     kept = eight.encode(np.repeat(crops[..., np.newaxis], 3, 3))
     six = model.stills_scores(kept)['eight'][:, :6]
-    scores, intensities = eight.classify_all(kept, np.arange(20) * 10**8)
-    np.testing.assert_allclose(intensities[19], six[14:].mean(0), rtol=1e-5)
-    np.testing.assert_allclose(intensities[0], six[0], rtol=1e-5)
+    scores, strengths = eight.classify_all(kept, np.arange(20) * 10**8)
+    np.testing.assert_allclose(strengths[19], six[14:].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(strengths[0], six[0], rtol=1e-5)
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
     untimed, _ = eight.classify_all(kept)
     timed, _ = eight.classify_all(kept, np.arange(20) * 1e9 / STEPS_PER_SECOND)

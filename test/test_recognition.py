@@ -241,10 +241,10 @@ def test_wrong_crops_are_refused(model, shape, dtype):
 
 def test_a_still_is_a_sequence_of_one_frame(model, crops):
     kept = model.encode(crops[:5])
-    scores, intensities = model.classify([frame[np.newaxis] for frame in kept])
-    assert scores.shape == intensities.shape == (5, 6)
+    scores, strengths = model.classify([frame[np.newaxis] for frame in kept])
+    assert scores.shape == strengths.shape == (5, 6)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)
-    assert (intensities >= 0).all() and (intensities <= 1).all()
+    assert (strengths >= 0).all() and (strengths <= 1).all()
     for name, count in (('seven', 7), ('eight', 8)):
         probabilities = model.stills_scores(kept)[name]
         assert probabilities.shape == (5, count)

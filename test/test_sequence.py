@@ -4,22 +4,22 @@ import numpy as np
 
 from emotion_perception.sequence import FaceSequence
 
-SCORES, INTENSITIES = np.full(6, 1 / 6, np.float32), np.zeros(6, np.float32)
+SCORES, STRENGTHS = np.full(6, 1 / 6, np.float32), np.zeros(6, np.float32)
 
 
 def test_grows_to_its_limit():
     sequence = FaceSequence(3)
     for number in range(5):
-        sequence.append(10**9 * number, SCORES, INTENSITIES, 1.0)
+        sequence.append(10**9 * number, SCORES, STRENGTHS, 1.0)
         assert len(sequence) == min(number + 1, 3)
 
 
 def test_holds_the_newest_result():
     sequence = FaceSequence(3)
     for number in range(5):
-        sequence.append(number, SCORES + number, INTENSITIES - number, 1.0)
+        sequence.append(number, SCORES + number, STRENGTHS - number, 1.0)
     np.testing.assert_array_equal(sequence.scores, SCORES + 4)
-    np.testing.assert_array_equal(sequence.intensities, INTENSITIES - 4)
+    np.testing.assert_array_equal(sequence.strengths, STRENGTHS - 4)
 
 
 def test_duration_spans_the_frames_that_are_kept():
@@ -27,23 +27,23 @@ def test_duration_spans_the_frames_that_are_kept():
     stamps = [0, 1_500_000_000, 1_600_000_000, 4_000_000_000]
     durations = []
     for stamp in stamps:
-        sequence.append(stamp, SCORES, INTENSITIES, 1.0)
+        sequence.append(stamp, SCORES, STRENGTHS, 1.0)
         durations.append(sequence.duration)
     np.testing.assert_allclose(durations, [0, 1.5, 1.6, 2.5])
 
 
 def test_duration_is_exact_for_stamps_of_today():
     sequence = FaceSequence(100)
-    sequence.append(1_800_000_000_000_000_000, SCORES, INTENSITIES, 1.0)
-    sequence.append(1_800_000_000_000_000_001, SCORES, INTENSITIES, 1.0)
+    sequence.append(1_800_000_000_000_000_000, SCORES, STRENGTHS, 1.0)
+    sequence.append(1_800_000_000_000_000_001, SCORES, STRENGTHS, 1.0)
     assert sequence.duration == 1e-9
 
 
 def test_shows_a_face_as_long_as_its_frames_do_in_the_mean():
     sequence = FaceSequence(3)
     for odds, shows in ((4.0, True), (-2.0, True), (-5.0, False), (30.0, True)):
-        sequence.append(0, SCORES, INTENSITIES, odds)
+        sequence.append(0, SCORES, STRENGTHS, odds)
         assert sequence.shows_face is shows
     for _ in range(100):
-        sequence.append(0, SCORES, INTENSITIES, -9.0)
+        sequence.append(0, SCORES, STRENGTHS, -9.0)
     assert not sequence.shows_face

@@ -193,14 +193,14 @@ def test_extreme_logits_and_stamps_stay_finite():
 @pytest.mark.parametrize('length', [1, 100, 130])
 def test_classify_all_equals_watching_live(model, length):
     kept, stamps = random_kept(length), random_stamps(length)
-    all_scores, all_intensities = model.classify_all(kept, stamps)
-    assert all_scores.shape == all_intensities.shape == (length, 6)
+    all_scores, all_strengths = model.classify_all(kept, stamps)
+    assert all_scores.shape == all_strengths.shape == (length, 6)
     windows = Windows(100)
     for i in range(length):
-        scores, intensities = model.advance([windows], kept[i : i + 1], [int(stamps[i])])
+        scores, strengths = model.advance([windows], kept[i : i + 1], [int(stamps[i])])
         np.testing.assert_allclose(all_scores[i], scores[0], atol=1e-5)
-        np.testing.assert_allclose(all_intensities[i], intensities[0], atol=1e-5)
-    assert all_intensities.min() == 0 and all_intensities.max() <= 1
+        np.testing.assert_allclose(all_strengths[i], strengths[0], atol=1e-5)
+    assert all_strengths.min() == 0 and all_strengths.max() <= 1
 
 
 def test_the_window_is_100_frames_and_only_the_neutral_look_is_older(model):

@@ -210,12 +210,12 @@ def published(model, sample):
     """Return the labels that a node gives frame after frame, each with what it has seen so far."""
     windows, face, labels = Windows(100), StableLabel(), []
     for frame, stamp in zip(sample.frames, sample.stamps_ns.tolist()):
-        _, intensities = model.advance([windows], model.encode(frame[None]), [stamp])
+        _, strengths = model.advance([windows], model.encode(frame[None]), [stamp])
         labels.append(
             LABELS[
                 face.update(
                     stamp,
-                    intensities[0],
+                    strengths[0],
                     neutral_threshold=0.4,
                     neutral_hysteresis=0.1,
                     label_window=0.8,

@@ -129,11 +129,11 @@ def apex_similarity(features: Floats) -> Floats:
 
 
 def published_labels(
-    intensities: npt.NDArray[np.float32], stamps_ns: npt.NDArray[Any] | None = None
+    strengths: npt.NDArray[np.float32], stamps_ns: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[np.int64]:
     """Return the label that the node publishes with its default options, an index of LABELS.
 
-    :param intensities: float [n,6], 0 .. 1.
+    :param strengths: float [n,6], 0 .. 1.
     :param stamps_ns: times [n] of one face's frames [ns]; None where each is another face's.
     :return: integers [n].
     """
@@ -141,9 +141,9 @@ def published_labels(
         name: DEFAULTS[name] for name in ('neutral_threshold', 'neutral_hysteresis', 'label_window')
     }
     one_face, labels = StableLabel(), []
-    for i in range(len(intensities)):
+    for i in range(len(strengths)):
         face, stamp = (StableLabel(), 0) if stamps_ns is None else (one_face, int(stamps_ns[i]))
-        labels.append(face.update(stamp, intensities[i], **stability))
+        labels.append(face.update(stamp, strengths[i], **stability))
     return np.array(labels)
 
 

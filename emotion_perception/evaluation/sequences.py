@@ -25,6 +25,7 @@ from emotion_perception.evaluation.metrics import (
     recalls,
     wilson_interval,
 )
+from emotion_perception.labels import intensity_of
 from emotion_perception.temporal import Floats
 from emotion_perception.videos import USUAL_RATE
 
@@ -118,7 +119,7 @@ class Sequence:
 
     @cached_property
     def answers(self) -> tuple[Floats, Floats]:
-        """Scores and intensities of each frame, float32 [t,6] each."""
+        """Scores and strengths of each frame, float32 [t,6] each."""
         return self.model.classify_all(self.kept, self.stamps_ns)
 
     @property
@@ -158,7 +159,7 @@ def _onsets(sequences: list[Sequence]) -> dict[str, Any]:
     """Return the figures of sequences of the six classes that run from neutral to apex."""
     result = _figures(sequences)
     targets = [apex_similarity(s.model.features(s.sample.frames)) for s in sequences]
-    given = [s.answers[1][:, s.label] for s in sequences]
+    given = [intensity_of(s.answers[1][:, s.label]) for s in sequences]
     for name, figure in (
         ('intensity_correlation', correlation),
         ('intensity_mae', mean_absolute_error),

@@ -53,12 +53,12 @@ def evaluate_stills(
 def answers_to_stills(model: Classifier, samples: list[Sample]) -> dict[str, Floats]:
     """Return what a model says of samples, a dict of arrays [n,..].
 
-    ``scores``, ``intensities``; ``scores_held``, ``intensities_held``; ``eight``, ``seven``.
+    ``scores``, ``strengths``; ``scores_held``, ``strengths_held``; ``eight``, ``seven``.
     """
     kept = model.encode(np.stack([sample.frames[-1] for sample in samples]))
     answers = model.stills_scores(kept)
     for held, frames in (('', 1), ('_held', HELD)):
-        answers['scores' + held], answers['intensities' + held] = model.classify(
+        answers['scores' + held], answers['strengths' + held] = model.classify(
             [np.tile(frame, (frames, 1)) for frame in kept]
         )
     return answers
@@ -86,13 +86,13 @@ def stills_figures(
 
     neutral = [i for i, label in enumerate(truth) if label == NEUTRAL]
     for held in ('', '_held'):
-        weak = published_labels(answers['intensities' + held]) == LABELS.index(NEUTRAL)
+        weak = published_labels(answers['strengths' + held]) == LABELS.index(NEUTRAL)
         result['below_threshold_six' + held] = float(weak[six].mean())
         if neutral:
             result['below_threshold_neutral' + held] = float(weak[neutral].mean())
 
     if any(sample.groups for sample in samples):
-        result['groups'] = _groups(samples, truth, published_labels(answers['intensities_held']))
+        result['groups'] = _groups(samples, truth, published_labels(answers['strengths_held']))
     seven = answers['seven'] if labels == 'fer2013' else answers['eight'][:, : len(LABELS)]
     for given, classes in ((seven, LABELS), (answers['eight'], SAMPLE_LABELS)):
         if classes[-1] in truth:

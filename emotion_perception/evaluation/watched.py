@@ -11,6 +11,7 @@ from emotion_perception.datasets.sample import Sample
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
 from emotion_perception.evaluation.classifier import Classifier
 from emotion_perception.evaluation.metrics import bootstrap_interval, published_labels
+from emotion_perception.labels import intensity_of
 from emotion_perception.videos import USUAL_RATE
 
 #: Stands for a label where no face is published.
@@ -55,11 +56,11 @@ class Watched:
 
 def watch_sample(model: Classifier, sample: Sample) -> Watched:
     """Read a clip whose crops are there already, cut as the live tracker does."""
-    scores, intensities = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
+    scores, strengths = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
     stamps = sample.stamps_ns
     if stamps is None:
         stamps = np.asarray(np.arange(len(scores)) * (1e9 / USUAL_RATE), np.int64)
-    labels = published_labels(intensities, stamps)
+    labels = published_labels(strengths, stamps)
     return Watched(
         sample.name,
         sample.subject,
@@ -67,7 +68,7 @@ def watch_sample(model: Classifier, sample: Sample) -> Watched:
         stamps,
         labels,
         scores,
-        intensities[np.arange(len(scores)), scores.argmax(1)],
+        intensity_of(strengths[np.arange(len(scores)), scores.argmax(1)]),
         np.ones(len(scores), np.int64),
     )
 
