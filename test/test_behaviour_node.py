@@ -429,7 +429,7 @@ def test_the_robots_face_shows_the_expression(tmp_path, ros):
     'arguments, message',
     [
         ({'rules': '/nowhere.yaml'}, "No such file or directory: '/nowhere.yaml'"),
-        ({'enter_intensity': '0.1'}, 'leave_intensity is 0.6 and enter_intensity 0.1'),
+        ({'enter_intensity': '0.1'}, 'leave_intensity is 0.5 and enter_intensity 0.1'),
         ({'min_duration': '0.0'}, 'min_duration'),
     ],
 )

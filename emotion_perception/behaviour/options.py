@@ -10,7 +10,7 @@ OPTIONS = (
     Option('enter_intensity', 0.9,
            'Mean intensity over min_duration from which an emotion starts; at least '
            'leave_intensity', 0.0, 1.0, live=True),
-    Option('leave_intensity', 0.6,
+    Option('leave_intensity', 0.5,
            'Intensity below which an image does not show the emotion', 0.0, 1.0, live=True),
     Option('min_duration', 0.4,
            'How long every image must show an emotion before it starts, and how long none may show '
