@@ -1,7 +1,7 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
 from emotion_perception.detection import FaceDetector, SECOND_HITS
-from emotion_perception.emotions import TrackState
+from emotion_perception.emotions import Roi, TrackState
 from emotion_perception.options import DEFAULTS
 from emotion_perception.tracking import nearest, SAME_FACE, Track, Tracker
 
@@ -33,11 +33,28 @@ SCENE = (16, 12)  # [pixels] size of an image of the whole scene
 CUT = 0.5  # correlation of two such images below which the scene is another one: of
 #                         those from one to the next frame 1 in 10,000 is below .6, after a cut most
 SOON = 0.05  # [s] ... if it follows so soon: later, a camera that moves shows much else, too
+LOOK = (16, 16)  # [pixels] size of the picture by which a face is seen to be still
+STILL = 3.0  # [grey levels] by which no pixel of it may change: averages hold no noise of a camera
+SETTLED = 0.1  # [s] ... for so long: by then the box has found its place
 LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
 
 
 def _certain(track: Track) -> bool:
     return track.state is TrackState.CONFIRMED and track.undetected == 0 and track.sure >= CERTAIN
+
+
+class _Look(NamedTuple):
+    """How a face has looked since a moment."""
+
+    stamp_ns: int
+    roi: Roi
+    picture: npt.NDArray[np.float32]
+
+
+def _look(gray: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.float32]:
+    """Return what is seen in a part of an image, small."""
+    part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
+    return np.asarray(cv2.resize(part, LOOK, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _tilts_near(tilt: int) -> list[int]:
@@ -94,6 +111,7 @@ class FaceFinder:
         self._frame = 0
         # track_id -> frame in which the cascade last looked for it
         self._searched: dict[int, int] = {}
+        self._looks: dict[int, _Look] = {}  # by track_id
 
     def configure(self, *, max_coast_seconds: float, track_mode: str) -> None:
         """Change what may be changed while the tracks go on."""
@@ -122,8 +140,19 @@ class FaceFinder:
         known = [d.box for d in detections] + list(followed.values())
         known += [expected[i] for i in waiting]
         detections += self._new(gray, known)
-        tracks = self._tracker.update(detections, stamp_ns, followed, waiting)
+        unchanged = {
+            track_id: look
+            for track_id, look in self._looks.items()
+            if np.abs(_look(gray, look.roi) - look.picture).max() <= STILL
+        }
+        still = {i for i, look in unchanged.items() if stamp_ns - look.stamp_ns >= SETTLED * 1e9}
+        tracks = self._tracker.update(detections, stamp_ns, followed, waiting, still)
         tracks = self._inside(tracks, gray.shape)
+        self._looks = {
+            track.track_id: unchanged.get(track.track_id)
+            or _Look(stamp_ns, roi := track.box.roi(*gray.shape[::-1]), _look(gray, roi))
+            for track in tracks
+        }
         self._frame += 1
         if self._track_mode == 'all':
             return tracks

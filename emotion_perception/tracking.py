@@ -10,7 +10,7 @@ from math import exp, hypot, isfinite, log
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.boxes import Box, Detection, overlap, similarity
+from emotion_perception.boxes import Box, Detection, overlap, Rectangle, similarity
 from emotion_perception.emotions import TrackState
 from emotion_perception.options import DEFAULTS
 
@@ -108,6 +108,7 @@ class Tracker:
         stamp_ns: int,
         followed: Mapping[int, Box] | None = None,
         waiting: Collection[int] = (),
+        still: Collection[int] = (),
     ) -> list[Track]:
         """Advance by one frame and return the living tracks, oldest first.
 
@@ -116,7 +117,8 @@ class Tracker:
         detections: of Detection, one a face. stamp_ns: time of the frame [ns], never
         decreasing. followed: {track_id: Box} for faces that were not detected but seen to
         have moved there: it steers their boxes and lets them coast longer. waiting: track_ids
-        that were not looked for in this frame; they do not age.
+        that were not looked for in this frame; they do not age. still: track_ids of faces that
+        look as they did: detected as near as usual, they keep their boxes.
         ValueError: a stamp that runs backwards, a box that is not finite or has no area.
         """
         for detection in detections:
@@ -142,6 +144,9 @@ class Tracker:
             alone = track.track_id not in crowded
             if track.track_id in matches:
                 detection = detections[matches[track.track_id]]
+                if track.track_id in still and _near(track.box, detection.box):
+                    place, track.velocity = track.box, (0.0, 0.0)
+                    detection = detection._replace(box=track.box)
                 self._hit(track, place, detection, seconds if alone else 0.0)
             elif track.track_id in waiting:
                 self._coast(track, place)
@@ -315,6 +320,14 @@ def _beyond_jitter(off: float) -> float:
     an expression are not seen. Off by JITTER is believed by half.
     """
     return off**2 / (off**2 + JITTER**2)
+
+
+def _near(box: Box, detected: Rectangle) -> bool:
+    """Say whether a detection is no further off than the cascade's boxes of a still face."""
+    (x, y), (u, v) = box.center, Box(*detected).center
+    return (
+        hypot(u - x, v - y) <= JITTER * box.width and abs(log(detected[2] / box.width)) <= JITTER
+    )
 
 
 def nearest(tracks: Iterable[Track], previous_id: int | None = None) -> Track | None:

@@ -215,6 +215,15 @@ def test_the_box_of_a_still_face_stays_when_the_detections_jitter():
     assert np.linalg.norm(centers[-1] - 140) < 2  # and it rests where they are on average
 
 
+def test_the_box_of_a_face_that_looks_the_same_stays_unless_it_is_elsewhere():
+    tracker = Tracker()
+    run(tracker, [[face(100)]] * 5)
+    for index, (x, moves) in enumerate([(102, False), (97, False), (120, True)], 5):
+        before = tracker.tracks[0].box
+        (track,) = tracker.update([face(x)], index * FRAME_NS, still={1})
+        assert (track.box != before) is moves and track.hits == index + 1
+
+
 def test_a_face_that_jumps_is_followed_at_once():
     tracker = Tracker()
     run(tracker, [[face(100)]] * 10)
