@@ -325,9 +325,7 @@ def _beyond_jitter(off: float) -> float:
 def _near(box: Box, detected: Rectangle) -> bool:
     """Say whether a detection is no further off than the cascade's boxes of a still face."""
     (x, y), (u, v) = box.center, Box(*detected).center
-    return (
-        hypot(u - x, v - y) <= JITTER * box.width and abs(log(detected[2] / box.width)) <= JITTER
-    )
+    return hypot(u - x, v - y) <= JITTER * box.width and abs(log(detected[2] / box.width)) <= JITTER
 
 
 def nearest(tracks: Iterable[Track], previous_id: int | None = None) -> Track | None:
