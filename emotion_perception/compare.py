@@ -37,8 +37,8 @@ in each fold. Within its budget, each learning rate falls to zero, however far t
 
 - the label after 20 to 100 % of the frames of CK+'s complete sequences, and the mean of these five
   accuracies;
-- how the intensity of the sequence's emotion follows E2's target: correlation (nan where it never
-  moves) and mean absolute error. The target is made with the row's own encoder, so it is not the
+- how the network's value for the sequence's emotion follows E2's target: correlation (nan where it
+  never moves) and mean absolute error. It is not scaled, as a published intensity is. The target is made with the row's own encoder, so it is not the
   same for every backbone;
 - the single images of six emotions, as sequences of one frame.
 
