@@ -38,8 +38,8 @@ in each fold. Within its budget, each learning rate falls to zero, however far t
 - the label after 20 to 100 % of the frames of CK+'s complete sequences, and the mean of these five
   accuracies;
 - how the network's value for the sequence's emotion follows E2's target: correlation (nan where it
-  never moves) and mean absolute error. It is not scaled, as a published intensity is. The target is made with the row's own encoder, so it is not the
-  same for every backbone;
+  never moves) and mean absolute error. It is not scaled, as a published intensity is. The target is
+  made with the row's own encoder, so it is not the same for every backbone;
 - the single images of six emotions, as sequences of one frame.
 
 All figures are means over the seeds, and ± is the standard deviation over them. In brackets: 95 %
