@@ -17,6 +17,10 @@ CROP_SIZE = 64
 #: with the faces of FER2013: over CK+ the mean crops of both agree best at 1.0 (correlation .92).
 CROP_SCALE = 1.0
 
+#: Standard deviation [grey levels] below which a crop is even, and the same as a share of its mean.
+EVEN = 4.0
+EVEN_SHARE = 0.15
+
 #: The geometry as it stands in a model's description.
 CROP = {'size': CROP_SIZE, 'scale': CROP_SCALE, 'channels': 'BGR'}
 
@@ -56,6 +60,16 @@ def crop_face(image: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.uint8]:
             np.uint8,
         )
     return _resize(inside)
+
+
+def is_even(crop: npt.NDArray[np.uint8]) -> bool:
+    """Tell whether a crop, uint8 [64,64,3], shows hardly more than one shade, and is not dark.
+
+    A wall or a curtain is even: what is seen in it are mostly the traces of compression. A face
+    is so only in thick haze. In the dark its grey levels are few, but far apart beside their mean.
+    """
+    mean, deviation = (float(values.mean()) for values in cv2.meanStdDev(crop))
+    return deviation < min(EVEN, EVEN_SHARE * mean)
 
 
 def fit_crop(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_perception import options as option_table
-from emotion_perception.crops import crop_face
+from emotion_perception.crops import crop_face, is_even
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState
 from emotion_perception.face_finder import FaceFinder
@@ -222,10 +222,10 @@ class EmotionPipeline:
                 [sequence.windows for sequence, *_ in seen], kept, stamps_ns
             )
             stability = self._chosen('neutral_threshold', 'neutral_hysteresis', 'label_window')
-            for (sequence, *_, stamp_ns), face, scores, strengths in zip(
+            for (sequence, crop, stamp_ns), face, scores, strengths in zip(
                 seen, kept[:, FACE], *results
             ):
-                sequence.append(stamp_ns, scores, strengths, float(face))
+                sequence.append(stamp_ns, scores, strengths, float(face), is_even(crop))
                 sequence.label.update(stamp_ns, strengths, **stability)
         emotions = [
             None

@@ -11,6 +11,10 @@ from emotion_perception.temporal import Windows
 #: Weight of the newest frame in how far a track is believed to show a face.
 _FORGET_FACE = 0.1
 
+#: Log odds that an even crop must show to count as a face: a curtain has shown 8, the faintest of
+#: a hundred faces in thick haze 12.
+_EVEN_FACE = 10.0
+
 
 class FaceSequence:
     """The last frames of a face, at most ``limit`` of them, and what they say.
@@ -34,11 +38,15 @@ class FaceSequence:
         scores: npt.NDArray[np.float32],
         strengths: npt.NDArray[np.float32],
         face: float,
+        even: bool = False,
     ) -> None:
         """Add the newest frame's stamp [ns] and result; the head has moved ``windows`` on.
 
         :param face: log odds that the frame shows a face.
+        :param even: whether its crop is even, see :func:`~emotion_perception.crops.is_even`.
         """
+        if even:
+            face -= _EVEN_FACE
         weight = max(_FORGET_FACE, 1 / (len(self._stamps) + 1))
         self._face += weight * (face - self._face)
         self._stamps.append(stamp_ns)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion_perception.crops import CROP, crop_face, CROP_SIZE, fit_crop
+from emotion_perception.crops import CROP, crop_face, CROP_SIZE, fit_crop, is_even
 from emotion_perception.emotions import Roi
 
 
@@ -103,3 +103,13 @@ def test_ready_crops():
 def test_the_described_geometry_is_the_one_in_use(image):
     assert CROP['size'] == CROP_SIZE == crop_face(image, Roi(0, 0, 50, 50)).shape[0]
     assert CROP['channels'] == 'BGR'
+
+
+@pytest.mark.parametrize(
+    ('share', 'offset', 'even'),
+    [(1, 0, False), (0.05, 0, False), (0.02, 0, False), (0.02, 60, True)],
+)
+def test_a_wall_is_even_and_a_face_in_the_dark_is_not(share, offset, even):
+    data = pytest.importorskip('skimage.data', reason='scikit-image has the portrait')
+    face = fit_crop(data.astronaut()[:, :, ::-1][80:190, 175:285])
+    assert is_even((face * share + offset).round().astype(np.uint8)) is even

@@ -47,3 +47,10 @@ def test_shows_a_face_as_long_as_its_frames_do_in_the_mean():
     for _ in range(100):
         sequence.append(0, SCORES, STRENGTHS, -9.0)
     assert not sequence.shows_face
+
+
+def test_what_is_even_must_look_more_like_a_face():
+    for odds, even, shows in ((5.0, False, True), (5.0, True, False), (12.0, True, True)):
+        sequence = FaceSequence(3)
+        sequence.append(0, SCORES, STRENGTHS, odds, even)
+        assert sequence.shows_face is shows
