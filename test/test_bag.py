@@ -316,6 +316,15 @@ def test_late_images_and_recordings_one_after_the_other(
     outcome = run(write_bag(tmp_path / 'late', {TOPIC: swapped}), tmp_path / 'out', rerun=False)
     assert outcome.images == 29 and not outcome.error
     assert outcome.warnings == ['camera: 1 late images were left out, as the node does']
+    time, message = messages[20]
+    stamp = replace(message.header.stamp, sec=message.header.stamp.sec - 100)
+    off = replace(message, header=replace(message.header, stamp=stamp))
+    one_off = messages[:20] + [(time, off)] + messages[21:30]
+    place = write_bag(tmp_path / 'off', {TOPIC: one_off})
+    outcome = run(place, tmp_path / 'out', rerun=False, report=True)
+    assert outcome.images == 29 and not outcome.error
+    assert outcome.warnings == ['camera: 1 late images were left out, as the node does']
+    assert {f.track_id for r in read_results(tmp_path / 'out' / 'off') for f in r.faces} == {1}
     second = [
         (messages[29][0] + SECOND + number, message)
         for number, (_, message) in enumerate(bag_messages(frames[:10], start=5 * SECOND))
