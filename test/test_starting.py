@@ -67,6 +67,21 @@ def test_what_stops_ros_from_starting_is_one_line(tmp_path, arguments, environme
     assert 'Traceback' not in error and ended.returncode == 1
 
 
+@pytest.mark.parametrize('command', ['demo', 'monitor'])
+def test_so_it_is_for_the_commands(tmp_path, command):
+    ended = subprocess.run(
+        [sys.executable, '-m', f'emotion_perception.{command}'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env=os.environ | {'ROS_DOMAIN_ID': 'abc'},
+    )
+    (line,) = ended.stderr.splitlines()
+    assert 'not an integral number' in line and '0 to 232' in line
+    assert ended.returncode == 1
+
+
 def test_parameters_without_ros_args_are_a_warning(tmp_path):
     ended = start(tmp_path, '-p', 'threads:=1', '--ros-args', '-p', 'rotation:=[45]')
     warning, reason = ended.stderr.decode().splitlines()

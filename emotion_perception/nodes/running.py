@@ -50,11 +50,15 @@ class WorkingNode(Protocol):
 def initialised(**options: Any) -> Iterator[None]:
     """Keep ROS initialised within this context.
 
-    What ``rclpy.init`` returns does the same, but not yet in Jazzy.
+    What ``rclpy.init`` returns does the same, but not yet in Jazzy. Where ROS does not start, the
+    process ends with exit code 1, and with the reason in one line.
 
     :param options: of ``rclpy.init``.
     """
-    rclpy.init(**options)
+    try:
+        rclpy.init(**options)
+    except (RuntimeError, ValueError) as error:  # as in run()
+        sys.exit(start_error(error))
     try:
         yield
     finally:
