@@ -38,6 +38,9 @@ FACE = 32  # [pixels] ... and to be followed by its picture
 SECOND_FACE = 48  # [pixels] ... and for the second cascade
 SECOND_HITS = 5  # that it needs; a face has 40, 1 % have less than 12
 ALONE_HITS = 8  # ... where the first cascade finds nothing
+CLOSE = (
+    60  # [pixels] ... where both cascades look once more: a face that is turned away has few hits
+)
 SECOND_SIZE = 1.02  # its boxes are so much larger than the first one's
 CONTRAST = 14  # standard deviation [grey levels] of a face below which ...
 FULL_CONTRAST = 40  # ... it is raised to this,
@@ -257,14 +260,10 @@ class FaceDetector:
         rois = [detection.box.roi(width, height) for detection in detections]
         return sorted(rois, key=lambda roi: (-roi.width, roi))
 
-    def find(self, gray: npt.NDArray[np.uint8], limit: int | None = None) -> list[Detection]:
-        """Return the Detections in the whole image, where there are none those of dim faces.
-
-        limit: raw hits that are looked at.
-        """
+    def find(self, gray: npt.NDArray[np.uint8]) -> list[Detection]:
+        """Return the Detections in the whole image, where there are none those of dim faces."""
         for equalized in (False, True):
-            boxes = self.propose(gray, equalized=equalized)
-            if found := self.verify(gray, boxes[:limit]):
+            if found := self.verify(gray, self.propose(gray, equalized=equalized)):
                 return found
         return []
 
@@ -275,6 +274,7 @@ class FaceDetector:
         shares: int = 1,
         known: Sequence[Rectangle] = (),
         equalized: bool = False,
+        fine: bool = False,
     ) -> list[Box]:
         """Return raw hits (Box) in one of several equal shares of all windows, best first.
 
@@ -282,10 +282,11 @@ class FaceDetector:
         over it in steps of 2. The smallest face asked for stands in the first level. A share is
         a band of rows in every level. known: boxes inside which nothing is looked for.
         equalized: with contrast raised where there is little, so that dim faces are found, too.
+        fine: for sizes between those that are looked for otherwise.
         """
         boxes: list[_Hit] = []
         window = self._window
-        scale = min(window / self.min_face_size, 1.0)
+        scale = min(window / self.min_face_size, 1.0) / (self.scale_factor**0.5 if fine else 1.0)
         octave, number = gray, 0
         while min(gray.shape) * scale > window:
             while scale * gray.shape[0] <= octave.shape[0] / 2:
@@ -344,11 +345,16 @@ class FaceDetector:
         ]
 
     def verify(
-        self, gray: npt.NDArray[np.uint8], boxes: Sequence[Box], twice: bool = True
+        self,
+        gray: npt.NDArray[np.uint8],
+        boxes: Sequence[Box],
+        twice: bool = True,
+        closer: bool = False,
     ) -> list[Detection]:
         """Return Detections, each once, for those of the boxes that hold a face.
 
-        twice: what the first cascade refuses the second may still find.
+        twice: what the first cascade refuses the second may still find. closer: and both, in finer
+        steps, what they refused.
         """
         found: list[Detection] = []
         for box in boxes:
@@ -356,9 +362,26 @@ class FaceDetector:
                 detection = self.search(gray, box, self.min_neighbors, growth=1.35)
                 if detection or twice:
                     detection = self.confirm(gray, box, detection)
+                if closer and not detection:
+                    detection = self.look_closer(gray, box)
                 if detection and all(overlap(detection.box, d.box) < 0.4 for d in found):
                     found.append(detection)
         return found
+
+    def look_closer(
+        self, gray: npt.NDArray[np.uint8], box: Box, twice: bool = True
+    ) -> Detection | None:
+        """Return the Detection of what is a face in fine steps near a box, or None.
+
+        twice: to both cascades. Of what is small in the image nothing more is to be seen.
+        """
+        if not self._second or box.width < SECOND_FACE:
+            return None
+        found = self._look(gray, box, self._cascade, CLOSE, self.min_neighbors, 1.35, 0.35)
+        if not found or not twice:
+            return found
+        again = self._look(gray, found.box, self._second, CLOSE, SECOND_HITS, 1.35, 0.35)
+        return found if again and overlap(again.box, found.box) > 0.5 else None
 
     def search(
         self,

@@ -20,6 +20,7 @@ STEEPEST = 40  # [degrees]
 TILTED_LOOKS = 3  # looks with the image turned, in one frame
 EQUALIZED = 3  # frames in one of which a share is searched with its contrast raised
 EQUALIZED_IDLE = 4  # ... when no face is known: in an empty room it is what costs
+ROUNDS, FINE = 5, (1, 3)  # searches of the whole image, and those of them for sizes in between
 VERIFICATIONS = 3  # raw hits that are looked at closely in one frame
 TWICE = 3  # frames in one of which both cascades look at a hit
 IDLE_INTERVAL = 4  # frames over which a search is spread at most when no face is known
@@ -213,6 +214,8 @@ class FaceFinder:
                 detection = self._detector.confirm(
                     gray, place, hits=SECOND_HITS, growth=1.3, reach=reach
                 )
+            if new and not detection:
+                detection = self._detector.look_closer(gray, place, twice=False)
             if not new and (not detection or track.tilt and not _alike(track, detection)):
                 for tilt in _tilts_near(track.tilt)[:tilted_looks]:
                     tilted_looks -= 1
@@ -284,8 +287,13 @@ class FaceFinder:
     def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""
         if self._frame == 0:
-            # Nothing is known yet: look everywhere at once.
-            return self._detector.find(gray, self._max_faces)
+            # Nothing is known yet: look everywhere at once, for faces in any light.
+            boxes = [
+                box
+                for equalized in (False, True)
+                for box in self._detector.propose(gray, equalized=equalized)[: self._max_faces]
+            ]
+            return self._detector.verify(gray, boxes)
         interval = self._detector.detection_interval
         if not known:  # With nobody to follow there is time to look faster.
             interval = min(interval, IDLE_INTERVAL)
@@ -294,7 +302,12 @@ class FaceFinder:
         turn = self._frame + self._frame // interval
         equalized = turn % (EQUALIZED if self._tracker.tracks else EQUALIZED_IDLE) == 0
         boxes = self._detector.propose(
-            gray, self._frame % interval, interval, known, equalized=equalized
+            gray,
+            self._frame % interval,
+            interval,
+            known,
+            equalized=equalized,
+            fine=self._frame // interval % ROUNDS in FINE,
         )
         boxes = [
             box
@@ -305,7 +318,7 @@ class FaceFinder:
         if boxes:
             start = self._frame // interval * VERIFICATIONS % len(boxes)
             boxes = (boxes + boxes)[start : start + min(VERIFICATIONS, len(boxes))]
-        return self._detector.verify(gray, boxes, twice=turn % TWICE == 0)
+        return self._detector.verify(gray, boxes, twice=turn % TWICE == 0, closer=True)
 
     def _inside(self, tracks: list[Track], shape: tuple[int, ...]) -> list[Track]:
         """End the tracks that have left the image."""

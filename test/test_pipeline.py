@@ -110,15 +110,15 @@ def test_results_are_those_of_the_crops_of_the_regions(video):
 
 def test_no_emotion_lingers_after_a_cut(data_dir):
     """Real video: a singer, then his guests. He is not among them, nor is the curtain behind him."""
-    pipeline, widths = EmotionPipeline(), []
+    pipeline, found = EmotionPipeline(), []
     with Video(data_dir / 'clips' / 'face_recognition_short_hamilton_clip.mp4') as video:
         for stamp_ns, image in video:
-            widths.append([face.roi.width for face in pipeline.process(image, stamp_ns)])
-    assert all(len(found) == 1 for found in widths[66:82])  # somebody in near darkness
-    assert all(len(found) == 1 for found in widths[100:211])
-    assert all(max(found) > 70 for found in widths[100:211])
-    assert all(width < 70 for found in widths[211:] for width in found)
-    assert all(found for found in widths[213:])
+            found.append({f.track_id: f.roi.x_offset for f in pipeline.process(image, stamp_ns)})
+    assert all(len(faces) == 1 for faces in found[30:82])  # somebody in near darkness
+    assert all(len(faces) == 1 for faces in found[100:211])
+    assert all(not faces.keys() & found[210].keys() for faces in found[211:])
+    assert all(min(faces.values()) < 70 for faces in found[213:])
+    assert all(len(faces) == 2 for faces in found[225:])  # one of them turned away by half
 
 
 def test_new_faces_only_when_asked_for(video):
