@@ -21,6 +21,7 @@ from rosbags.interfaces import (  # noqa: E402
 )
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
 
 from emotion_perception.nodes.messages import nanoseconds  # noqa: E402
 from emotion_perception.offline.messages import decode, EMOTION_ARRAY  # noqa: E402
@@ -116,6 +117,10 @@ def play(robot, folder, bag, *arguments):
     """Play a bag to its end; return the results."""
     (folder / 'player.log').unlink(missing_ok=True)
     settle(robot)
+    # Else the first image of a bag that is played again is taken for a stamp that is off.
+    client = robot.node.create_client(Trigger, f'/{robot.name}/reset_tracks')
+    robot.wait_for(client.service_is_ready)
+    robot.wait_done(client.call_async(Trigger.Request()))
     with player(
         folder, bag, '-p', 'wait_for_subscriber:=true', '-p', 'paused:=true', *arguments
     ) as process:
