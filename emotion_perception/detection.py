@@ -38,9 +38,7 @@ FACE = 32  # [pixels] ... and to be followed by its picture
 SECOND_FACE = 48  # [pixels] ... and for the second cascade
 SECOND_HITS = 5  # that it needs; a face has 40, 1 % have less than 12
 ALONE_HITS = 8  # ... where the first cascade finds nothing
-CLOSE = (
-    60  # [pixels] ... where both cascades look once more: a face that is turned away has few hits
-)
+CLOSE = 60  # [pixels] ... where both look once more: a face turned away has few hits
 SECOND_SIZE = 1.02  # its boxes are so much larger than the first one's
 CONTRAST = 14  # standard deviation [grey levels] of a face below which ...
 FULL_CONTRAST = 40  # ... it is raised to this,
