@@ -220,6 +220,7 @@ def test_metadata_for_humble(bag, tmp_path):
         assert reader.message_count == 70
 
 
+@pytest.mark.slow
 def test_other_topics_are_copied_in_order(write_bag, messages, tmp_path):
     from emotion_perception.offline.messages import typestore
 

@@ -506,6 +506,7 @@ def test_the_home_folder(tree, monkeypatch):
     assert len(load('~/set')) == 1
 
 
+@pytest.mark.slow
 def test_a_face_that_comes_late_costs_no_memory(tmp_path, photo):
     """80 frames of 2 MB, the face in the last 45; they are not held until it comes."""
     (tmp_path / 'happy').mkdir()

@@ -459,6 +459,7 @@ def test_three_people_are_three_tracks(detector, data_dir):
     assert all(sorted(i for i, _, _ in frame) == [1, 2, 3] for frame in frames[5:])
 
 
+@pytest.mark.slow
 def test_a_track_ends_and_begins_with_its_face(detector, data_dir):
     leaving = watch(FaceFinder(detector), clip(data_dir, 'face_noface.mov'))
     assert [i for i, _, _ in leaving[30]] == [1]

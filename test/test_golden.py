@@ -41,6 +41,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_golden_result_again(tool, results, root, tmp_path):
     """The same bytes with the same software on the same machine, else nearly the same values."""
     golden, again = root / 'test' / 'golden', tmp_path / 'golden'

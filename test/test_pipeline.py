@@ -108,6 +108,7 @@ def test_results_are_those_of_the_crops_of_the_regions(video):
     np.testing.assert_allclose(scores, [faces[0].scores for faces in results], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_no_emotion_lingers_after_a_cut(data_dir):
     """Real video: a singer, then his guests. He is not among them, nor is the curtain behind him."""
     pipeline, found = EmotionPipeline(), []

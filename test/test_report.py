@@ -105,6 +105,7 @@ def wait_until(page, condition):
         page.wait_for_timeout(50)
 
 
+@pytest.mark.slow
 def test_a_click_and_a_key_go_there_in_the_video(runs, open_page):
     page = open_page(runs[0] / 'report.html')
     assert page.title() == f'{NAME}: emotions'
@@ -138,6 +139,7 @@ def test_a_phone_shows_it_without_moving_sideways(name, runs, bags, compared, op
     assert page.evaluate('document.documentElement.scrollWidth') == 360
 
 
+@pytest.mark.slow
 def test_it_reads_without_scripts(runs, open_page):
     page = open_page(runs[0] / 'report.html', java_script_enabled=False)
     words = page.locator('main').inner_text()
