@@ -231,6 +231,40 @@ def test_a_cut_to_another_person_is_another_track(detector, photograph, data_dir
         assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
 
 
+@pytest.mark.parametrize(
+    'one, other', [('KA', 'KL'), ('KL', 'KR'), ('MK', 'NM'), ('NM', 'UY'), ('UY', 'MK')]
+)
+def test_a_cut_before_the_same_wall_is_another_track(detector, data_dir, one, other):
+    """People before one grey wall, in like places: only their heads differ."""
+    one, other = (
+        cv2.imread(str(next((data_dir / 'jaffe').glob(f'{name}.NE*'))), 0) for name in (one, other)
+    )
+    frames = watch(FaceFinder(detector), [one] * 10 + [other] * 3)
+    assert [i for i, _, _ in frames[9]] == [1]
+    assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
+
+
+def half_hidden(photograph):
+    hand = photograph.copy()
+    cv2.ellipse(hand, (180, 150), (45, 70), 20, 0, 360, 150, -1)
+    return hand
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda image: np.roll(image, (12, 20), (0, 1)),  # a jolt of the camera
+        lambda image: (image * np.linspace(1.6, 0.4, 512)).clip(0, 255).astype(np.uint8),  # a lamp
+        half_hidden,
+    ],
+)
+def test_what_changes_at_once_in_one_scene_is_no_cut(detector, photograph, change):
+    frames = watch(FaceFinder(detector), [photograph] * 10 + [change(photograph)] * 6)
+    frames += watch(FaceFinder(detector), [change(photograph)] * 10 + [photograph] * 6)
+    assert all(track_id == 1 for frame in frames for track_id, _, _ in frame)
+    assert len(frames[15]) == len(frames[31]) == 1
+
+
 def test_a_face_is_gone_with_its_scene(detector, photograph):
     """Where the picture is cut, a face that is not found again will not come back there."""
     frames = watch(FaceFinder(detector), [photograph] * 10 + [photograph[::-1]] * 2)
