@@ -35,7 +35,7 @@ SCENE = (16, 12)  # [pixels] size of an image of the whole scene
 CUT = 0.5  # change of two such images, 1 - correlation, above which the scene is another
 #                         one: from one to the next frame 1 in 10,000 is above .4, after a cut most
 SOON = 0.05  # [s] ... if it follows so soon: later, a camera that moves shows much else, too
-JUMP = 0.05  # ... and above which it may be, one like it: hardly a cut makes less
+JUMP = 0.05  # change above which it may be another one that looks alike; few cuts make less
 LEAP = 3.0  # ... if that is so many times the largest change in
 LATELY = 10  # [frames] before: who moves far has begun to move before
 HEAD = (32, 32)  # [pixels] size of a picture of a head and what is beside it ...
@@ -43,7 +43,7 @@ HEAD_SIZE = 1.5  # ... in sizes of the face: two faces alone look more alike
 SAME_HEAD = 0.93  # correlation, of it or of the face, at which it is the same one ...
 HEAD_CHANGE = 1.0  # [1/s] ... less so much: after cuts at 30 frames a second 1 in 100 has more, at
 #                         15 2; of 34 such changes in clips without a cut none has less
-HEAD_SOON = 0.1  # [s] later, faces move as far as others are apart: 10 of 41 have less
+HEAD_SOON = 0.1  # [s] ... up to then: at 5 frames a second 10 of 41 have less than .89
 HALF_SIZE = 1.2  # [face sizes] of a picture of which half is enough, ...
 SAME_HALF = 0.95  # ... at this correlation: a hand may hide the rest
 HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle
