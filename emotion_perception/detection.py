@@ -1,11 +1,11 @@
 """Image to boxes: frontal faces by a Haar cascade (Viola and Jones, CVPR 2001).
 
-A full search of a camera image costs more than a frame's time, so there are three ways to search:
+A full search of a camera image costs more than a frame's time, so there are several ways to search:
 
 - ``detect`` searches a whole image at once (photographs, the first frame of a stream);
 - ``propose`` searches one share of it: called once a frame with the shares in turn, it has
   looked everywhere after so many frames, at the same cost in each. What it returns are raw
-  hits, many of them false;
+  hits, many of them false. ``propose_near`` does so around one box;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
   It scales the face to one size first, so that a large one costs no more than a small one, and
   may turn a tilted one upright;
@@ -43,6 +43,7 @@ SECOND_SIZE = 1.02  # its boxes are so much larger than the first one's
 CONTRAST = 14  # standard deviation [grey levels] of a face below which ...
 FULL_CONTRAST = 40  # ... it is raised to this,
 MAX_GAIN = 12  # ... but at most so many times: what is even has only noise
+AROUND = 1.0  # [face sizes] by which a face may have moved since it was lost
 TILE = 40  # [pixels of a level] over which its contrast is made equal
 CLIP = 8  # limit of that, see cv2.createCLAHE
 PATCH = 24  # [pixels] the middle of such a face, kept to recognise it
@@ -323,6 +324,16 @@ class FaceDetector:
         order = sorted(zip([-count for count in counts], groups))
         return [Box(*map(float, box)) for _, box in order]
 
+    def propose_near(self, gray: npt.NDArray[np.uint8], box: Box) -> list[Box]:
+        """Return raw hits (Box) of about a box's size around it, in any light, best first."""
+        face = round(ROOM * self._window)
+        view = _View(gray, box, AROUND, face)
+        if min(view.pixels.shape) <= self._window:
+            return []
+        groups, counts = self._hits(self._cascade, self._equalized(view.pixels), face, 1.35, 1)
+        order = sorted(zip([-count for count in counts], groups))
+        return [view.to_image(*hit) for _, hit in order]
+
     def _equalized(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return a copy in which contrast is alike everywhere, whatever the light."""
         width, height = (max(round(length / TILE), 1) for length in image.shape[::-1])
@@ -408,11 +419,13 @@ class FaceDetector:
         hits: int = ALONE_HITS,
         growth: float = 1.35,
         reach: float = 0.35,
+        tilt: int = 0,
     ) -> Detection | None:
         """Return what the second cascade says of a box: a Detection, or None.
 
         detection: that of the first cascade, which is returned where the second one agrees, or
-        where there is no second one. hits: that it takes without it.
+        where there is no second one. hits: that it takes without it. tilt: degrees clockwise by
+        which the face is tilted.
         """
         if not self._second:
             return detection
@@ -424,6 +437,7 @@ class FaceDetector:
             SECOND_HITS if detection else hits,
             growth,
             reach,
+            tilt,
         )
         if not found or not detection:
             return found
@@ -441,15 +455,10 @@ class FaceDetector:
         tilt: int = 0,
     ) -> Detection | None:
         view = _View(gray, box, reach, face, tilt)
-        window = cascade.getOriginalWindowSize()[0]
-        if min(view.pixels.shape) <= window:
+        if min(view.pixels.shape) <= cascade.getOriginalWindowSize()[0]:
             return None
         pixels = self._raised(view, face)
-        smallest, largest = int(face / growth), round(face * growth)
-        hits, counts = self._group(
-            cascade.detectMultiScale(pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)),
-            min_neighbors,
-        )
+        hits, counts = self._hits(cascade, pixels, face, growth, min_neighbors)
         if not hits:
             return None
         u, v = view.middle
@@ -464,8 +473,23 @@ class FaceDetector:
             found = found.scaled(1 / SECOND_SIZE)
         if found.width < LEAST * self.min_face_size:
             return None
-        sure = cascade is self._second or count >= self.min_neighbors
+        sure = count >= (SECOND_HITS if cascade is self._second else self.min_neighbors)
         return Detection(found, self._patch(pixels, hit), sure, tilt)
+
+    def _hits(
+        self,
+        cascade: 'cv2.CascadeClassifier',
+        pixels: npt.NDArray[np.uint8],
+        face: int,
+        growth: float,
+        min_neighbors: int,
+    ) -> tuple[list[_Hit], list[int]]:
+        """Return the faces of about a width in a view, and how many hits each stands for."""
+        smallest, largest = int(face / growth), round(face * growth)
+        hits = cascade.detectMultiScale(
+            pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)
+        )
+        return self._group(hits, min_neighbors)
 
     @staticmethod
     def _raised(view: _View, face: int) -> npt.NDArray[np.uint8]:

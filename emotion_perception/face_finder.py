@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
-from emotion_perception.detection import FaceDetector, SECOND_HITS
+from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import Roi, TrackState
 from emotion_perception.options import DEFAULTS
 from emotion_perception.tracking import nearest, SAME_FACE, Track, Tracker
 
 SEARCHES = 12  # known faces that are looked for by the cascade in one frame
 SECOND_LOOKS = 1  # ... and not found, for which the second cascade looks
+KNOWN_HITS = 3  # that it needs there: of a stranger, the cascade itself wants more
 TILT = 20  # [degrees] step in which a known face is tilted; the cascade takes half of it
 STEEPEST = 40  # [degrees]
 TILTED_LOOKS = 3  # looks with the image turned, in one frame
@@ -48,6 +49,7 @@ HALF_SIZE = 1.2  # [face sizes] of a picture of which half is enough, ...
 SAME_HALF = 0.95  # ... at this correlation: a hand may hide the rest
 HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle
 HEAD_SIZES = (0.9, 1.0, 1.1)  # of these, at which they are compared
+LOST = 1.0  # [s] for which a face is looked for where one was lost, every frame and in any light
 LOOK = (16, 16)  # [pixels] size of the picture by which a face is seen to be still
 STILL = 3.0  # [grey levels] by which no pixel of it may change: averages hold no noise of a camera
 SETTLED = 0.1  # [s] ... for so long: by then the box has found its place
@@ -86,6 +88,15 @@ def _tilts_near(tilt: int) -> list[int]:
 
 def _alike(track: Track, detection: Detection) -> bool:
     return similarity(track.patch, detection.patch, detection.tilt - track.tilt) >= SAME_FACE
+
+
+def _unknown(hits: Sequence[Box], known: Sequence[Box]) -> list[Box]:
+    """Return the hits that are neither a known face nor its chin."""
+    return [
+        box
+        for box in hits
+        if not any(overlap(box, other) >= 0.4 or is_chin(box, other) for other in known)
+    ]
 
 
 class FaceFinder:
@@ -137,6 +148,7 @@ class FaceFinder:
         # track_id -> frame in which the cascade last looked for it
         self._searched: dict[int, int] = {}
         self._looks: dict[int, _Look] = {}  # by track_id
+        self._lost: list[tuple[int, Box]] = []  # when [ns] and where faces were lost
 
     def configure(self, *, max_coast_seconds: float, track_mode: str) -> None:
         """Change what may be changed while the tracks go on."""
@@ -164,6 +176,7 @@ class FaceFinder:
         detections, followed, waiting = self._known(gray, expected, stamp_ns)
         known = [d.box for d in detections] + list(followed.values())
         known += [expected[i] for i in waiting]
+        self._lost = [(ns, place) for ns, place in self._lost if stamp_ns - ns <= LOST * 1e9]
         detections += self._new(gray, known)
         unchanged = {
             track_id: look
@@ -171,7 +184,10 @@ class FaceFinder:
             if np.abs(_look(gray, look.roi) - look.picture).max() <= STILL
         }
         still = {i for i, look in unchanged.items() if stamp_ns - look.stamp_ns >= SETTLED * 1e9}
+        before = [t for t in self._tracker.tracks if t.state is not TrackState.NEW]
         tracks = self._tracker.update(detections, stamp_ns, followed, waiting, still)
+        living = {track.track_id for track in tracks}
+        self._lost += [(stamp_ns, t.box) for t in before if t.track_id not in living]
         tracks = self._inside(tracks, gray.shape)
         self._looks = {
             track.track_id: unchanged.get(track.track_id)
@@ -233,21 +249,21 @@ class FaceFinder:
                 'growth': 1.12 if seen and not new else 1.3,
                 'reach': reach,
             }
+            second: dict[str, Any] = {'hits': KNOWN_HITS, 'growth': 1.3, 'reach': reach}
             detection = self._detector.search(gray, place, **looks)
             if not detection and overlap(place, track.box) < 0.8:
                 # What was expected to move far, as after a late image, may have stopped.
                 detection = self._detector.search(gray, track.box, **looks)
             if not detection and second_looks:
                 second_looks -= 1
-                detection = self._detector.confirm(
-                    gray, place, hits=SECOND_HITS, growth=1.3, reach=reach
-                )
+                detection = self._detector.confirm(gray, place, **second)
             if new and not detection:
                 detection = self._detector.look_closer(gray, place, twice=False)
             if not new and (not detection or track.tilt and not _alike(track, detection)):
                 for tilt in _tilts_near(track.tilt)[:tilted_looks]:
                     tilted_looks -= 1
                     tilted = self._detector.search(gray, place, **looks, tilt=tilt)
+                    tilted = tilted or self._detector.confirm(gray, place, **second, tilt=tilt)
                     # What is found in a turned image is more often no face.
                     if tilted and _alike(track, tilted):
                         detection = tilted
@@ -369,15 +385,15 @@ class FaceFinder:
             equalized=equalized,
             fine=self._frame // interval % ROUNDS in FINE,
         )
-        boxes = [
-            box
-            for box in boxes
-            if not any(overlap(box, other) >= 0.4 or is_chin(box, other) for other in known)
-        ]
+        boxes = _unknown(boxes, known)
         # Begin elsewhere in each round: false hits that always come must not crowd out a face.
         if boxes:
             start = self._frame // interval * VERIFICATIONS % len(boxes)
             boxes = (boxes + boxes)[start : start + min(VERIFICATIONS, len(boxes))]
+        places = [place for _, place in self._lost if all(overlap(place, b) < 0.4 for b in known)]
+        if places:  # they take turns
+            near = self._detector.propose_near(gray, places[self._frame % len(places)])
+            boxes = [*_unknown(near, known)[:1], *boxes][:VERIFICATIONS]
         return self._detector.verify(gray, boxes, twice=turn % TWICE == 0, closer=True)
 
     def _inside(self, tracks: list[Track], shape: tuple[int, ...]) -> list[Track]:

@@ -20,6 +20,7 @@ VELOCITY_GAIN = 0.2  # ... and that changes its velocity
 SIZE_GAIN = 0.4  # sizes jitter more than they change
 JITTER = 0.05  # [face sizes] the cascade's boxes of a still face lie so far apart
 VELOCITY_DECAY = 1.0  # [s] an unseen face is expected to come to rest in about this time
+UNSEEN_DECAY = 0.3  # [s] ... so soon where its picture is lost, too: it may well have turned back
 FOLLOW = 3  # coasting may last so many times longer while its picture is seen
 USUAL = 1 / 30  # [s] by which a frame ages a face where the stamps stand still
 PERIODS = 1.5  # a stream of few images has no gap before so many times its last period
@@ -243,7 +244,7 @@ class Tracker:
         track.misses = track.misses + 1 if followed is None else 0
         track.unseen_seconds = track.unseen_seconds + step if followed is None else 0.0
         if followed is None:
-            decay = exp(-seconds / VELOCITY_DECAY)
+            decay = exp(-seconds / UNSEEN_DECAY)
             track.velocity = (track.velocity[0] * decay, track.velocity[1] * decay)
         elif seconds > 0:
             self._accelerate(track, expected, followed, seconds)

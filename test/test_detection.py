@@ -170,6 +170,24 @@ def test_faces_before_a_bright_window_are_found(detector, head):
     assert overlap(roi, (300, 200, 100, 100)) > 0.7
 
 
+@pytest.mark.parametrize('moved', [(0, 0), (-70, 10), (0, 70)])  # [pixels]
+def test_a_lost_face_is_found_where_it_was_lost_as_soon_as_it_is_seen(detector, head, moved):
+    """Dark before a bright window, too, and while somebody else is in view."""
+
+    def frame(x, y):
+        image = dimmed(picture(head, [(x, y, 100)]), 0.2)
+        v, u = np.mgrid[:480, :640]
+        image[((u - x - 50) / 65) ** 2 + ((v - y - 50) / 75) ** 2 > 1] = 240
+        image[:, :180] = picture(head, [(40, 60, 80)])[:, :180]
+        return image
+
+    there, away = frame(300, 200), frame(300, -500)
+    again = frame(300 + moved[0], 200 + moved[1])
+    frames = watch(FaceFinder(detector), [there] * 12 + [away] * 30 + [again] * 2)
+    assert [len(frame) for frame in frames[10:12] + frames[40:42]] == [2, 2, 1, 1]
+    assert frames[-1][1][:2] == (3, TrackState.CONFIRMED)
+
+
 def test_faces_of_low_contrast_are_found(detector, head):
     image = (130 + 0.15 * picture(head, [(300, 200, 100)])).astype(np.uint8)
     assert overlap(detector.detect(image)[0], (300, 200, 100, 100)) > 0.7
@@ -300,6 +318,23 @@ def test_a_known_face_may_tilt(detector, photograph, monkeypatch):
     assert np.mean(seen) > 0.9
     assert not any(looks[:6])
     assert {-20, 20} <= set(looks)
+
+
+def test_a_known_face_that_tilts_and_talks_is_found(detector, data_dir):
+    """By the second cascade where the first one fails."""
+    video = cv2.VideoCapture(str(data_dir / 'clips' / 'test.mp4'))
+    finder, seen = FaceFinder(detector), []
+    while (read := video.read())[0]:
+        gray = cv2.cvtColor(read[1], cv2.COLOR_BGR2GRAY)
+        height, width = gray.shape
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), 30 * np.sin(len(seen) / 15), 1)
+        tracks = finder.update(
+            cv2.warpAffine(gray, turn, (width, height), borderMode=cv2.BORDER_REPLICATE),
+            len(seen) * FRAME_NS,
+        )
+        seen.append([track.track_id for track in tracks if track.undetected == 0])
+    assert len(seen) > 100
+    assert np.mean([ids == [1] for ids in seen]) > 0.95
 
 
 @pytest.mark.parametrize('noise, wanders', [(0, 1e-6), (2, 2)])  # [grey levels], [pixels]

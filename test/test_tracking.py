@@ -66,6 +66,13 @@ def test_a_moving_face_is_found_again_behind_an_occlusion():
     assert {track_id for frame in run(tracker, frames) for track_id in ids(frame)} == {1}
 
 
+def test_a_face_that_is_no_longer_seen_comes_to_rest():
+    frames = run(Tracker(), [[face(100 + 6 * i)] if i < 20 else [] for i in range(42)])
+    [before], [after] = frames[19], frames[41]
+    assert before[2].x < after[2].x < before[2].x + 70
+    assert after[2].x - frames[38][0][2].x < 3
+
+
 @pytest.mark.parametrize('rate, frames', [(10, 2), (30, 6), (60, 12)])
 def test_a_lost_face_ends_after_max_coast_seconds(rate, frames):
     tracker = Tracker(max_coast_seconds=0.2)
