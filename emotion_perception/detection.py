@@ -20,6 +20,7 @@ close one by what the middle of the face needs.
 """
 
 from collections.abc import Iterable, Sequence
+import itertools
 import math
 from pathlib import Path
 
@@ -260,9 +261,12 @@ class FaceDetector:
         return sorted(rois, key=lambda roi: (-roi.width, roi))
 
     def find(self, gray: npt.NDArray[np.uint8]) -> list[Detection]:
-        """Return the Detections in the whole image, where there are none those of dim faces."""
-        for equalized in (False, True):
-            if found := self.verify(gray, self.propose(gray, equalized=equalized)):
+        """Return the Detections in the whole image.
+
+        Where there are none those of dim faces, then those of sizes in between.
+        """
+        for fine, equalized in itertools.product((False, True), repeat=2):
+            if found := self.verify(gray, self.propose(gray, equalized=equalized, fine=fine)):
                 return found
         return []
 

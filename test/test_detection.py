@@ -203,6 +203,13 @@ def test_a_dim_face_that_enters_is_found_within_a_second(detector, head):
     assert any(overlap(box, (430, 200, 80, 80)) > 0.6 for _, _, box in frames[34])
 
 
+def test_a_face_of_a_size_in_between_is_found(detector, data_dir):
+    """At .3 of its light the usual sizes miss it."""
+    photo = cv2.imread(str(data_dir / 'london' / '105_happiness.jpg'), 0)
+    [bright], [dim] = (detector.detect(dimmed(photo, share)) for share in (1.0, 0.3))
+    assert overlap(bright, dim) > 0.8
+
+
 def test_noise_and_even_walls_hold_no_face(detector):
     random = np.random.default_rng(0)
     for level in (5, 20, 120):
