@@ -117,7 +117,7 @@ READER_CONDITIONS = (
               'start emotion_node, or remap emotion_node/emotions to where it publishes'),
     Condition('results_stopped', WARN,
               'no results on {topic} for {seconds:.0f} s though it is published',
-              'is emotion_node active, and do its images arrive? Its own status says so; '
+              'is emotion_node active and enabled, and do its images arrive? Its own status says so; '
               '`ros2 topic info -v` shows whether the topic is reliable, as it must be'),
     Condition('unusable_results', WARN, '{count} unusable results: {reason}',
               'let nobody but emotion_node publish results'),
