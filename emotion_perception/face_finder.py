@@ -1,6 +1,5 @@
 """The faces of one camera, frame by frame: a detector's looks shared out, a tracker fed."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
+from emotion_perception.cuts import CutDetector
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import Roi, TrackState
 from emotion_perception.options import DEFAULTS
@@ -32,28 +32,12 @@ STILL_THERE = 0.75  # ... at which it does not show another one
 ACROSS_CUT = 0.8  # ... not even where the whole image shows something else
 SAME = 0.9  # ... at which it shows the same face, a frame after it was found
 SIZES = (0.85, 1.0, 1.18)  # of its box, at which it is compared: boxes differ in size
-SCENE = (16, 12)  # [pixels] size of an image of the whole scene
-CUT = 0.5  # change of two such images, 1 - correlation, above which the scene is another
-#                         one: from one to the next frame 1 in 10,000 is above .4, after a cut most
-SOON = 0.05  # [s] ... if it follows so soon: later, a camera that moves shows much else, too
-JUMP = 0.05  # change above which it may be another one that looks alike; few cuts make less
-LEAP = 3.0  # ... if that is so many times the largest change in
-LATELY = 10  # [frames] before: who moves far has begun to move before
-HEAD = (32, 32)  # [pixels] size of a picture of a head and what is beside it ...
-HEAD_SIZE = 1.5  # ... in sizes of the face: two faces alone look more alike
-SAME_HEAD = 0.93  # correlation, of it or of the face, at which it is the same one ...
-HEAD_CHANGE = 1.0  # [1/s] ... less so much: after cuts at 30 frames a second 1 in 100 has more, at
-#                         15 2; of 34 such changes in clips without a cut none has less
-HEAD_SOON = 0.1  # [s] ... up to then: at 5 frames a second 10 of 41 have less than .89
-HALF_SIZE = 1.2  # [face sizes] of a picture of which half is enough, ...
-SAME_HALF = 0.95  # ... at this correlation: a hand may hide the rest
-HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle
-HEAD_SIZES = (0.9, 1.0, 1.1)  # of these, at which they are compared
+SOON = 0.05  # [s] after which a face that is not found in another scene may be in it, yet:
+#                         a camera that moves shows much else, too
 LOST = 1.0  # [s] for which a face is looked for where one was lost, every frame and in any light
 LOOK = (16, 16)  # [pixels] size of the picture by which a face is seen to be still
 STILL = 3.0  # [grey levels] by which no pixel of it may change: averages hold no noise of a camera
 SETTLED = 0.1  # [s] ... for so long: by then the box has found its place
-LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
 
 
 def _certain(track: Track) -> bool:
@@ -68,17 +52,10 @@ class _Look(NamedTuple):
     picture: npt.NDArray[np.float32]
 
 
-def _look(
-    gray: npt.NDArray[np.uint8], roi: Roi, size: tuple[int, int] = LOOK
-) -> npt.NDArray[np.float32]:
+def _look(gray: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.float32]:
     """Return what is seen in a part of an image, small."""
     part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Return that of two pictures of one size, -1 .. 1."""
-    return float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0])
+    return np.asarray(cv2.resize(part, LOOK, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _tilts_near(tilt: int) -> list[int]:
@@ -133,11 +110,7 @@ class FaceFinder:
     def restart(self) -> None:
         """Begin a new stream: all faces are forgotten, their ids are not given out again."""
         self._tracker.restart()
-        #: The last image that showed anything, small.
-        self._scene: npt.NDArray[np.float32] | None = None
-        self._changes: deque[float] = deque(maxlen=LATELY)  # of it, from frame to frame
-        #: That image and the one before.
-        self._last = self._before = np.empty((0, 0), np.uint8)
+        self._cuts = CutDetector()
         self._begin()
 
     def _begin(self) -> None:
@@ -216,11 +189,8 @@ class FaceFinder:
         detections: list[Detection] = []
         followed: dict[int, Box] = {}
         seconds = self._tracker.seconds_until(stamp_ns)
-        change = self._change(gray)
-        cut = change > CUT
-        ends = cut and seconds < SOON
-        jump = seconds < HEAD_SOON and change > max(JUMP, LEAP * max(self._changes, default=0.0))
-        self._changes.append(change)
+        self._cuts.update(gray, seconds)
+        ends = self._cuts.is_cut and seconds < SOON
         second_looks, tilted_looks = SECOND_LOOKS, TILTED_LOOKS
         position = {track.track_id: i for i, track in enumerate(self._tracker.tracks)}
         turn = sorted(
@@ -268,10 +238,7 @@ class FaceFinder:
                     if tilted and _alike(track, tilted):
                         detection = tilted
                         break
-            if detection and (
-                (cut and self._likeness(gray, detection.box, track) < ACROSS_CUT)
-                or (jump and self._replaced(gray, track, seconds))
-            ):
+            if detection and self._is_another(gray, track, detection):
                 self._tracker.forget({track.track_id})
             elif detection:
                 detection = self._recognized(gray, place, track, detection, reach)
@@ -317,48 +284,15 @@ class FaceFinder:
             for size in SIZES
         )
 
-    def _replaced(self, gray: npt.NDArray[np.uint8], track: Track, seconds: float) -> bool:
-        """Say whether another head is where a track's was in the image before."""
-        same = SAME_HEAD - HEAD_CHANGE * seconds
+    def _is_another(self, gray: npt.NDArray[np.uint8], track: Track, detection: Detection) -> bool:
+        """Say whether the picture was cut, and a detection shows another face than the track's."""
+        if self._cuts.is_cut and self._likeness(gray, detection.box, track) < ACROSS_CUT:
+            return True
         return (
-            self._likeness(gray, track.box, track) < same
-            and self._alike_now(gray, track.box.scaled(HEAD_SIZE))[0] < same
-            and self._alike_now(gray, track.box.scaled(HALF_SIZE))[1] < SAME_HALF
+            self._cuts.is_jump
+            and self._likeness(gray, track.box, track) < self._cuts.same
+            and self._cuts.is_another_head(track.box)
         )
-
-    def _alike_now(self, gray: npt.NDArray[np.uint8], box: Box) -> tuple[float, float]:
-        """Return how much a part of the image looks as in the one before, and the best half of it.
-
-        Correlations, -1 .. 1, where and at the size at which the whole is most alike.
-        """
-
-        def look(image: npt.NDArray[np.uint8], size: float) -> npt.NDArray[np.float32]:
-            return _look(image, box.scaled(size).roi(*gray.shape[::-1]), HEAD)
-
-        rim = HEAD[0] // 8
-        before = look(self._before, 1.0)[rim:-rim, rim:-rim]
-        found = []
-        for size in HEAD_SIZES:
-            now = look(gray, size)
-            match = cv2.matchTemplate(now, before, cv2.TM_CCOEFF_NORMED)
-            _, likeness, _, (x, y) = cv2.minMaxLoc(match)
-            found.append((likeness, size, now[y : y + len(before), x : x + len(before)]))
-        likeness, _, now = max(found)
-        return likeness, max(_correlation(now[half], before[half]) for half in HALVES)
-
-    def _change(self, gray: npt.NDArray[np.uint8]) -> float:
-        """Return how much the scene differs from the last one, 0 .. 2: 1 - correlation."""
-        # Every fourth pixel is enough, and cheap.
-        scene = np.asarray(
-            cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA), np.float32
-        )
-        if scene.std() < LEAST_CONTRAST:  # a dark image between two others is no cut
-            return 0.0
-        before, self._scene = self._scene, scene
-        self._before, self._last = self._last, gray.copy()
-        if before is None:
-            return 0.0
-        return 1 - _correlation(scene, before)
 
     def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""

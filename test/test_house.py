@@ -123,7 +123,7 @@ def test_only_offline_work_knows_how_bags_are_stored(name):
             ('pipeline', 'recognition', 'nodes', 'learning', 'datasets', 'evaluation'),
         ),
         (
-            ('detection', 'tracking', 'face_finder'),
+            ('detection', 'tracking', 'cuts', 'face_finder'),
             ('pipeline', 'recognition', 'crops', 'sequence', 'nodes', 'learning', 'datasets'),
         ),
         (

@@ -1,0 +1,108 @@
+"""From one image to the next: is the picture cut, to another scene or to another person in it?
+
+A face that comes after a cut is another one, also where it is in the place of the one before.
+"""
+
+from collections import deque
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from emotion_perception.boxes import Box
+
+SCENE = (16, 12)  # [pixels] size of an image of the whole scene
+LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
+CUT = 0.5  # change of two such images, 1 - correlation, above which the scene is another
+#                         one: from one to the next frame 1 in 10,000 is above .4, after a cut most
+JUMP = 0.05  # change above which it may be another one that looks alike; few cuts make less
+LEAP = 3.0  # ... if that is so many times the largest change in
+LATELY = 10  # [frames] before: who moves far has begun to move before
+SAME_HEAD = 0.93  # correlation at which a head, or its face, is the same one ...
+HEAD_CHANGE = 1.0  # [1/s] ... less so much: after cuts at 30 frames a second 1 in 100 has more, at
+#                         15 2; of 34 such changes in clips without a cut none has less
+HEAD_SOON = 0.1  # [s] ... up to then: at 5 frames a second 10 of 41 have less than .89
+HEAD = (32, 32)  # [pixels] size of a picture of a head and what is beside it ...
+HEAD_SIZE = 1.5  # ... in sizes of the face: two faces alone look more alike
+HEAD_SIZES = (0.9, 1.0, 1.1)  # of these, at which they are compared
+HALF_SIZE = 1.2  # [face sizes] of a picture of which half is enough, ...
+SAME_HALF = 0.95  # ... at this correlation: a hand may hide the rest
+HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle
+
+
+class CutDetector:
+    """What changes from image to image of one stream."""
+
+    def __init__(self) -> None:
+        #: The whole scene is another one.
+        self.is_cut = False
+        #: So much changed at once that another person may be there.
+        self.is_jump = False
+        #: Correlation below which a head or a face is another one, after so short a time.
+        self.same = 0.0
+        self._scene: npt.NDArray[np.float32] | None = None  # the last one that showed anything
+        self._changes: deque[float] = deque(maxlen=LATELY)
+        #: The last image that showed anything, and the one before it.
+        self._last = self._before = np.empty((0, 0), np.uint8)
+
+    def update(self, gray: npt.NDArray[np.uint8], seconds: float) -> None:
+        """See the next image, uint8 [H,W], so long after the one before [s]."""
+        change = self._change(gray)
+        self.is_cut = change > CUT
+        self.is_jump = (
+            seconds < HEAD_SOON
+            and change > max(JUMP, LEAP * max(self._changes, default=0.0))
+            and self._before.shape == gray.shape
+        )
+        self.same = SAME_HEAD - HEAD_CHANGE * seconds
+        self._changes.append(change)
+
+    def is_another_head(self, face: Box) -> bool:
+        """Say whether the last two images show two heads there.
+
+        face: of the head in the one before. Only after a jump.
+        """
+        return (
+            self._likeness(face.scaled(HEAD_SIZE))[0] < self.same
+            and self._likeness(face.scaled(HALF_SIZE))[1] < SAME_HALF
+        )
+
+    def _change(self, gray: npt.NDArray[np.uint8]) -> float:
+        """Return how much the scene differs from the last one, 0 .. 2: 1 - correlation."""
+        # Every fourth pixel is enough, and cheap.
+        scene = np.asarray(
+            cv2.resize(gray[::4, ::4], SCENE, interpolation=cv2.INTER_AREA), np.float32
+        )
+        if scene.std() < LEAST_CONTRAST:  # a dark image between two others is no cut
+            return 0.0
+        before, self._scene = self._scene, scene
+        self._before, self._last = self._last, gray.copy()
+        return 0.0 if before is None else 1 - _correlation(scene, before)
+
+    def _likeness(self, box: Box) -> tuple[float, float]:
+        """Return how much a part of the last image looks as in the one before, and its best half.
+
+        Correlations, -1 .. 1, where and at the size at which the whole is most alike.
+        """
+        rim = HEAD[0] // 8
+        before = _head(self._before, box)[rim:-rim, rim:-rim]
+        found = []
+        for size in HEAD_SIZES:
+            now = _head(self._last, box.scaled(size))
+            match = cv2.matchTemplate(now, before, cv2.TM_CCOEFF_NORMED)
+            _, likeness, _, (x, y) = cv2.minMaxLoc(match)
+            found.append((likeness, size, now[y : y + len(before), x : x + len(before)]))
+        likeness, _, now = max(found)
+        return likeness, max(_correlation(now[half], before[half]) for half in HALVES)
+
+
+def _head(gray: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float32]:
+    """Return what is in a box, small."""
+    roi = box.roi(*gray.shape[::-1])
+    part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
+    return np.asarray(cv2.resize(part, HEAD, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """Return that of two pictures of one size, -1 .. 1."""
+    return float(cv2.matchTemplate(a, b, cv2.TM_CCOEFF_NORMED)[0, 0])
