@@ -1,6 +1,6 @@
-"""From one image to the next: is the picture cut, to another scene or to another person in it?
+"""Tell from two images whether the picture was cut: to another scene, or to another person.
 
-A face that comes after a cut is another one, also where it is in the place of the one before.
+A face after a cut is a new one, even where it is in the place of the one before.
 """
 
 from collections import deque
@@ -18,16 +18,17 @@ CUT = 0.5  # change of two such images, 1 - correlation, above which the scene i
 JUMP = 0.05  # change above which it may be another one that looks alike; few cuts make less
 LEAP = 3.0  # ... if that is so many times the largest change in
 LATELY = 10  # [frames] before: who moves far has begun to move before
-SAME_HEAD = 0.93  # correlation at which a head, or its face, is the same one ...
-HEAD_CHANGE = 1.0  # [1/s] ... less so much: after cuts at 30 frames a second 1 in 100 has more, at
-#                         15 2; of 34 such changes in clips without a cut none has less
-HEAD_SOON = 0.1  # [s] ... up to then: at 5 frames a second 10 of 41 have less than .89
+SAME_HEAD = 0.93  # correlation above which a head, or its face, is still the same one ...
+HEAD_CHANGE = 1.0  # [1/s] ... by so much less, the more time lies between the two images. After
+#                         cuts between clips of actors 1 in 100 is more alike at 30 images a second,
+#                         2 at 15; of 34 jumps in clips without a cut none is less alike
+HEAD_SOON = 0.1  # [s] ... up to then: later, who moves looks as unlike as another person
 HEAD = (32, 32)  # [pixels] size of a picture of a head and what is beside it ...
 HEAD_SIZE = 1.5  # ... in sizes of the face: two faces alone look more alike
 HEAD_SIZES = (0.9, 1.0, 1.1)  # of these, at which they are compared
 HALF_SIZE = 1.2  # [face sizes] of a picture of which half is enough, ...
 SAME_HALF = 0.95  # ... at this correlation: a hand may hide the rest
-HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle
+HALVES = (np.s_[:12], np.s_[12:], np.s_[:, :12], np.s_[:, 12:])  # of its middle, 24 x 24
 
 
 class CutDetector:
@@ -41,20 +42,23 @@ class CutDetector:
         #: Correlation below which a head or a face is another one, after so short a time.
         self.same = 0.0
         self._scene: npt.NDArray[np.float32] | None = None  # the last one that showed anything
+        self._seconds = 0.0  # since then
         self._changes: deque[float] = deque(maxlen=LATELY)
         #: The last image that showed anything, and the one before it.
         self._last = self._before = np.empty((0, 0), np.uint8)
 
     def update(self, gray: npt.NDArray[np.uint8], seconds: float) -> None:
         """See the next image, uint8 [H,W], so long after the one before [s]."""
+        self._seconds += seconds
+        self.same = SAME_HEAD - HEAD_CHANGE * self._seconds
+        is_soon = self._seconds < HEAD_SOON
         change = self._change(gray)
         self.is_cut = change > CUT
         self.is_jump = (
-            seconds < HEAD_SOON
+            is_soon
             and change > max(JUMP, LEAP * max(self._changes, default=0.0))
             and self._before.shape == gray.shape
         )
-        self.same = SAME_HEAD - HEAD_CHANGE * seconds
         self._changes.append(change)
 
     def is_another_head(self, face: Box) -> bool:
@@ -76,7 +80,7 @@ class CutDetector:
         if scene.std() < LEAST_CONTRAST:  # a dark image between two others is no cut
             return 0.0
         before, self._scene = self._scene, scene
-        self._before, self._last = self._last, gray.copy()
+        self._before, self._last, self._seconds = self._last, gray.copy(), 0.0
         return 0.0 if before is None else 1 - _correlation(scene, before)
 
     def _likeness(self, box: Box) -> tuple[float, float]:

@@ -5,7 +5,7 @@ A full search of a camera image costs more than a frame's time, so there are sev
 - ``detect`` searches a whole image at once (photographs, the first frame of a stream);
 - ``propose`` searches one share of it: called once a frame with the shares in turn, it has
   looked everywhere after so many frames, at the same cost in each. What it returns are raw
-  hits, many of them false. ``propose_near`` does so around one box;
+  hits, many of them false. ``propose_near`` returns such hits around one box, where a face was lost;
 - ``search`` looks closely around one box, to verify a raw hit or to find a known face again.
   It scales the face to one size first, so that a large one costs no more than a small one, and
   may turn a tilted one upright;
@@ -40,11 +40,11 @@ SECOND_FACE = 48  # [pixels] ... and for the second cascade
 SECOND_HITS = 5  # that it needs; a face has 40, 1 % have less than 12
 ALONE_HITS = 8  # ... where the first cascade finds nothing
 CLOSE = 60  # [pixels] ... where both look once more: a face turned away has few hits
+AROUND = 1.0  # [face sizes] by which a face may have moved since it was lost
 SECOND_SIZE = 1.02  # its boxes are so much larger than the first one's
 CONTRAST = 14  # standard deviation [grey levels] of a face below which ...
 FULL_CONTRAST = 40  # ... it is raised to this,
 MAX_GAIN = 12  # ... but at most so many times: what is even has only noise
-AROUND = 1.0  # [face sizes] by which a face may have moved since it was lost
 TILE = 40  # [pixels of a level] over which its contrast is made equal
 CLIP = 8  # limit of that, see cv2.createCLAHE
 PATCH = 24  # [pixels] the middle of such a face, kept to recognise it

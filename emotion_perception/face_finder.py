@@ -12,14 +12,14 @@ from emotion_perception.cuts import CutDetector
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import Roi, TrackState
 from emotion_perception.options import DEFAULTS
-from emotion_perception.tracking import nearest, SAME_FACE, Track, Tracker
+from emotion_perception.tracking import LEAST_SURE, nearest, SAME_FACE, Track, Tracker, USUAL
 
 SEARCHES = 12  # known faces that are looked for by the cascade in one frame
-SECOND_LOOKS = 1  # ... and not found, for which the second cascade looks
-KNOWN_HITS = 3  # that it needs there: of a stranger, the cascade itself wants more
+SECOND_LOOKS = 1  # ... and not found, for which the second cascade looks, too, upright
+KNOWN_HITS = 3  # hits of the second cascade that are enough there; a new face needs more
 TILT = 20  # [degrees] step in which a known face is tilted; the cascade takes half of it
 STEEPEST = 40  # [degrees]
-TILTED_LOOKS = 3  # looks with the image turned, in one frame
+TILTED_LOOKS = 3  # looks with the image turned, by both cascades, in one frame
 EQUALIZED = 3  # frames in one of which a share is searched with its contrast raised
 EQUALIZED_IDLE = 4  # ... when no face is known: in an empty room it is what costs
 ROUNDS, FINE = 5, (1, 3)  # searches of the whole image, and those of them for sizes in between
@@ -32,9 +32,9 @@ STILL_THERE = 0.75  # ... at which it does not show another one
 ACROSS_CUT = 0.8  # ... not even where the whole image shows something else
 SAME = 0.9  # ... at which it shows the same face, a frame after it was found
 SIZES = (0.85, 1.0, 1.18)  # of its box, at which it is compared: boxes differ in size
-SOON = 0.05  # [s] after which a face that is not found in another scene may be in it, yet:
-#                         a camera that moves shows much else, too
-LOST = 1.0  # [s] for which a face is looked for where one was lost, every frame and in any light
+SOON = 0.05  # [s] between two images, below which a face that is not found after a cut is
+#                         gone: later, a camera that has moved shows another scene, too
+LOST = 1.0  # [s] for which a face is looked for where one was lost, in every image and any light
 LOOK = (16, 16)  # [pixels] size of the picture by which a face is seen to be still
 STILL = 3.0  # [grey levels] by which no pixel of it may change: averages hold no noise of a camera
 SETTLED = 0.1  # [s] ... for so long: by then the box has found its place
@@ -121,7 +121,7 @@ class FaceFinder:
         # track_id -> frame in which the cascade last looked for it
         self._searched: dict[int, int] = {}
         self._looks: dict[int, _Look] = {}  # by track_id
-        self._lost: list[tuple[int, Box]] = []  # when [ns] and where faces were lost
+        self._lost: list[tuple[float, Box]] = []  # how long ago [s] and where faces were lost
 
     def configure(self, *, max_coast_seconds: float, track_mode: str) -> None:
         """Change what may be changed while the tracks go on."""
@@ -134,8 +134,8 @@ class FaceFinder:
         """Return the tracks (Track) after this frame, uint8 [H,W], at this time [ns].
 
         An image of another size than the last one, and one after a gap in time, begin with
-        nobody known. Where the whole scene is another one, a face in a known one's place is the
-        same only if it looks much the same.
+        nobody known. After a cut, to another scene or to another person before the same wall, a
+        face in a known one's place is the same only if it looks much the same.
         ValueError: a stamp earlier than the last one.
         """
         resized = self._shape not in (None, gray.shape)
@@ -149,7 +149,8 @@ class FaceFinder:
         detections, followed, waiting = self._known(gray, expected, stamp_ns)
         known = [d.box for d in detections] + list(followed.values())
         known += [expected[i] for i in waiting]
-        self._lost = [(ns, place) for ns, place in self._lost if stamp_ns - ns <= LOST * 1e9]
+        step = self._tracker.seconds_until(stamp_ns) or USUAL
+        self._lost = [(ago + step, place) for ago, place in self._lost if ago + step <= LOST]
         detections += self._new(gray, known)
         unchanged = {
             track_id: look
@@ -160,7 +161,10 @@ class FaceFinder:
         before = [t for t in self._tracker.tracks if t.state is not TrackState.NEW]
         tracks = self._tracker.update(detections, stamp_ns, followed, waiting, still)
         living = {track.track_id for track in tracks}
-        self._lost += [(stamp_ns, t.box) for t in before if t.track_id not in living]
+        # What ended because it hardly looked like a face, a curtain say, is not missed.
+        self._lost += [
+            (0.0, t.box) for t in before if t.track_id not in living and t.sure >= LEAST_SURE
+        ]
         tracks = self._inside(tracks, gray.shape)
         self._looks = {
             track.track_id: unchanged.get(track.track_id)
@@ -297,13 +301,19 @@ class FaceFinder:
     def _new(self, gray: npt.NDArray[np.uint8], known: Sequence[Box]) -> list[Detection]:
         """Return Detections of faces that are none of the known boxes."""
         if self._frame == 0:
-            # Nothing is known yet: look everywhere at once, for faces in any light.
-            boxes = [
-                box
-                for equalized in (False, True)
-                for box in self._detector.propose(gray, equalized=equalized)[: self._max_faces]
-            ]
-            return self._detector.verify(gray, boxes)
+            # Nothing is known yet: look everywhere at once, for faces in any light, and where there
+            # are none for sizes in between.
+            for fine in (False, True):
+                boxes = [
+                    box
+                    for equalized in (False, True)
+                    for box in self._detector.propose(gray, equalized=equalized, fine=fine)[
+                        : self._max_faces
+                    ]
+                ]
+                if found := self._detector.verify(gray, boxes):
+                    return found
+            return []
         interval = self._detector.detection_interval
         if not known:  # With nobody to follow there is time to look faster.
             interval = min(interval, IDLE_INTERVAL)
@@ -319,16 +329,17 @@ class FaceFinder:
             equalized=equalized,
             fine=self._frame // interval % ROUNDS in FINE,
         )
-        boxes = _unknown(boxes, known)
-        # Begin elsewhere in each round: false hits that always come must not crowd out a face.
-        if boxes:
-            start = self._frame // interval * VERIFICATIONS % len(boxes)
-            boxes = (boxes + boxes)[start : start + min(VERIFICATIONS, len(boxes))]
+        boxes, near = _unknown(boxes, known), []
         places = [place for _, place in self._lost if all(overlap(place, b) < 0.4 for b in known)]
         if places:  # they take turns
-            near = self._detector.propose_near(gray, places[self._frame % len(places)])
-            boxes = [*_unknown(near, known)[:1], *boxes][:VERIFICATIONS]
-        return self._detector.verify(gray, boxes, twice=turn % TWICE == 0, closer=True)
+            hits = self._detector.propose_near(gray, places[self._frame % len(places)])
+            near = _unknown(hits, known)[:1]
+        # Begin elsewhere in each round: false hits that always come must not crowd out a face.
+        if boxes:
+            room = VERIFICATIONS - len(near)
+            start = self._frame // interval * room % len(boxes)
+            boxes = (boxes + boxes)[start : start + min(room, len(boxes))]
+        return self._detector.verify(gray, near + boxes, twice=turn % TWICE == 0, closer=True)
 
     def _inside(self, tracks: list[Track], shape: tuple[int, ...]) -> list[Track]:
         """End the tracks that have left the image."""

@@ -208,6 +208,8 @@ def test_a_face_of_a_size_in_between_is_found(detector, data_dir):
     photo = cv2.imread(str(data_dir / 'london' / '105_happiness.jpg'), 0)
     [bright], [dim] = (detector.detect(dimmed(photo, share)) for share in (1.0, 0.3))
     assert overlap(bright, dim) > 0.8
+    [track] = FaceFinder(detector).update(dimmed(photo, 0.3), 0)
+    assert overlap(bright, track.box) > 0.8
 
 
 def test_noise_and_even_walls_hold_no_face(detector):
@@ -269,10 +271,11 @@ def test_a_cut_before_the_same_wall_is_another_track(detector, data_dir, one, ot
     assert [(i, state) for i, state, _ in frames[-1]] == [(2, TrackState.CONFIRMED)]
 
 
-def half_hidden(photograph):
-    hand = photograph.copy()
-    cv2.ellipse(hand, (180, 150), (45, 70), 20, 0, 360, 150, -1)
-    return hand
+def hand(center, gray):
+    def change(image):
+        return cv2.ellipse(image.copy(), center, (45, 70), 20, 0, 360, gray, -1)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -280,7 +283,7 @@ def half_hidden(photograph):
     [
         lambda image: np.roll(image, (12, 20), (0, 1)),  # a jolt of the camera
         lambda image: (image * np.linspace(1.6, 0.4, 512)).clip(0, 255).astype(np.uint8),  # a lamp
-        half_hidden,
+        hand((180, 170), 240),
     ],
 )
 def test_what_changes_at_once_in_one_scene_is_no_cut(detector, photograph, change):
@@ -288,6 +291,17 @@ def test_what_changes_at_once_in_one_scene_is_no_cut(detector, photograph, chang
     frames += watch(FaceFinder(detector), [change(photograph)] * 10 + [photograph] * 6)
     assert all(track_id == 1 for frame in frames for track_id, _, _ in frame)
     assert len(frames[15]) == len(frames[31]) == 1
+
+
+def test_the_same_person_after_dark_images_has_the_same_id(detector, data_dir):
+    """Much has changed in the meantime: it is no cut."""
+    video = cv2.VideoCapture(str(data_dir / 'clips' / 'test.mp4'))
+    images = [cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2GRAY) for _ in range(95)]
+    for start in (15, 39, 63):
+        dark = [np.full_like(images[0], 16)] * 8
+        shown = images[start - 12 : start] + dark + images[start + 8 : start + 28]
+        frames = watch(FaceFinder(detector), shown)
+        assert {track_id for frame in frames for track_id, _, _ in frame} == {1}
 
 
 def test_a_face_is_gone_with_its_scene(detector, photograph):
