@@ -154,11 +154,11 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert rows['default']['steps'] == 5 and rows['CNN alone']['steps'] == 0
     assert rows['default']['stills_epochs'] >= 1 and rows['3D-CNN']['stills_epochs'] is None
     assert rows['CNN alone']['mean_of_seeds'][0] == rows['CNN alone']['mean_of_seeds'][1]
-    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads, the adapter with its
+    # 3x3 over 4x4 places (of 16x16 pixels), 512 of 8, the heads, the adapter with its 3 times
     # 128 units over features and 3x3 places (there is no earlier map than the grey image);
     # then the linear layer over what is kept.
     # KEPT holds, beside those of linear layers, the seven live logits.
-    encoder = 9 * 8 * 16 + 8 * 512 + 512 * (KEPT - 7) + (512 + 9) * 128 + 128 * 7
+    encoder = 9 * 8 * 16 + 8 * 512 + 512 * (KEPT - 7) + (512 + 9) * 384 + 384 * 7
     assert rows['CNN alone']['multiply_adds'] == encoder + FRAME * 6
 
     # All is there: nothing is loaded, nothing is trained.

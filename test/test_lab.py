@@ -114,6 +114,22 @@ def test_an_adapter_adds_what_the_logits_lack():
     np.testing.assert_allclose(half(seen), trained(seen) / 2, atol=1e-5)
 
 
+def test_an_adapter_is_the_mean_of_its_members(monkeypatch):
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(120, 20)).astype(np.float32)
+    live, targets = np.zeros((120, 7), np.float32), np.eye(7, dtype=np.float32)[np.arange(120) % 7]
+
+    def trained(seed):
+        config = {**ADAPTER, 'seed': seed}
+        return train_adapter(seen, live, targets, np.ones(120, np.float32), config)(seen).numpy()
+
+    together = trained(1)
+    monkeypatch.setattr('emotion_perception.learning.lab.adapter.ADAPTER_MEMBERS', 1)
+    alone = [trained(seed) for seed in (1, 2, 3)]
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-5)
+
+
 def test_more_folds_than_people_are_refused(monkeypatch):
     monkeypatch.setattr(
         lab_faces,

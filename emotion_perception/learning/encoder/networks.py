@@ -25,8 +25,8 @@ FEATURES = 512
 KEPT_HEADS = ('six', 'eight', 'seven', 'live', 'change', 'face')
 #: Rows and columns that the adapter sees one of an encoder's maps in.
 PLACES = 3
-#: Hidden units of the adapter.
-ADAPTER_UNITS = 128
+#: Networks of which the adapter is the mean, and hidden units of each.
+ADAPTER_MEMBERS, ADAPTER_UNITS = 3, 128
 #: Luma of ITU-R BT.601 for BGR, what OpenCV's grey conversion uses.
 GREY = (0.114, 0.587, 0.299)
 
@@ -249,11 +249,14 @@ def _late_map(encoder: keras.Model) -> Tensor:
     return next(found for found in reversed(maps) if found.shape[-1] != maps[-1].shape[-1])
 
 
-def build_adapter(inputs: int, dropout: float = 0.0) -> keras.Model:
-    """Build a network from features and places, [n,inputs], to what they add to live logits."""
+def build_adapter(inputs: int, dropout: float = 0.0, members: int = ADAPTER_MEMBERS) -> keras.Model:
+    """Build a network from features and places, [n,inputs], to what they add to live logits.
+
+    dropout: share of inputs and of hidden units. members: networks whose outputs are added up.
+    """
     seen = keras.Input((inputs,), dtype='float32')
     x = layers.Dropout(dropout)(seen)
-    x = layers.Dense(ADAPTER_UNITS, activation='relu', dtype='float32')(x)
+    x = layers.Dense(members * ADAPTER_UNITS, activation='relu', dtype='float32')(x)
     x = layers.Dropout(dropout)(x)
     x = layers.Dense(7, kernel_initializer='zeros', dtype='float32')(x)
     return keras.Model(seen, x, name='adapter')

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from emotion_perception.learning.encoder.networks import build_adapter
+from emotion_perception.learning.encoder.networks import ADAPTER_MEMBERS, build_adapter
 
 
 def train_adapter(
@@ -21,7 +21,11 @@ def train_adapter(
     weights: npt.NDArray[np.float32],
     config: dict[str, Any],
 ) -> keras.Model:
-    """Train an adapter.
+    """Train an adapter, the mean of several networks.
+
+    They begin with other weights and see the faces in another order. What one of them says of
+    people whom it does not know depends on such chance, their mean less so (Lakshminarayanan et
+    al., Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles, NIPS 2017).
 
     :param seen: features and places, float [n,k].
     :param live: float32 [n,7], the logits that the adapter adds to.
@@ -33,15 +37,36 @@ def train_adapter(
     :return: the trained Keras model, see :func:`~emotion_perception.learning.encoder.networks
         .build_adapter`.
     """
-    keras.utils.set_random_seed(config['seed'])
-    rng = np.random.default_rng(config['seed'])
-    adapter = build_adapter(seen.shape[1], config['dropout'])
+    members = [
+        _train_member(seen, live, targets, weights, config, config['seed'] + number)
+        for number in range(ADAPTER_MEMBERS)
+    ]
+    into, shift, out, offset = zip(*(member.get_weights() for member in members))
+    share = config['strength'] / ADAPTER_MEMBERS
+    adapter = build_adapter(seen.shape[1], members=ADAPTER_MEMBERS)
+    adapter.set_weights(
+        [np.hstack(into), np.hstack(shift), share * np.vstack(out), share * np.sum(offset, 0)]
+    )
+    return adapter
+
+
+def _train_member(
+    seen: npt.NDArray[np.floating[Any]],
+    live: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    config: dict[str, Any],
+    seed: int,
+) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    member = build_adapter(seen.shape[1], config['dropout'], members=1)
     steps = len(seen) // config['batch_size']
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(config['learning_rate'], config['epochs'] * steps),
         weight_decay=config['weight_decay'],
     )
-    variables = adapter.trainable_variables
+    variables = member.trainable_variables
     optimizer.build(variables)
 
     @tf.function
@@ -50,7 +75,7 @@ def train_adapter(
             loss = tf.reduce_mean(
                 weights
                 * tf.nn.softmax_cross_entropy_with_logits(
-                    targets, live + adapter(seen, training=True)
+                    targets, live + member(seen, training=True)
                 )
             )
         optimizer.apply(tape.gradient(loss, variables), variables)
@@ -63,6 +88,4 @@ def train_adapter(
                 tf.constant(targets[part]),
                 tf.constant(weights[part]),
             )
-    last = adapter.layers[-1]
-    last.set_weights([config['strength'] * weight for weight in last.get_weights()])
-    return adapter
+    return member
