@@ -160,11 +160,7 @@ class FaceFinder:
         still = {i for i, look in unchanged.items() if stamp_ns - look.stamp_ns >= SETTLED * 1e9}
         before = [t for t in self._tracker.tracks if t.state is not TrackState.NEW]
         tracks = self._tracker.update(detections, stamp_ns, followed, waiting, still)
-        living = {track.track_id for track in tracks}
-        # What ended because it hardly looked like a face, a curtain say, is not missed.
-        self._lost += [
-            (0.0, t.box) for t in before if t.track_id not in living and t.sure >= LEAST_SURE
-        ]
+        self._remember_lost(before, tracks)
         tracks = self._inside(tracks, gray.shape)
         self._looks = {
             track.track_id: unchanged.get(track.track_id)
@@ -177,6 +173,18 @@ class FaceFinder:
         track = nearest(tracks, self._nearest_id)
         self._nearest_id = track.track_id if track else None
         return [track] if track else []
+
+    def _remember_lost(self, before: Sequence[Track], tracks: Sequence[Track]) -> None:
+        """Remember where tracks ended, until a face is found there."""
+        living = {track.track_id for track in tracks}
+        # What ended because it hardly looked like a face, a curtain say, is not missed.
+        ended = [t for t in before if t.track_id not in living and t.sure >= LEAST_SURE]
+        found = [t.box for t in tracks if t.state is TrackState.CONFIRMED]
+        self._lost = [
+            (ago, place)
+            for ago, place in [*self._lost, *((0.0, track.box) for track in ended)]
+            if all(overlap(place, box) < 0.4 for box in found)
+        ]
 
     def _known(
         self,
