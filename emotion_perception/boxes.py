@@ -56,6 +56,14 @@ class Detection(NamedTuple):
     tilt: int = 0  #: degrees clockwise by which it is tilted; the small picture is upright
 
 
+def picture_of(
+    gray: npt.NDArray[np.uint8], roi: Roi, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Return what is seen in a part of an image, as small as size [pixels]."""
+    part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def overlap(a: Rectangle, b: Rectangle) -> float:
     """Return the shared area of two boxes over the smaller one's area, 0 .. 1."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.boxes import Box
+from emotion_perception.boxes import Box, picture_of
 
 SCENE = (16, 12)  # [pixels] size of an image of the whole scene
 LEAST_CONTRAST = 5  # [grey levels] standard deviation of such an image that shows anything
@@ -88,23 +88,16 @@ class CutDetector:
 
         Correlations, -1 .. 1, where and at the size at which the whole is most alike.
         """
-        rim = HEAD[0] // 8
-        before = _head(self._before, box)[rim:-rim, rim:-rim]
+        rim, shape = HEAD[0] // 8, self._last.shape[::-1]
+        before = picture_of(self._before, box.roi(*shape), HEAD)[rim:-rim, rim:-rim]
         found = []
         for size in HEAD_SIZES:
-            now = _head(self._last, box.scaled(size))
+            now = picture_of(self._last, box.scaled(size).roi(*shape), HEAD)
             match = cv2.matchTemplate(now, before, cv2.TM_CCOEFF_NORMED)
             _, likeness, _, (x, y) = cv2.minMaxLoc(match)
             found.append((likeness, size, now[y : y + len(before), x : x + len(before)]))
         likeness, _, now = max(found)
         return likeness, max(_correlation(now[half], before[half]) for half in HALVES)
-
-
-def _head(gray: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float32]:
-    """Return what is in a box, small."""
-    roi = box.roi(*gray.shape[::-1])
-    part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
-    return np.asarray(cv2.resize(part, HEAD, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:

@@ -324,9 +324,7 @@ class FaceDetector:
             ]
             scale /= self.scale_factor
             number += 1
-        groups, counts = self._group(boxes, 1)
-        order = sorted(zip([-count for count in counts], groups))
-        return [Box(*map(float, box)) for _, box in order]
+        return [Box(*map(float, box)) for _, box in self._group(boxes, 1)]
 
     def propose_near(self, gray: npt.NDArray[np.uint8], box: Box) -> list[Box]:
         """Return raw hits (Box) of about a box's size around it, in any light, best first."""
@@ -334,9 +332,8 @@ class FaceDetector:
         view = _View(gray, box, AROUND, face)
         if min(view.pixels.shape) <= self._window:
             return []
-        groups, counts = self._hits(self._cascade, self._equalized(view.pixels), face, 1.35, 1)
-        order = sorted(zip([-count for count in counts], groups))
-        return [view.to_image(*hit) for _, hit in order]
+        hits = self._hits(self._cascade, self._equalized(view.pixels), face, 1.35, 1)
+        return [view.to_image(*hit) for _, hit in hits]
 
     def _equalized(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return a copy in which contrast is alike everywhere, whatever the light."""
@@ -345,17 +342,17 @@ class FaceDetector:
         return np.asarray(self._equalizer.apply(image), np.uint8)
 
     @staticmethod
-    def _group(hits: Iterable[Sequence[int]], min_neighbors: int) -> tuple[list[_Hit], list[int]]:
-        """Merge hits that overlap; return the merged ones and how many hits each stands for."""
+    def _group(hits: Iterable[Sequence[int]], min_neighbors: int) -> list[tuple[int, _Hit]]:
+        """Merge hits that overlap; return how many each stands for, and it, best first."""
         # Sorted, as OpenCV's threads give them in any order. Each twice, as OpenCV drops
         # a group whose count is not above the threshold.
         twice = sorted(tuple(map(int, hit)) for hit in hits) * 2
         groups, counts = cv2.groupRectangles(twice, max(2 * min_neighbors - 1, 1), 0.2)
-        if not len(groups):
-            return [], []
-        return [tuple(group) for group in np.asarray(groups).tolist()], [
-            count // 2 for count in np.ravel(counts).tolist()
-        ]
+        found = zip(np.ravel(counts).tolist(), np.asarray(groups).tolist())
+        return sorted(
+            ((count // 2, tuple(group)) for count, group in found),
+            key=lambda pair: (-pair[0], pair[1]),
+        )
 
     def verify(
         self,
@@ -462,16 +459,16 @@ class FaceDetector:
         if min(view.pixels.shape) <= cascade.getOriginalWindowSize()[0]:
             return None
         pixels = self._raised(view, face)
-        hits, counts = self._hits(cascade, pixels, face, growth, min_neighbors)
+        hits = self._hits(cascade, pixels, face, growth, min_neighbors)
         if not hits:
             return None
         u, v = view.middle
 
-        def likely(hit: _Hit, count: int) -> tuple[float, _Hit, int]:
+        def likely(count: int, hit: _Hit) -> tuple[float, _Hit, int]:
             off = math.hypot(hit[0] + hit[2] / 2 - u, hit[1] + hit[3] / 2 - v) / face
             return count / (1 + (off / 0.2) ** 2), hit, count
 
-        _, hit, count = max(likely(*group) for group in zip(hits, counts))
+        _, hit, count = max(likely(*group) for group in hits)
         found = view.to_image(*hit)
         if cascade is self._second:
             found = found.scaled(1 / SECOND_SIZE)
@@ -487,8 +484,8 @@ class FaceDetector:
         face: int,
         growth: float,
         min_neighbors: int,
-    ) -> tuple[list[_Hit], list[int]]:
-        """Return the faces of about a width in a view, and how many hits each stands for."""
+    ) -> list[tuple[int, _Hit]]:
+        """Return the faces of about a width in a view as ``_group`` does."""
         smallest, largest = int(face / growth), round(face * growth)
         hits = cascade.detectMultiScale(
             pixels, 1.1, RAW, 0, (smallest, smallest), (largest, largest)

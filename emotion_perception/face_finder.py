@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from emotion_perception.boxes import Box, Detection, is_chin, overlap, similarity
+from emotion_perception.boxes import Box, Detection, is_chin, overlap, picture_of, similarity
 from emotion_perception.cuts import CutDetector
 from emotion_perception.detection import FaceDetector
 from emotion_perception.emotions import Roi, TrackState
@@ -50,12 +49,6 @@ class _Look(NamedTuple):
     stamp_ns: int
     roi: Roi
     picture: npt.NDArray[np.float32]
-
-
-def _look(gray: npt.NDArray[np.uint8], roi: Roi) -> npt.NDArray[np.float32]:
-    """Return what is seen in a part of an image, small."""
-    part = gray[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
-    return np.asarray(cv2.resize(part, LOOK, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _tilts_near(tilt: int) -> list[int]:
@@ -153,18 +146,18 @@ class FaceFinder:
         self._lost = [(ago + step, place) for ago, place in self._lost if ago + step <= LOST]
         detections += self._new(gray, known)
         unchanged = {
-            track_id: look
-            for track_id, look in self._looks.items()
-            if np.abs(_look(gray, look.roi) - look.picture).max() <= STILL
+            track_id: seen
+            for track_id, seen in self._looks.items()
+            if np.abs(picture_of(gray, seen.roi, LOOK) - seen.picture).max() <= STILL
         }
-        still = {i for i, look in unchanged.items() if stamp_ns - look.stamp_ns >= SETTLED * 1e9}
+        still = {i for i, seen in unchanged.items() if stamp_ns - seen.stamp_ns >= SETTLED * 1e9}
         before = [t for t in self._tracker.tracks if t.state is not TrackState.NEW]
         tracks = self._tracker.update(detections, stamp_ns, followed, waiting, still)
         self._remember_lost(before, tracks)
         tracks = self._inside(tracks, gray.shape)
         self._looks = {
             track.track_id: unchanged.get(track.track_id)
-            or _Look(stamp_ns, roi := track.box.roi(*gray.shape[::-1]), _look(gray, roi))
+            or _Look(stamp_ns, roi := track.box.roi(*gray.shape[::-1]), picture_of(gray, roi, LOOK))
             for track in tracks
         }
         self._frame += 1
