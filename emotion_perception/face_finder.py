@@ -97,7 +97,9 @@ class FaceFinder:
         #: ... and because of a gap in the stamps.
         self.gaps = 0
         self._shape: tuple[int, ...] | None = None
-        self.configure(max_coast_seconds=max_coast_seconds, track_mode=track_mode)
+        if track_mode not in ('all', 'nearest'):
+            raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
+        self._track_mode = track_mode
         self.restart()
 
     def restart(self) -> None:
@@ -116,11 +118,8 @@ class FaceFinder:
         self._looks: dict[int, _Look] = {}  # by track_id
         self._lost: list[tuple[float, Box]] = []  # how long ago [s] and where faces were lost
 
-    def configure(self, *, max_coast_seconds: float, track_mode: str) -> None:
+    def configure(self, *, max_coast_seconds: float) -> None:
         """Change what may be changed while the tracks go on."""
-        if track_mode not in ('all', 'nearest'):
-            raise ValueError(f"track_mode must be 'all' or 'nearest', got {track_mode!r}")
-        self._track_mode = track_mode
         self._tracker.max_coast_seconds = max_coast_seconds
 
     def update(self, gray: npt.NDArray[np.uint8], stamp_ns: int) -> list[Track]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL
+from emotion_perception.temporal import STEPS_PER_SECOND
 
 _NEUTRAL = LABELS.index(NEUTRAL)
 
@@ -25,6 +26,8 @@ class StableLabel:
     def __init__(self) -> None:
         self.label_id = _NEUTRAL  #: index of LABELS, after the newest frame
         self._frames: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
+        self._stamp_ns: int | None = None
+        self._now_ns = 0  # time that has passed since the first frame
 
     def update(
         self,
@@ -40,23 +43,29 @@ class StableLabel:
         What counts is the mean strength of each class over the last frames. The strongest class
         is the label where it reaches the threshold, otherwise neutral.
 
+        :param stamp_ns: time of the frame [ns]. Where stamps stand still, a frame takes 1/30 s.
         :param strengths: float32 [6], 0..1, the temporal head's values.
         :param neutral_threshold: mean strength from which a neutral face gets an emotion's label.
         :param neutral_hysteresis: by how much that mean must fall below the threshold before the
-            label is neutral again. From one emotion to another it changes when the other is
-            stronger by half of this.
+            label is neutral again, at most half of the threshold. From one emotion to another it
+            changes when the other is stronger by half of this.
         :param label_window: seconds over which the mean is taken; of a face that was seen for a
             shorter time it is the mean so far. 0: the newest frame alone.
         """
-        self._frames.append((stamp_ns, strengths))
-        while stamp_ns - self._frames[0][0] > label_window * 1e9:
+        if self._stamp_ns is not None:
+            self._now_ns += stamp_ns - self._stamp_ns or round(1e9 / STEPS_PER_SECOND)
+        self._stamp_ns = stamp_ns
+        self._frames.append((self._now_ns, strengths))
+        while self._now_ns - self._frames[0][0] > label_window * 1e9:
             self._frames.popleft()
         means = np.mean([frame for _, frame in self._frames], 0)
         strongest, before = int(means.argmax()), self.label_id
         if before == _NEUTRAL:
             shows = means[strongest] >= neutral_threshold
         else:
-            shows = means[strongest] >= neutral_threshold - neutral_hysteresis
+            # A mean is never below 0: a face must be able to fall below what is left.
+            below = min(neutral_hysteresis, neutral_threshold / 2)
+            shows = means[strongest] >= neutral_threshold - below
             if means[strongest] < means[before] + neutral_hysteresis / 2:
                 strongest = before
         self.label_id = strongest if shows else _NEUTRAL

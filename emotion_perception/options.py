@@ -51,7 +51,7 @@ OPTIONS = (
     Option('detection_interval', 12,
            'Frames over which one search of the whole image is spread while faces are tracked; '
            'at most 4 while there are none', 1, 60, unit='frames'),
-    Option('track_mode', 'all', 'Track all faces, or only the nearest (largest) one',
+    Option('track_mode', 'all', 'Report all faces, or only the nearest (largest) one',
            choices=('all', 'nearest'), live=True),
     Option('max_faces', 16, 'Most faces to track for each camera', 1, 64),
     Option('max_coast_seconds', 0.8,

@@ -5,7 +5,7 @@ images and stamps give the same results, live or from a recording.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 import os
 from time import perf_counter
@@ -24,7 +24,7 @@ from emotion_perception.labels import confidence_of, intensity_of
 from emotion_perception.recognition import load_model
 from emotion_perception.sequence import FaceSequence
 from emotion_perception.temporal import FACE
-from emotion_perception.tracking import Track
+from emotion_perception.tracking import nearness, Track
 
 #: [ns] An image whose stamp lies less than this before the last one's is late. It is left out, and so
 #: are those after it until one comes after the last ...
@@ -63,7 +63,7 @@ class _Camera:
             if self.last_stamp - stamp_ns < LATE_NS:
                 anew = self.late_in_a_row >= LATE_IN_A_ROW and stamp_ns < self.last_late
             else:
-                anew = self.late_in_a_row > 0
+                anew = self.late_in_a_row > 0 and self.last_stamp - self.last_late >= LATE_NS
             if not anew:
                 self.late += 1
                 self.late_in_a_row += 1
@@ -83,6 +83,7 @@ class FoundFace(NamedTuple):
     track_id: int
     state: TrackState
     roi: Roi
+    width: float  #: of its box, which may reach out of the image
     #: uint8 [64,64,3] BGR; None of a face that is only guessed at.
     crop: npt.NDArray[np.uint8] | None
 
@@ -113,6 +114,7 @@ class EmotionPipeline:
         self._model = load_model(model, self._options['threads'])
         self._cameras: dict[str, _Camera] = {}
         self._sequences: dict[str, dict[int, FaceSequence]] = {}  # by camera, by track id
+        self._nearest: dict[str, int] = {}  # track id by camera
         self._new_finder()  # a missing cascade is told of now, not with the first image
         self._pool = ThreadPoolExecutor(self._options['threads'])
         #: Seconds that each stage of the last batch took, by the stage's name.
@@ -182,8 +184,13 @@ class EmotionPipeline:
                 self._cameras[camera] = _Camera(self._new_finder())
             if self._cameras[camera].takes(stamp_ns):
                 taken.append((camera, image, stamp_ns))
-        # One camera is not worth the way to another thread and back.
-        tracks = list((self._pool.map if len(taken) > 1 else map)(self._follow, taken))
+        if len(taken) > 1:
+            # All are waited for, also where one fails: nobody else may touch their finders.
+            following = [self._pool.submit(self._follow, item) for item in taken]
+            wait(following)
+            tracks = [follows.result() for follows in following]
+        else:  # one camera is not worth the way to another thread and back
+            tracks = [self._follow(item) for item in taken]
         start = self._clock('detection', start)
         found = {
             camera: [_found(track, image) for track in tracks_there]
@@ -207,11 +214,16 @@ class EmotionPipeline:
                     face.track_id: before.get(face.track_id) or FaceSequence(limit)
                     for face in faces
                 }
+        chosen = {
+            camera: self._faces_to_read(camera, faces)
+            for camera, _, faces in found
+            if faces is not None
+        }
         # A face that is only guessed at must not enter its sequence; its last result stands.
         seen = [
             (self._sequences[camera][face.track_id], face.crop, stamp_ns)
-            for camera, stamp_ns, faces in found
-            for face in faces or ()
+            for camera, stamp_ns, _ in found
+            for face in chosen.get(camera, ())
             if face.crop is not None
         ]
         kept = self._model.encode(np.stack([crop for _, crop, _ in seen])) if seen else None
@@ -228,14 +240,8 @@ class EmotionPipeline:
                 sequence.append(stamp_ns, scores, strengths, float(face), is_even(crop))
                 sequence.label.update(stamp_ns, strengths, **stability)
         emotions = [
-            None
-            if faces is None
-            else [
-                _emotion(face, sequence)
-                for face in faces
-                if self._shows(face, sequence := self._sequences[camera][face.track_id])
-            ]
-            for camera, _, faces in found
+            self._emotions(camera, chosen[camera]) if camera in chosen else None
+            for camera, _, _ in found
         ]
         self._clock('head', start)
         return emotions
@@ -279,7 +285,7 @@ class EmotionPipeline:
             raise ValueError(f'{", ".join(fixed)} can only be set at start')
         self._options = merged
         for camera in self._cameras.values():
-            camera.finder.configure(**self._chosen('max_coast_seconds', 'track_mode'))
+            camera.finder.configure(**self._chosen('max_coast_seconds'))
 
     def _follow(self, item: CameraImage) -> list[Track]:
         """Return the tracks of the camera after this image."""
@@ -294,7 +300,36 @@ class EmotionPipeline:
                 'cascade', 'scale_factor', 'min_neighbors', 'min_face_size', 'detection_interval'
             )
         )
-        return FaceFinder(detector, **self._chosen('max_coast_seconds', 'max_faces', 'track_mode'))
+        return FaceFinder(detector, **self._chosen('max_coast_seconds', 'max_faces'))
+
+    def _faces_to_read(self, camera: str, faces: list[FoundFace]) -> list[FoundFace]:
+        """Return all faces, or the nearest one behind those that were nearer but show no face.
+
+        Those are read again, for they may turn out to be faces. The others keep what is known.
+        """
+        if self._options['track_mode'] == 'all':
+            return faces
+        before = self._nearest.get(camera)
+        ordered = sorted(
+            faces,
+            key=lambda face: nearness(face.state, face.width, face.track_id == before),
+            reverse=True,
+        )
+        for number, face in enumerate(ordered, 1):
+            sequence = self._sequences[camera][face.track_id]
+            if len(sequence) == 0 or sequence.shows_face:
+                self._nearest[camera] = face.track_id
+                return ordered[:number]
+        return ordered
+
+    def _emotions(self, camera: str, faces: list[FoundFace]) -> list[FaceEmotion]:
+        sequences = self._sequences[camera]
+        shown = [
+            _emotion(face, sequences[face.track_id])
+            for face in faces
+            if self._shows(face, sequences[face.track_id])
+        ]
+        return shown if self._options['track_mode'] == 'all' else shown[:1]
 
     def _shows(self, face: FoundFace, sequence: FaceSequence) -> bool:
         # A face that became the nearest one while out of sight has no sequence yet.
@@ -316,8 +351,9 @@ class EmotionPipeline:
 def _found(track: Track, image: npt.NDArray[np.uint8]) -> FoundFace:
     """Take down what becomes of a track with the next image."""
     roi = track.box.roi(image.shape[1], image.shape[0])
-    is_seen = track.undetected == 0 and track.state != TrackState.COASTING
-    return FoundFace(track.track_id, track.state, roi, crop_face(image, roi) if is_seen else None)
+    is_seen = track.undetected == 0 and track.state != TrackState.COASTING and not track.waits
+    crop = crop_face(image, roi) if is_seen else None
+    return FoundFace(track.track_id, track.state, roi, track.box.width, crop)
 
 
 def _emotion(face: FoundFace, sequence: FaceSequence) -> FaceEmotion:

@@ -31,6 +31,7 @@ class FaceSequence:
         self.scores: npt.NDArray[np.float32] = np.zeros(6, np.float32)
         self.strengths: npt.NDArray[np.float32] = np.zeros(6, np.float32)
         self._face = 0.0
+        self._frames = 0  # all that were added
 
     def append(
         self,
@@ -47,7 +48,8 @@ class FaceSequence:
         """
         if even:
             face -= _EVEN_FACE
-        weight = max(_FORGET_FACE, 1 / (len(self._stamps) + 1))
+        self._frames += 1
+        weight = max(_FORGET_FACE, 1 / self._frames)
         self._face += weight * (face - self._face)
         self._stamps.append(stamp_ns)
         self.scores, self.strengths = scores, strengths

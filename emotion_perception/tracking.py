@@ -22,6 +22,7 @@ JITTER = 0.05  # [face sizes] the cascade's boxes of a still face lie so far apa
 VELOCITY_DECAY = 1.0  # [s] in about which a face is expected to come to rest
 UNSEEN_DECAY = 0.3  # [s] ... where it is not seen from image to image: it may well have turned back
 FOLLOW = 3  # coasting may last so many times longer while its picture is seen
+BURST = 1 / 240  # [s] images that come faster show no motion that could be measured
 USUAL = 1 / 30  # [s] by which a frame ages a face where the stamps stand still
 PERIODS = 1.5  # a stream of few images has no gap before so many times its last period
 SLOWEST = 3.0  # [s] ... and so much at most: beyond it, images have to do with each other
@@ -55,6 +56,7 @@ class Track:
     undetected: int = 0  #: frames since the last detection
     unseen_seconds: float = 0.0  #: of these misses
     undetected_seconds: float = 0.0  #: of these frames
+    waits: bool = False  #: it was not looked for in the last frame
     shared_seconds: float = 0.0  #: for which another track has had the same place
     sure: float = 1.0  #: share of the late detections that were sure, 0 .. 1
     velocity: tuple[float, float] = (0.0, 0.0)  #: of the centre [pixels/s]
@@ -142,6 +144,7 @@ class Tracker:
         matches = self._match(detections, expected, crowded, seconds)
         for track in self.tracks:
             place = expected[track.track_id]
+            track.waits = track.track_id in waiting and track.track_id not in matches
             alone = track.track_id not in crowded
             if track.track_id in matches:
                 detection = detections[matches[track.track_id]]
@@ -149,7 +152,7 @@ class Tracker:
                     place, track.velocity = track.box, (0.0, 0.0)
                     detection = detection._replace(box=track.box)
                 self._hit(track, place, detection, seconds if alone else 0.0)
-            elif track.track_id in waiting:
+            elif track.waits:
                 self._coast(track, place)
             else:
                 # Half hidden, its picture would stick to the face in front.
@@ -260,7 +263,7 @@ class Tracker:
     def _accelerate(
         track: Track, expected: Box, seen: Box, seconds: float, moved: float = 1.0
     ) -> None:
-        gain = VELOCITY_GAIN * moved / seconds
+        gain = VELOCITY_GAIN * moved / max(seconds, BURST)
         (x, y), (u, v) = expected.center, seen.center
         track.velocity = (track.velocity[0] + gain * (u - x), track.velocity[1] + gain * (v - y))
 
@@ -335,9 +338,13 @@ def nearest(tracks: Iterable[Track], previous_id: int | None = None) -> Track | 
     The track chosen before keeps its place until another one's face is a quarter larger,
     so that the choice does not flip between faces of like size.
     """
+    return max(
+        tracks,
+        key=lambda track: nearness(track.state, track.box.width, track.track_id == previous_id),
+        default=None,
+    )
 
-    def size(track: Track) -> tuple[bool, float]:
-        bonus = 1.25 if track.track_id == previous_id else 1.0
-        return track.state is not TrackState.NEW, track.box.width * bonus
 
-    return max(tracks, key=size, default=None)
+def nearness(state: TrackState, width: float, was_nearest: bool) -> tuple[bool, float]:
+    """Return by what the faces of an image are compared: the greatest is the nearest one's."""
+    return state is not TrackState.NEW, width * (1.25 if was_nearest else 1.0)

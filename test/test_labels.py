@@ -65,6 +65,24 @@ def test_without_a_window_the_newest_frame_counts():
     ]
 
 
+def test_where_stamps_stand_still_a_frame_takes_its_usual_time():
+    rows = [{}] * 300 + [{'happiness': 1.0}] * 30
+    face = StableLabel()
+    strengths = np.zeros((len(rows), 6), np.float32)
+    strengths[300:, LABELS.index('happiness')] = 1
+    found = [LABELS[face.update(0, row, **STABILITY)] for row in strengths]
+    assert found == labels(rows)
+
+
+def test_a_low_threshold_lets_a_face_be_neutral_again():
+    found = labels(
+        [{'happiness': 0.5}] * 30 + [{'happiness': 0.02}] * 60,
+        neutral_threshold=0.1,
+        neutral_hysteresis=0.1,
+    )
+    assert found[0] == 'happiness' and found[-1] == 'neutral'
+
+
 def test_confidence_is_the_labels_score_and_of_neutral_the_lack_of_intensity():
     scores = np.float32([0.1, 0.2, 0.3, 0.2, 0.1, 0.1])
     assert confidence_of(2, scores, 0.6) == pytest.approx(0.3)

@@ -8,6 +8,7 @@ import pytest
 from emotion_perception.emotions import EMOTIONS, LABELS, NEUTRAL, TrackState
 from emotion_perception.pipeline import EmotionPipeline
 from emotion_perception.recognition import load_model
+from emotion_perception.temporal import FACE
 from emotion_perception.videos import Video
 
 PERIOD = 33_333_333  # [ns]
@@ -203,6 +204,16 @@ def test_a_stamp_that_jumps_back_begins_anew(video):
     assert (pipeline.restarts('camera'), pipeline.late('camera')) == (1, 1)
 
 
+def test_one_image_that_is_far_too_late_is_left_out_whatever_came_before(video):
+    frames = video(8)
+    pipeline = EmotionPipeline()
+    run(pipeline, frames[:6])
+    for back in (30_000_000, 600_000_000):
+        assert pipeline.process(frames[6], START + 5 * PERIOD - back) == []
+    assert pipeline.process(frames[7], START + 6 * PERIOD)[0].sequence_length == 7
+    assert (pipeline.restarts('camera'), pipeline.late('camera')) == (0, 2)
+
+
 @pytest.mark.parametrize('off, left_out', [(-(10**9), 2), (-START, 2), (400_000_000, 2 * 12)])
 def test_single_stamps_that_are_off_forget_nobody(video, off, left_out):
     frames = video(60)
@@ -369,6 +380,30 @@ def test_a_face_that_becomes_the_nearest_while_unseen_is_not_made_up(two_faces):
     pipeline.set_options(track_mode='all')
     assert len(pipeline.process(nobody, START + 8 * PERIOD)) == 1
     assert len(pipeline.process(two_faces, START + 9 * PERIOD)) == 2
+
+
+def test_a_face_that_was_nearest_before_is_remembered(two_faces):
+    small = two_faces.copy()
+    small[40:190, 50:180] = 90  # the room stays: it is no cut
+    pipeline = EmotionPipeline(track_mode='nearest', max_coast_seconds=0.1)
+    results = run(pipeline, [small] * 6 + [two_faces] * 20 + [small] * 8)
+    [first], [nearer], [again] = results[5], results[25], results[-1]
+    assert nearer.track_id != first.track_id == again.track_id
+    assert first.sequence_length < again.sequence_length
+
+
+def test_what_is_no_face_hides_nobody_behind_it(two_faces, monkeypatch):
+    pipeline = EmotionPipeline(track_mode='nearest')
+    encode = pipeline._model.encode
+
+    def with_a_poster_in_front(crops):
+        kept = encode(crops)
+        kept[0, FACE] = -20
+        return kept
+
+    monkeypatch.setattr(pipeline._model, 'encode', with_a_poster_in_front)
+    [behind] = run(pipeline, [two_faces] * 6)[-1]
+    assert behind.roi.x_offset > 200
 
 
 def test_max_faces(two_faces):

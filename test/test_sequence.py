@@ -49,6 +49,14 @@ def test_shows_a_face_as_long_as_its_frames_do_in_the_mean():
     assert not sequence.shows_face
 
 
+def test_how_far_it_is_believed_to_be_a_face_does_not_hang_on_the_limit():
+    for limit in (1, 4, 100):
+        sequence = FaceSequence(limit)
+        for odds in [5.0] * 20 + [-9.0] * 3:
+            sequence.append(0, SCORES, STRENGTHS, odds)
+        assert sequence.shows_face, 'a few turned or blurred frames'
+
+
 def test_what_is_even_must_look_more_like_a_face():
     for odds, even, shows in ((5.0, False, True), (5.0, True, False), (12.0, True, True)):
         sequence = FaceSequence(3)

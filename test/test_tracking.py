@@ -149,7 +149,10 @@ def test_a_track_that_was_not_looked_for_does_not_age():
     run(tracker, [[face(100)]] * 5)
     for index in range(5, 20):
         (track,) = tracker.update([], index * FRAME_NS, waiting=[1])
+        assert track.waits
     assert (track.state, track.misses) == (TrackState.COASTING, 0)
+    (track,) = tracker.update([face(100)], 20 * FRAME_NS, waiting=[1])
+    assert not track.waits, 'a search of the whole image may find it'
 
 
 @pytest.mark.parametrize('hidden', [False, True])
@@ -237,6 +240,15 @@ def test_a_face_that_jumps_is_followed_at_once():
     frames = run(tracker, [[face(120)]] * 3, start=10)
     assert abs(frames[0][0][2].x - 100) > 12
     assert abs(frames[2][0][2].x - 120) < 4
+
+
+@pytest.mark.parametrize('apart_ns', [0, 1, 20_000])
+def test_images_that_come_in_a_burst_throw_no_face_away(apart_ns):
+    tracker = Tracker()
+    run(tracker, [[face(100)]] * 10)
+    tracker.update([face(105)], 9 * FRAME_NS + apart_ns)
+    (track,) = tracker.update([face(105)], 11 * FRAME_NS)
+    assert track.track_id == 1 and abs(track.box.x - 105) < 8
 
 
 def test_prediction_follows_the_stamps_not_the_calls():
