@@ -141,6 +141,34 @@ def test_cool_down_puts_the_next_start_off_but_never_an_end():
     assert what(stream.show(1, face(intensity=0.9))) == [(STARTED, 'happiness')]
 
 
+def test_an_emotion_counts_from_the_first_image_that_showed_it():
+    """Though its start was put off: it was weak at first, then it cooled down."""
+    stream = Stream(cool_down=3.0)
+    stream.show(5, face())
+    weak = stream.stamp + STEP
+    assert not stream.show(20, face(intensity=0.4))
+    assert not stream.show(1, face(intensity=1.0))
+    assert not stream.show(1, face(intensity=0.8))
+    (started,) = stream.show(1, face(intensity=0.8))
+    assert (started.type, started.since_ns) == (STARTED, weak)
+    assert started.duration == stream.people.main.duration == pytest.approx(2.2)
+    assert started.mean_intensity == pytest.approx((20 * 0.4 + 1.0 + 2 * 0.8) / 23)
+
+    over = stream.stamp + STEP
+    stream.show(5, face())
+    # Between two images far from each other, several leave the window at once.
+    assert what(stream.show(1, face(), step=10**9)) == [(ENDED, 'happiness')]
+    assert (stream.people.main.label, stream.people.main.since_ns) == (NEUTRAL, over)
+
+    stream.show(1, face(intensity=0.9))  # an image that does not show it, and it begins anew
+    stream.show(1, face('anger', 0.9))
+    began = stream.stamp + STEP
+    assert not stream.show(1, face(intensity=1.0))
+    (started,) = stream.show(27, face(intensity=0.9))
+    assert (started.since_ns, started.peak_intensity) == (began, 1.0)
+    assert started.duration == pytest.approx(2.7)
+
+
 @pytest.mark.parametrize('rate', [2, 5, 15, 30, 60])
 def test_time_counts_and_not_frames(rate):
     stream = Stream(min_duration=1.0)
@@ -212,8 +240,18 @@ def test_a_stamp_that_jumps_ends_what_was(jump):
 
 def test_a_stamp_that_stands_still_is_no_time():
     stream = Stream()
-    assert not stream.show(100, face(intensity=0.9), step=0)
+    assert not stream.show(1, face(intensity=0.9), step=0)
+    assert not stream.show(100, face(intensity=0.3), step=0)
     assert stream.people.jumps == 0
+    (started,) = stream.show(5, face(intensity=0.9))
+    # Images of no time weigh nothing, and are not kept.
+    assert started.intensity == started.mean_intensity == pytest.approx(0.9)
+    assert started.duration == pytest.approx(0.5)
+    (person,) = stream.people
+    for _ in range(2):
+        stream.show(100, face(intensity=0.9), step=0)
+        assert len(person._window) == 6
+        stream.show(1, face(intensity=0.9))
 
 
 def test_a_restarted_emotion_node_counts_its_faces_again():
@@ -280,6 +318,81 @@ def test_cameras_of_different_clocks_have_one_time():
         stream.show(1, face(size=100), camera='left')
         stream.people.update('right', turn * STEP, (480, 640), [face(size=200)])
         assert stream.people.main.camera == ('left' if turn < 20 else 'right')
+
+
+class Cameras:
+    """Cameras that each have a clock of their own, before which nobody is."""
+
+    def __init__(self, *names):
+        self.people, self.clocks = People(**OPTIONS_HERE), {}
+        for number, name in enumerate(names):
+            self.clocks[name] = number * 10**15
+
+    def show(self, *names, frames=10):
+        """Let time go on for so many images; return for how long it did [images]."""
+        before = self.people.time_ns
+        for _ in range(frames):
+            for name in self.clocks:
+                self.clocks[name] += STEP
+            for name in names:
+                self.people.update(name, self.clocks[name], (480, 640), [])
+        return (self.people.time_ns - before) / STEP
+
+
+@pytest.mark.parametrize('jump', [15 * STEP, 10**12], ids=['within max_gap', 'beyond it'])
+def test_time_goes_on_without_the_camera_whose_clock_was_ahead(jump):
+    cameras = Cameras('back', 'left', 'right')
+    cameras.show('left', 'right', 'back')
+    cameras.people.forget('back')
+    cameras.clocks['left'] += jump
+    cameras.show('left', 'right')
+    cameras.people.forget('left')
+    assert cameras.show('right') == 10
+    # Those that come back go on with the others, whoever stays.
+    assert cameras.show('left', 'right') == 10
+    cameras.people.forget('right')
+    assert cameras.show('left') == 10
+    cameras.people.forget('left')
+    cameras.show('back', frames=1)
+    assert cameras.show('back') == 10
+
+
+def test_time_goes_on_where_a_clock_was_ahead_and_is_set_back():
+    cameras = Cameras('left', 'right', 'third')
+    cameras.show('left', 'right', 'third')
+    cameras.clocks['left'] += 10**12
+    cameras.show('left', 'right', 'third')
+    cameras.clocks['left'] -= 10**12
+    assert cameras.show('left', 'right', 'third') == pytest.approx(10, abs=1)
+    for gone, left in (('left', ('right', 'third')), ('third', ('right',))):
+        cameras.people.forget(gone)
+        assert cameras.show(*left) == pytest.approx(10, abs=1)
+
+
+def test_time_goes_on_when_the_last_camera_was_away():
+    cameras = Cameras('left')
+    cameras.show('left')
+    cameras.people.forget('left')
+    cameras.show(frames=50)
+    assert cameras.show('left') == 60
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_time_goes_on_with_whoever_is_left(seed):
+    """Whatever clocks and cameras did before."""
+    random = Random(seed)
+    cameras = Cameras('back', 'left', 'right')
+    for _ in range(100):
+        one = random.choice(list(cameras.clocks))
+        if random.random() < 0.5:
+            cameras.people.forget(one)
+        else:
+            cameras.clocks[one] += random.choice((-1, 1)) * 10 ** random.randrange(8, 13)
+        shown = random.sample(list(cameras.clocks), random.randrange(1, 4))
+        cameras.show(*shown, frames=random.randrange(1, 5))
+        for other in set(cameras.clocks) - set(shown):
+            cameras.people.forget(other)
+        assert cameras.show(*shown) == pytest.approx(10, abs=1)
 
 
 def test_time_goes_on_where_a_recording_is_played_again():

@@ -4,7 +4,7 @@ Pure: no clock, only the images' stamps, so that the same results always give th
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from emotion_perception.emotions import EMOTIONS, FaceResult, NEUTRAL, TrackState
@@ -36,18 +36,37 @@ class _Frame(NamedTuple):
     intensity: float
 
 
+@dataclass
+class _Showing:
+    """What the frames that show an emotion tell of it, from the first one on."""
+
+    since_ns: int  # stamp of the first
+    shown_ns: int = 0  # stamp of the newest
+    peak: float = 0.0
+    total: float = 0.0
+    frames: int = 0
+
+    def add(self, frame: _Frame) -> None:
+        self.shown_ns = frame.stamp_ns
+        self.peak = max(self.peak, frame.intensity)
+        self.total += frame.intensity
+        self.frames += 1
+
+
 class Person:
     """One face's stable emotion, moved on frame by frame.
 
     An emotion starts when every frame of the last ``min_duration`` showed it, and showed it with
     ``enter_intensity`` on average; it ends when none did. A frame shows the strongest emotion of
-    its face if that has ``leave_intensity``, and neutral otherwise.
+    its face if that has ``leave_intensity``, and neutral otherwise. What is told of it
+    counts from the first of the frames that have all shown it up to its start, even if they go
+    back further than ``min_duration``.
     """
 
     def __init__(self, camera: str, track_id: int, stamp_ns: int) -> None:
         self.camera, self.track_id = camera, track_id
         self.label = NEUTRAL  #: the stable emotion, one of LABELS
-        self.since_ns = stamp_ns  #: stamp of the first frame that showed it
+        self.since_ns = stamp_ns  #: stamp of the first frame that showed it, see PersonEmotion.msg
         self.seen_since_ns = stamp_ns  #: stamp of the first frame with this face
         self.stamp_ns = stamp_ns  #: stamp of the newest
         self.sequence_length = 0  #: what the newest result rests on [frames]
@@ -56,7 +75,9 @@ class Person:
         self._seen_ns = 0
         self._window: deque[_Frame] = deque()  # the frames of the last min_duration
         self._quiet_until_ns = stamp_ns
-        self._forget_strength()
+        self._run = _Showing(stamp_ns)  # of the newest frames, which all show the same
+        self._stable = _Showing(stamp_ns)  # of the stable emotion, unless that is neutral
+        self._left_ns = stamp_ns  # stamp of the first frame that no longer showed it
 
     def update(
         self, face: FaceResult, stamp_ns: int, image_size: tuple[int, int], options: dict[str, Any]
@@ -77,14 +98,23 @@ class Person:
         if face.state == TrackState.COASTING:
             return None  # its emotion is an old one, and proves nothing for this time
         self._seen_ns += elapsed_ns
+        newest = self._window[-1] if self._window else None
+        if newest and newest.seen_ns == self._seen_ns:
+            return None  # a stamp that stands still is no time: its first frame counts
         strongest = max(range(len(EMOTIONS)), key=face.scores.__getitem__)
         shows = EMOTIONS[strongest] if face.intensity >= options['leave_intensity'] else NEUTRAL
-        self._window.append(_Frame(self._seen_ns, stamp_ns, shows, face.intensity))
+        frame = _Frame(self._seen_ns, stamp_ns, shows, face.intensity)
+        if newest is None or newest.shows != shows:
+            self._run = _Showing(stamp_ns)
+            if newest and newest.shows == self.label:
+                self._left_ns = stamp_ns
+        self._run.add(frame)
+        if shows == self.label != NEUTRAL:
+            self._stable.add(frame)
+        self._window.append(frame)
         begin_ns = self._seen_ns - round(options['min_duration'] * 1e9)
         while len(self._window) > 1 and self._window[1].seen_ns <= begin_ns:
             self._window.popleft()
-        if shows == self.label != NEUTRAL:
-            self._add_strength(self._window[-1])
         if self._window[0].seen_ns > begin_ns:
             return None  # not seen for long enough to tell
         return self._decide(options)
@@ -105,7 +135,7 @@ class Person:
 
     def end(self) -> EmotionEvent | None:
         """End the emotion of a face that is seen no more, if it has one."""
-        return self._end(0) if self.label != NEUTRAL else None
+        return self._event(ENDED, 0.0) if self.label != NEUTRAL else None
 
     def _decide(self, options: dict[str, Any]) -> EmotionEvent | None:
         shown = {frame.shows for frame in self._window}
@@ -125,11 +155,9 @@ class Person:
 
     def _begin(self, label: str, cool_down_ns: int) -> EmotionEvent:
         previous, self.label = self.label, label
-        self.since_ns = self._window[0].stamp_ns
+        self._stable = replace(self._run)
+        self.since_ns = self._stable.since_ns
         self._quiet_until_ns = self.stamp_ns + cool_down_ns
-        self._forget_strength()
-        for frame in self._window:
-            self._add_strength(frame)
         if previous == NEUTRAL:
             return self._event(STARTED, self.intensity)
         return self._event(CHANGED, self.intensity, previous)
@@ -137,7 +165,7 @@ class Person:
     def _end(self, cool_down_ns: int) -> EmotionEvent:
         event = self._event(ENDED, 0.0)
         self.label = NEUTRAL
-        self.since_ns = self._window[0].stamp_ns
+        self.since_ns = self._left_ns
         self._quiet_until_ns = self.stamp_ns + cool_down_ns
         return event
 
@@ -149,17 +177,8 @@ class Person:
             self.label,
             previous,
             intensity,
-            self._peak,
-            self._sum / self._frames,
+            self._stable.peak,
+            self._stable.total / self._stable.frames,
             self.since_ns,
-            (self._shown_ns - self.since_ns) * 1e-9,
+            (self._stable.shown_ns - self.since_ns) * 1e-9,
         )
-
-    def _forget_strength(self) -> None:
-        self._peak, self._sum, self._frames, self._shown_ns = 0.0, 0.0, 0, 0
-
-    def _add_strength(self, frame: _Frame) -> None:
-        self._peak = max(self._peak, frame.intensity)
-        self._sum += frame.intensity
-        self._frames += 1
-        self._shown_ns = frame.stamp_ns  # of the newest frame that shows the emotion

@@ -31,8 +31,8 @@ class People:
         self._options = option_table.checked(options)
         self._cameras: dict[str, int] = {}  # name -> stamp of its newest image [ns]
         self._people: dict[tuple[str, int], Person] = {}  # by camera and track id
-        self._newest: dict[str, int] = {}  # of the cameras that ever were; see _cameras
-        self._offsets: dict[str, int] = {}  # from a camera's stamps to time_ns [ns]
+        # From a camera's stamps to time_ns [ns], also of those that are gone.
+        self._offsets: dict[str, int] = {}
         #: One time for all cameras, whose clocks may differ [ns]: it goes on by their stamps, and
         #: never back when those go back, as in a recording that begins again.
         self.time_ns = 0
@@ -74,7 +74,6 @@ class People:
         if not 0 <= elapsed_ns <= self._options['max_gap'] * 1e9:
             self.jumps += 1
             events += self.forget(camera)
-        self._cameras[camera] = stamp_ns
         self._go_on(camera, stamp_ns)
         seen = {(camera, face.track_id): face for face in faces if face.state != TrackState.NEW}
         for key in sorted(self._people):
@@ -96,15 +95,23 @@ class People:
         :return: the ends of their emotions.
         """
         self._cameras.pop(camera, None)
+        # Its clock may have run ahead of the others': time_ns goes on from where it is.
+        behind_ns = min(
+            (self.time_ns - stamp - self._offsets[name] for name, stamp in self._cameras.items()),
+            default=0,
+        )
+        for name in self._cameras:
+            self._offsets[name] += behind_ns
         keys = sorted(key for key in self._people if key[0] == camera)
         events = [self._people.pop(key).end() for key in keys]
         self._choose_main()
         return [event for event in events if event]
 
     def _go_on(self, camera: str, stamp_ns: int) -> None:
-        if stamp_ns < self._newest.get(camera, stamp_ns + 1):
-            self._offsets[camera] = self.time_ns - stamp_ns
-        self._newest[camera] = stamp_ns
+        if camera not in self._cameras:  # new, or back, and time_ns may have gone on without it
+            least_ns = self.time_ns - stamp_ns
+            self._offsets[camera] = max(self._offsets.get(camera, least_ns), least_ns)
+        self._cameras[camera] = stamp_ns
         self.time_ns = max(self.time_ns, stamp_ns + self._offsets[camera])
 
     def _choose_main(self) -> None:
