@@ -50,6 +50,48 @@ with initialised(), ExitStack() as stack:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
 """
+# The wall clock may not be set here, so the node's own clock is, by the override of rclpy.
+STEPPED = """
+import signal
+from rclpy.clock_type import ClockType
+from rclpy.time import Time
+from emotion_perception.nodes.behaviour_node import BehaviourNode
+from emotion_perception.nodes.running import run
+
+class Stepped(BehaviourNode):
+    def __init__(self):
+        super().__init__()
+        signal.signal(signal.SIGUSR1, self.step)
+
+    def step(self, *_):
+        clock = self.get_clock()
+        ahead = Time(nanoseconds=clock.now().nanoseconds + 10**12, clock_type=ClockType.ROS_TIME)
+        clock._set_ros_time_is_active(True)
+        clock.set_ros_time_override(ahead)
+
+run('behaviour_node', Stepped)
+"""
+# Whether hri_msgs are installed or not, another message stands for Expression. And somebody refuses
+# parameters, two at once, when the node has found them right.
+EXPRESSIVE = """
+import sys
+from types import SimpleNamespace
+from rcl_interfaces.msg import SetParametersResult
+from std_msgs.msg import String
+from emotion_perception.nodes.behaviour_node import BehaviourNode
+from emotion_perception.nodes.running import run
+
+sys.modules['hri_msgs.msg'] = SimpleNamespace(Expression=String)
+
+class Refused(BehaviourNode):
+    def __init__(self):
+        super().__init__()
+        self._on_set_parameters_callbacks.append(
+            lambda changed: SetParametersResult(successful=len(changed) == 1)
+        )
+
+run('behaviour_node', Refused)
+"""
 #: The tests count on these, whatever the defaults are.
 FIXED = {'enter_intensity': 0.6, 'min_duration': 0.5}
 
@@ -410,6 +452,32 @@ def test_an_expression_topic_needs_its_messages(audience):
     assert not result.successful and 'hri_msgs is not installed: apt' in result.reason
 
 
+def test_an_expression_topic_that_ros_refuses_ends_nothing(tmp_path):
+    smile, taken, shown = (tmp_path / f'{name}.yaml' for name in ('smile', 'taken', 'shown'))
+    smile.write_text(SMILE)
+    taken.write_text('expression_topic: /expressive/events')  # has another type
+    shown.write_text('expression_topic: /robot_face/expression')
+    with behaviour_node('expressive', tmp_path, code=EXPRESSIVE, rules=smile) as audience:
+        audience.connect()
+
+        def publishers():
+            return audience.node.count_publishers('/robot_face/expression')
+
+        (result,) = audience.set_parameters(rules=str(taken))
+        assert not result.successful
+        assert f'rules {taken}: expression_topic: ' in result.reason
+        assert not audience.set_at_once(rules=str(shown), main_hold=1.0).successful
+        audience.wait_for(publishers)
+        audience.show(6, face(intensity=0.9))
+        audience.wait_for(lambda: audience.requests)  # by the rules from before
+        assert not audience.set_parameters(rules='/nowhere.yaml')[0].successful
+        audience.wait_for(lambda: not publishers())
+        assert audience.set_parameters(rules=str(shown))[0].successful
+        audience.wait_for(publishers)
+        assert audience.set_parameters(rules=str(smile))[0].successful
+        audience.wait_for(lambda: not publishers())
+
+
 def test_the_robots_face_shows_the_expression(tmp_path, ros):
     hri = pytest.importorskip('hri_msgs.msg', reason='needs hri_msgs')
     (tmp_path / 'face.yaml').write_text(SMILE + 'expression_topic: /robot_face/expression\n')
@@ -474,6 +542,24 @@ def test_a_paused_simulation_ends_nothing_and_silence_is_told(tmp_path):
             'nobody_obeys', work=lambda: audience.show(6, face(intensity=0.9)) or audience.send()
         )
         assert 'nobody subscribes to /simulated/requests' in status.message
+
+
+def test_a_step_of_the_clock_ends_nothing(tmp_path):
+    with behaviour_node('stepped', tmp_path, code=STEPPED, max_gap=60.0) as audience:
+        audience.connect()
+        audience.show(6, face(intensity=0.9))
+        audience.wait_for(lambda: audience.events)
+        reports, now = [], audience.node.get_clock().now().nanoseconds
+        audience.node.create_subscription(
+            DiagnosticArray, '/diagnostics', lambda report: reports.append(report.header), 10
+        )
+        audience.process.send_signal(signal.SIGUSR1)
+        # Between two reports it looks for silence several times.
+        audience.wait_for(
+            lambda: sum(nanoseconds(header.stamp) >= now + 10**12 for header in reports) >= 2
+        )
+        audience.show(1, face(intensity=0.9))
+        assert len(audience.events) == 1
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

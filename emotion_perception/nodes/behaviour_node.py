@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import os.path
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import KeyValue
@@ -19,7 +18,6 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
-from rclpy.validate_topic_name import validate_topic_name
 from std_msgs.msg import Header
 
 from emotion_perception import msg
@@ -69,7 +67,7 @@ class BehaviourNode(Node):
         self._counts: Counter[str] = Counter()  # of what happened, since the start
         self._reported: Counter[str] = Counter()  # the same, at the last report
         self._headers: dict[str, Header] = {}  # of each camera's newest result
-        self._arrivals: dict[str, int] = {}  # when that came, by the node's clock [ns]
+        self._arrivals: dict[str, int] = {}  # when that came, see _now [ns]
         self._updated: set[str] = set()  # cameras with a result in this instant
         self._stamp_ns = 0  # of the first of these
         self._events: list[EmotionEvent] = []  # of this instant
@@ -83,7 +81,9 @@ class BehaviourNode(Node):
         self._main_publisher = self.create_publisher(msg.MainPerson, '~/main_person', latched)
         self._requests_publisher = self.create_publisher(msg.BehaviourRequests, '~/requests', 10)
         self._expression_publisher: Publisher | None = None
-        self._loaded = self._load_rules(*parameters.declare(self, [RULES]).values())
+        # Rules that are checked and not yet set, and the publisher for their expression_topic.
+        self._staged: tuple[Rules, Publisher | None] | None = None
+        self._stage_rules(*parameters.declare(self, [RULES]).values())
         self._set_rules()
         parameters.warn_of_unknown(self)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -93,7 +93,7 @@ class BehaviourNode(Node):
             msg.EmotionArray, EMOTIONS_TOPIC, self._on_emotions, 10
         )
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._steady = steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._patience = self.create_timer(PATIENCE, self._end_instant, clock=steady)
         self._patience.cancel()
         self.create_timer(PERIOD, self._look_for_silence, clock=steady)
@@ -125,7 +125,7 @@ class BehaviourNode(Node):
             )
             return
         self._headers[message.camera] = message.header
-        self._arrivals[message.camera] = self.get_clock().now().nanoseconds
+        self._arrivals[message.camera] = self._now()
         if not self._updated:
             self._stamp_ns = stamp_ns
         self._updated.add(message.camera)
@@ -219,11 +219,11 @@ class BehaviourNode(Node):
                 ],
             )
         )
-        if self._expression_publisher and self._expression_type:
+        if self._expression_publisher:
             for request in requests:
                 if request.name == 'set_expression' and 'expression' in request.parameters:
                     self._expression_publisher.publish(
-                        self._expression_type(
+                        self._expression_publisher.msg_type(
                             header=Header(stamp=header.stamp),
                             confidence=1.0,
                             expression=request.parameters['expression'],
@@ -232,9 +232,19 @@ class BehaviourNode(Node):
                         )
                     )
 
+    def _now(self) -> int:
+        """Return the time by which silence is measured [ns].
+
+        Simulated time where it is used. Else steady time: the wall clock may be set anew, and
+        that is no silence.
+        """
+        simulated = self.get_parameter('use_sim_time').value
+        now: int = (self.get_clock() if simulated else self._steady).now().nanoseconds
+        return now
+
     def _look_for_silence(self) -> None:
-        """End the emotions before cameras that have stopped, by the node's own clock."""
-        now = self.get_clock().now().nanoseconds
+        """End the emotions before cameras that have stopped."""
+        now = self._now()
         for camera, arrival in self._arrivals.items():
             self._arrivals[camera] = min(arrival, now)  # simulated time may have begun anew
         if now - min(self._arrivals.values(), default=now) <= self._max_gap * 1e9:
@@ -278,8 +288,14 @@ class BehaviourNode(Node):
         if count := new['requests to nobody']:
             yield problem('nobody_obeys', count=count, topic=self._requests_publisher.topic_name)
 
-    def _load_rules(self, path: str) -> tuple[Rules, type[Any] | None]:
-        """Return the rules of a file, and the type of their expression topic if they have one."""
+    def _stage_rules(self, path: str) -> None:
+        """Read a file of rules for _set_rules, and make the publisher for its expression topic.
+
+        :raises ValueError: when one of both cannot be.
+        """
+        if self._staged and self._staged[1]:  # the parameter was refused by somebody else
+            self.destroy_publisher(self._staged[1])
+        self._staged = None
         try:
             # The shell leaves ~ where := stands before it.
             place = Path(os.path.expanduser(path))
@@ -289,32 +305,36 @@ class BehaviourNode(Node):
             rules = Rules(text)
         except (OSError, ValueError) as error:
             raise ValueError(f'rules {path}: {error}') from error
-        if not rules.expression_topic:
-            return rules, None
-        try:
-            validate_topic_name(rules.expression_topic)
-            self.resolve_topic_name(rules.expression_topic)
-            expression_type = optional_messages('hri_msgs').Expression
-        # RCLError is a RuntimeError: what validate_topic_name lets through, such as /{robot}.
-        except (InvalidTopicNameException, RuntimeError, ModuleNotFoundError) as error:
-            reason = ' '.join(str(error).split())
-            raise ValueError(f'rules {path}: expression_topic: {reason}') from error
-        return rules, expression_type
+        publisher = None
+        if rules.expression_topic:
+            try:
+                publisher = self.create_publisher(
+                    optional_messages('hri_msgs').Expression, rules.expression_topic, 10
+                )
+            # RCLError is a RuntimeError: this process has another type there, or may not publish.
+            except (
+                ModuleNotFoundError,
+                InvalidTopicNameException,
+                RuntimeError,
+                ValueError,
+            ) as error:
+                reason = ' '.join(str(error).split())
+                raise ValueError(f'rules {path}: expression_topic: {reason}') from error
+        self._staged = rules, publisher
 
     def _set_rules(self) -> None:
-        self._rules, self._expression_type = self._loaded
+        assert self._staged  # just checked
         if self._expression_publisher:
             self.destroy_publisher(self._expression_publisher)
-        self._expression_publisher = self._expression_type and self.create_publisher(
-            self._expression_type, self._rules.expression_topic, 10
-        )
+        self._rules, self._expression_publisher = self._staged
+        self._staged = None
 
     def _check_parameters(self, changed: list[Parameter]) -> SetParametersResult:
         given = {parameter.name: parameter.value for parameter in changed}
         try:
             checked({name: given.get(name, self.get_parameter(name).value) for name in DEFAULTS})
             if RULES.name in given:
-                self._loaded = self._load_rules(RULES.check(given[RULES.name]))
+                self._stage_rules(RULES.check(given[RULES.name]))
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
