@@ -49,6 +49,17 @@ def test_neutral_clips_count_shares_false_starts_and_changes():
     assert low == 0 and high == pytest.approx(0.9)
 
 
+def test_a_face_that_is_lost_for_a_moment_is_no_false_start():
+    clip = watched('neutral', ['neutral', 'fear', None, 'fear', None, None, 'fear', 'neutral'])
+    assert clip.starts == 1
+    assert watched('neutral', [None, None]).starts == 0
+
+
+def test_a_clip_without_any_face_shows_nothing_wrong():
+    row = clips_figures([watched('fear', [None] * 5)])['emotional']
+    assert (row['right'], row['neutral'], row['wrong']) == (0, 0, 0)
+
+
 def test_emotional_clips_count_right_neutral_wrong_and_how_soon():
     result = clips_figures(
         [

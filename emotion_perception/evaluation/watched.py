@@ -49,8 +49,8 @@ class Watched:
 
     @property
     def starts(self) -> int:
-        """How often the label of an emotion begins after neutral, or at the first frame."""
-        emotional = (self.label_ids >= 0) & (self.label_ids != _NEUTRAL)
+        """How often the label of an emotion begins after neutral, or with the first face."""
+        emotional = self.label_ids[self.label_ids != NO_FACE] != _NEUTRAL
         return int(np.count_nonzero(emotional & ~np.concatenate([[False], emotional[:-1]])))
 
 
@@ -106,7 +106,7 @@ def clips_figures(watched: list[Watched]) -> dict[str, Any]:
             {
                 'right': lambda c: share_of(c, LABELS.index(c.label)),
                 'neutral': lambda c: share_of(c, _NEUTRAL),
-                'wrong': lambda c: 1 - share_of(c, LABELS.index(c.label)) - share_of(c, _NEUTRAL),
+                'wrong': _wrong,
                 'changes': lambda c: a_minute(c, c.changes),
             },
         )
@@ -161,6 +161,10 @@ def share_of(clip: Watched, label_id: int) -> float:
     """Return the share of a label in the frames with a face; 0 where there is none."""
     seen = clip.label_ids[clip.label_ids != NO_FACE]
     return float(np.mean(seen == label_id)) if len(seen) else 0.0
+
+
+def _wrong(clip: Watched) -> float:
+    return sum(share_of(clip, LABELS.index(other)) for other in EMOTIONS if other != clip.label)
 
 
 def a_minute(clip: Watched, count: int) -> float:
