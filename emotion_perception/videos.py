@@ -56,6 +56,10 @@ class VideoError(OSError):
     """A video cannot be read; the message names it and says why."""
 
 
+class VideoInterrupted(VideoError):
+    """What holds a video does not give it, as a disk or share that fails; it may do so later."""
+
+
 class Video:
     """An open video; iterate over it, once, for its frames.
 
@@ -65,6 +69,7 @@ class Video:
     :param source: path of a file (``~`` is the home folder), or the URL of a stream.
     :raises VideoError: here when it does not open, and while iterating when it holds no image
         that can be decoded. A damaged frame among others is left out.
+    :raises VideoInterrupted: where reading fails for a reason that does not lie in the video.
     """
 
     def __init__(self, source: str | os.PathLike[str]) -> None:
@@ -200,6 +205,8 @@ class Video:
             reason = error.strerror or str(error)
             if '://' in self.source:
                 reason = f'this address gives none ({reason})'
+            if isinstance(error, (OSError, av.error.ExitError)):  # the latter at _TIMEOUT
+                raise VideoInterrupted(str(self._error(reason))) from None
         else:
             return
         raise self._error(reason) from None
@@ -258,8 +265,17 @@ class VideoWriter:
     ) -> None:
         self.path = os.fspath(path)
         with self._writable():
-            self._container = av.open(self.path, 'w')
-            stream = self._container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))
+            # MP4 counts a video's ticks up to 2**32: of a second where it may last for years.
+            slow = rate < 0.01
+            self._container = av.open(
+                self.path, 'w', options={'video_track_timescale': '1'} if slow else {}
+            )
+            exact = (
+                1 / Fraction(1 / rate).limit_denominator(1000)
+                if slow
+                else Fraction(rate).limit_denominator(1000)
+            )
+            stream = self._container.add_stream(codec, rate=exact)
             assert isinstance(stream, VideoStream)
             stream.width, stream.height = width, height
             stream.options = dict(options or {})

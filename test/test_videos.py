@@ -1,9 +1,11 @@
 """Real files of several formats, made here, whose times and pictures are known."""
 
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import struct
 import subprocess
 import sys
+from threading import Thread
 
 import av
 import cv2
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from emotion_perception.videos import Video, VideoError, VideoWriter
+from emotion_perception.videos import Video, VideoError, VideoInterrupted, VideoWriter
 
 #: When the frames of the irregular files are shown [ms].
 TIMES = [0, 30, 70, 75, 400, 410, 1400, 1401, 1990, 2000]
@@ -265,6 +267,29 @@ def test_an_address_that_gives_nothing(url):
         Video(url)
 
 
+def test_an_address_that_ends_in_the_middle(tmp_path):
+    content = write(tmp_path / 'a.ts', count=200).read_bytes()
+
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header('Content-Length', len(content))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(('127.0.0.1', 0), Half) as server:
+        Thread(target=server.serve_forever).start()
+        seen = 0
+        with pytest.raises(VideoInterrupted, match='this address gives none'):
+            for _ in Video(f'http://127.0.0.1:{server.server_port}/a.ts'):
+                seen += 1
+        server.shutdown()
+    assert 20 < seen < 190
+
+
 def test_a_video_without_a_picture(tmp_path):
     path = write(tmp_path / 'a.avi', codec='mjpeg', count=1)
     content = path.read_bytes()
@@ -284,6 +309,14 @@ def test_what_is_written_can_be_read(tmp_path, name, codec):
     assert [stamp for stamp, _ in read] == pytest.approx([n * 1e9 / 30 for n in range(5)], abs=2)
     assert np.abs(read[4][1].astype(int) - np.roll(picture, 4, 1)).mean() < 6
     assert cv2.VideoCapture(str(tmp_path / name)).get(cv2.CAP_PROP_FRAME_COUNT) == 5
+
+
+def test_a_video_may_last_for_decades(tmp_path):
+    with VideoWriter(tmp_path / 'a.mp4', 64, 48, 1e-6, 'libx264') as writer:
+        for _ in range(1800):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    stamps = [stamp for stamp, _ in frames(tmp_path / 'a.mp4')]
+    assert len(stamps) == 1800 and stamps[-1] == 1799 * 10**15
 
 
 @pytest.mark.parametrize(
