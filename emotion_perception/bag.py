@@ -22,7 +22,12 @@ try:
     from emotion_perception.offline.images import topic_table
     from emotion_perception.offline.many import process_here, process_on_cluster
     from emotion_perception.offline.processing import Outcome, process, Settings
-    from emotion_perception.offline.recordings import Bag, find_recordings, Recording
+    from emotion_perception.offline.recordings import (
+        Bag,
+        find_recording,
+        find_recordings,
+        Recording,
+    )
     from emotion_perception.offline.storage import BagError
 except ModuleNotFoundError as error:
     sys.exit(
@@ -158,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     try:
         failed = run(recordings, settings, arguments)
+    except OSError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         print('\nstopped; the same command goes on from there', file=sys.stderr)
         sys.exit(130)
@@ -168,16 +175,16 @@ def compare_runs(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
     """Compare two bags of results; return 1 where they differ, otherwise 0."""
     a, b = arguments.compare
     try:
-        recordings = find_recordings(arguments.recordings)
-        if len(recordings) > 1:
-            raise BagError(f'these are {len(recordings)} recordings; --compare is about one')
+        if len(arguments.recordings) > 1:
+            raise BagError(f'--compare is about one recording, not {len(arguments.recordings)}')
+        recording = find_recording(arguments.recordings[0]) if arguments.recordings else None
         comparison = compare(a, b, arguments.tolerance)
         write_comparison(
             a,
             b,
             comparison,
             arguments.output,
-            recordings[0] if recordings else None,
+            recording,
             _topics(arguments),
         )
     except (BagError, OSError) as error:
@@ -198,16 +205,17 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     :raises ValueError: for a parameter that does not exist or has a wrong value, and where a
         library is missing that what is asked for needs.
     """
-    if not arguments.cluster:  # the workers of a cluster have libraries of their own
-        for wanted, option, library, extra in (
-            (arguments.table == 'parquet', '--table parquet', 'pyarrow', 'parquet'),
-            (arguments.rerun, '--rerun', 'rerun', 'rerun'),
-        ):
-            try:
-                if wanted:
-                    import_module(library)
-            except ImportError as error:
-                raise ValueError(f'{option} needs the extra [{extra}]: {error}') from error
+    here = not arguments.cluster  # the workers of a cluster have libraries of their own
+    for wanted, option, library, extra in (
+        (here and arguments.table == 'parquet', '--table parquet', 'pyarrow', 'parquet'),
+        (here and arguments.rerun, '--rerun', 'rerun', 'rerun'),
+        (arguments.cluster, '--cluster', 'distributed', 'cluster'),
+    ):
+        try:
+            if wanted:
+                import_module(library)
+        except ImportError as error:
+            raise ValueError(f'{option} needs the extra [{extra}]: {error}') from error
     copied = arguments.copy if arguments.copy is None else tuple(arguments.copy) or None
     return Settings(
         # Workers elsewhere have another working folder.
@@ -253,6 +261,8 @@ def list_topics(recordings: list[Recording]) -> str | None:
             print('  a video')
             continue
         try:
+            if recording.problem:
+                raise BagError(recording.problem)
             with Bag(recording.paths) as bag:
                 print(topic_table(bag))
                 if bag.damage:
@@ -280,7 +290,7 @@ def run(recordings: list[Recording], settings: Settings, arguments: argparse.Nam
             print(line(outcome, settings), flush=True)
     failed = [outcome.name for outcome in outcomes if outcome.error]
     if len(recordings) > 1:
-        before = sum(outcome.done_before for outcome in outcomes)
+        before = sum(outcome.done_before and not outcome.error for outcome in outcomes)
         print(
             f'{len(outcomes)} recordings: {len(outcomes) - before - len(failed)} processed, '
             f'{before} done before, {len(failed)} with errors'

@@ -23,8 +23,10 @@ from mcap.stream_reader import StreamReader  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
+from emotion_perception.offline import images  # noqa: E402
 from emotion_perception.offline.many import process_here, process_on_cluster  # noqa: E402
 from emotion_perception.offline.messages import (  # noqa: E402
+    decode,
     definition,
     EMOTION_ARRAY,
     IMAGE_ANNOTATIONS,
@@ -32,8 +34,14 @@ from emotion_perception.offline.messages import (  # noqa: E402
 )
 from emotion_perception.offline.processing import process, Settings  # noqa: E402
 from emotion_perception.offline.recordings import Bag, find_recordings  # noqa: E402
-from emotion_perception.offline.result_bag import read_results, RESULTS_TOPIC  # noqa: E402
+from emotion_perception.offline.result_bag import (  # noqa: E402
+    images_with_results,
+    read_results,
+    ResultBag,
+    RESULTS_TOPIC,
+)
 from emotion_perception.pipeline import EmotionPipeline  # noqa: E402
+from emotion_perception.videos import Video, VideoInterrupted  # noqa: E402
 
 TOPIC = '/camera/image_raw'
 SECOND = 10**9
@@ -130,7 +138,8 @@ def test_every_reader_opens_the_results(results, messages):
         assert reader.get_summary().statistics.channel_message_counts == {1: 70, 2: 70}
         schema, channel, message = next(iter(reader.iter_messages(topics=[RESULTS_TOPIC])))
         assert b'# The emotion by name' in schema.data and reader.get_header().profile == 'ros2'
-        assert schema.name == EMOTION_ARRAY and message.publish_time == message.log_time
+        assert schema.name == EMOTION_ARRAY
+        assert message.publish_time == message.log_time - 5_000_001, 'the stamp of the image'
         assert 'reliability: reliable' in channel.metadata['offered_qos_profiles']
     decoders = pytest.importorskip('mcap_ros2.decoder')
     with path.open('rb') as file:
@@ -255,6 +264,39 @@ def test_other_topics_are_copied_in_order(write_bag, messages, tmp_path):
     assert 'there is no topic /tf to copy; there are /camera/image_raw, /clock' in missing.error
 
 
+def test_results_of_another_run_are_not_copied(write_bag, messages, results, tmp_path):
+    with Bag([results / 'run_0.mcap']) as bag:
+        earlier = {
+            topic: [
+                (message.log_time, decode(message.data, bag.topics[topic].type))
+                for message in list(bag.messages({topic}))[:3]
+            ]
+            for topic in (RESULTS_TOPIC, '/emotion_node/annotations')
+        }
+    earlier['/other/emotions'] = earlier[RESULTS_TOPIC]
+    place = write_bag(tmp_path / 'run', {TOPIC: messages[:5], **earlier})
+
+    def counts(output, **settings):
+        outcome = run(place, output, copied=None, **settings)
+        assert outcome.images == 5 and not outcome.error
+        with Bag([output / 'run' / 'run_0.mcap']) as bag:
+            counted = {name: topic.count for name, topic in bag.topics.items()}
+        return counted, outcome.warnings
+
+    assert counts(tmp_path / 'plain') == (
+        {TOPIC: 5, RESULTS_TOPIC: 5, '/emotion_node/annotations': 3},
+        [
+            'not copied: /emotion_node/emotions, /other/emotions would be mixed up with the '
+            'results of this run'
+        ],
+    )
+    counted, (warning,) = counts(tmp_path / 'annotated', annotations=True)
+    assert counted == {TOPIC: 5, RESULTS_TOPIC: 5, '/emotion_node/annotations': 5}
+    assert warning.startswith('not copied: /emotion_node/annotations, /emotion_node/emotions, ')
+    named = run(place, tmp_path / 'named', copied=(TOPIC, '/other/emotions'))
+    assert named.error.startswith('/other/emotions would be mixed up') and not named.images
+
+
 def test_results_of_one_log_time_get_times_of_their_own(write_bag, messages, tmp_path):
     same = [(SECOND, message) for _, message in messages[:5]]
     run(write_bag(tmp_path / 'run', {TOPIC: same}), tmp_path / 'out')
@@ -262,6 +304,33 @@ def test_results_of_one_log_time_get_times_of_their_own(write_bag, messages, tmp
         assert [message.log_time for message in bag.messages({RESULTS_TOPIC})] == [
             SECOND + 1 + number for number in range(5)
         ]
+
+
+def test_results_know_the_times_of_their_images(write_bag, bag_messages, frames, tmp_path):
+    """Where several images without a stamp were recorded at one time."""
+    zero = [
+        (SECOND + number // 3, message)
+        for number, (_, message) in enumerate(bag_messages(frames[:6], start=0, period=0))
+    ]
+    place = write_bag(tmp_path / 'run', {TOPIC: zero})
+    assert run(place, tmp_path / 'out').images == 6
+    (recording,) = find_recordings([place])
+    found = list(images_with_results(recording, {TOPIC: 'camera'}, tmp_path / 'out' / 'run'))
+    assert [result.time_ns for _, result in found] == [SECOND] * 3 + [SECOND + 1] * 3
+    for (pixels, _), frame in zip(found, frames):
+        np.testing.assert_array_equal(pixels, frame)
+
+
+def test_times_in_older_results(results, tmp_path):
+    """Results were published when they were logged."""
+    with Bag([results / 'run_0.mcap']) as bag:
+        messages = list(bag.messages({RESULTS_TOPIC}))
+    older = ResultBag(tmp_path / 'run', {'recording': 'run'})
+    for message in messages:
+        older.add_results(message.log_time - 1, message.log_time, {RESULTS_TOPIC: message.data})
+    older.finish()
+    older.close()
+    assert list(read_results(tmp_path / 'run')) == list(read_results(results))
 
 
 def test_a_video_is_a_recording_too(frames, tmp_path):
@@ -286,6 +355,32 @@ def test_a_video_is_a_recording_too(frames, tmp_path):
     assert not (tmp_path / 'text').exists()
 
 
+def test_a_video_whose_disk_fails_is_read_on_later(frames, tmp_path, monkeypatch):
+    writer = cv2.VideoWriter(
+        str(tmp_path / 'clip.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 25, (320, 240)
+    )
+    for frame in frames[:20]:
+        writer.write(frame)
+    writer.release()
+    run(tmp_path / 'clip.avi', tmp_path / 'whole')
+
+    class Failing(Video):
+        def __iter__(self):
+            for number, item in enumerate(super().__iter__()):
+                if number == 12:
+                    raise VideoInterrupted('clip.avi cannot be read as a video: I/O error')
+                yield item
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, 'Video', Failing)
+        outcome = run(tmp_path / 'clip.avi', tmp_path / 'out')
+    assert 'I/O error; what is written is kept, and the same command goes on' in outcome.error
+    assert not (tmp_path / 'out/clip/metadata.yaml').exists()
+    outcome = run(tmp_path / 'clip.avi', tmp_path / 'out')
+    assert not outcome.error and not outcome.done_before
+    assert content(tmp_path / 'out') == content(tmp_path / 'whole')
+
+
 def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages, tmp_path):
     strange = [
         (log_time, replace(message, encoding='zebra')) if number % 10 == 5 else (log_time, message)
@@ -302,7 +397,21 @@ def test_broken_images_are_counted_and_a_damaged_bag_is_kept(write_bag, messages
     outcome = run(cut, tmp_path / 'out')
     assert 'cut.mcap: cut off after byte' in outcome.error and 25 < outcome.images < 35
     assert len(list(read_results(tmp_path / 'out' / 'cut'))) == outcome.images
-    assert run(cut, tmp_path / 'out').done_before
+    again = run(cut, tmp_path / 'out')
+    assert again.done_before and again.error == outcome.error
+    damaged = bytearray(path.read_bytes())
+    with path.open('rb') as file:
+        chunks = make_reader(file).get_summary().chunk_indexes
+    checksum = chunks[len(chunks) // 2].chunk_start_offset + 9 + 24
+    damaged[checksum : checksum + 4] = b'oops'
+    (tmp_path / 'damaged.mcap').write_bytes(damaged)
+    outcome = run(tmp_path / 'damaged.mcap', tmp_path / 'out')
+    assert 'damaged.mcap: damaged at byte' in outcome.error and 25 < outcome.images < 35
+    again = run(tmp_path / 'damaged.mcap', tmp_path / 'out')
+    assert again.done_before and again.error == outcome.error
+    (tmp_path / 'out' / 'damaged' / 'metadata.yaml').write_text('nonsense: [')
+    again = run(tmp_path / 'damaged.mcap', tmp_path / 'out')
+    assert 'metadata.yaml is damaged: remove it, and it is written anew' in again.error
     only = [(log_time, replace(message, encoding='zebra')) for log_time, message in messages]
     outcome = run(write_bag(tmp_path / 'zebra', {TOPIC: only}), tmp_path / 'out')
     assert outcome.error.startswith('camera: 70 unusable images, the first: unknown encoding')
@@ -430,6 +539,29 @@ process(recording, Settings(Path({str(tmp_path)!r})), progress)
     assert run(bag, tmp_path).images == 70
 
 
+def test_what_is_there_stays_when_going_on_is_interrupted(bag, results, tmp_path):
+    shutil.copytree(results, tmp_path / 'run')
+    (tmp_path / 'run' / 'metadata.yaml').unlink()
+    path, counted = tmp_path / 'run' / 'run_0.mcap', 0
+
+    def progress(more, total):
+        nonlocal counted
+        counted += more
+        if counted == 40:
+            raise KeyboardInterrupt
+
+    (recording,) = find_recordings([bag])
+    with pytest.raises(KeyboardInterrupt):
+        process(recording, Settings(tmp_path, annotations=True), progress)
+    assert path.read_bytes() == (results / 'run_0.mcap').read_bytes()
+    with path.open('r+b') as file:  # as if it had been killed
+        file.truncate(path.stat().st_size // 4)
+    counted = 0
+    with pytest.raises(KeyboardInterrupt):
+        process(recording, Settings(tmp_path, annotations=True), progress)
+    assert len(list(read_results(tmp_path / 'run'))) == 39
+
+
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing(bag, results, tmp_path):
     """A file that may not grow stands for the disk."""
@@ -465,6 +597,7 @@ def many(bag, tmp_path_factory):
         shutil.copytree(bag, folder / f'{number}')
     (folder / 'empty.mcap').touch()
     (folder / 'text.db3').write_text('no bag')
+    (folder / 'cut.mcap').write_bytes((bag / 'run.mcap').read_bytes()[: 2 * 10**6])
     return folder
 
 
@@ -473,15 +606,45 @@ def test_one_bad_bag_does_not_stop_the_rest(many, tmp_path):
     ended = command(many, '-o', tmp_path, '-j', 2)
     assert ended.returncode == 1
     assert ended.stdout.splitlines()[-1].startswith(
-        '6 recordings: 4 processed, 0 done before, 2 with errors: '
+        '7 recordings: 4 processed, 0 done before, 3 with errors: '
     )
     assert 'empty.mcap: is empty' in ended.stdout and 'is no sqlite3 bag' in ended.stdout
     files = {(tmp_path / f'{number}' / 'emotions.csv').read_bytes() for number in range(4)}
     assert len(files) == 1
     ended = command(many, '-o', tmp_path, '-j', 2)
     assert ended.stdout.splitlines()[-1].startswith(
-        '6 recordings: 0 processed, 4 done before, 2 with errors: '
+        '7 recordings: 0 processed, 4 done before, 3 with errors: '
     )
+    assert ended.returncode == 1 and ended.stdout.count('cut.mcap: cut off after byte') == 1
+
+
+@pytest.mark.slow
+def test_many_recordings_do_not_take_many_open_files(tmp_path):
+    from multiprocessing import resource_tracker
+
+    for number in range(3):
+        (tmp_path / f'{number}.mcap').touch()
+    resource_tracker.ensure_running()  # which has a file of its own
+    before = len(os.listdir('/proc/self/fd'))
+    outcomes = process_here(
+        find_recordings([tmp_path]), Settings(tmp_path / 'out'), 1, lambda *_: None
+    )
+    for _ in range(3):
+        assert 'is empty' in next(outcomes).error
+    assert len(os.listdir('/proc/self/fd')) == before
+
+
+def test_a_process_that_does_not_start_says_why(bag, tmp_path):
+    recordings = find_recordings([bag])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as file:
+        free = file.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        (outcome,) = process_here(recordings, Settings(tmp_path), 1, lambda *_: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert outcome.error == 'its process did not start: Too many open files'
 
 
 @pytest.mark.slow
@@ -523,8 +686,8 @@ def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
             if not outcomes:
                 os.kill(pids[0], signal.SIGKILL)
             outcomes.append(outcome)
-    assert len(outcomes) == 6
-    assert {outcome.name for outcome in outcomes if outcome.error} == {'empty', 'text'}
+    assert len(outcomes) == 7
+    assert {outcome.name for outcome in outcomes if outcome.error} == {'empty', 'text', 'cut'}
     assert len({(tmp_path / f'{number}' / 'emotions.csv').read_bytes() for number in range(4)}) == 1
 
 
@@ -539,6 +702,7 @@ def test_a_cluster_of_which_a_worker_is_killed(many, tmp_path):
         (['.', '--model', 'nowhere.json'], 'nowhere.json is missing'),
         (['.', '--table', 'parquet'], '--table parquet needs the extra [parquet]: '),
         (['.', '--rerun'], '--rerun needs the extra [rerun]: '),
+        (['.', '--cluster', 'tcp://127.0.0.1:1'], '--cluster needs the extra [cluster]: '),
     ],
 )
 def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, monkeypatch):
@@ -546,12 +710,21 @@ def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, 
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'clip.mp4').touch()
-    for library in ('pyarrow', 'rerun'):
+    for library in ('pyarrow', 'rerun', 'distributed'):
         monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
     with pytest.raises(SystemExit) as raised:
         bag.main(arguments)
     assert raised.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('address', ['nonsense', 'tcp://127.0.0.1:1'])
+def test_a_wrong_cluster_is_told_in_a_line(address, bag, tmp_path):
+    pytest.importorskip('distributed', reason='needs the extra [cluster]')
+    environment = os.environ | {'DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT': '1s'}
+    ended = command(bag, '-o', tmp_path, '--cluster', address, env=environment)
+    assert ended.returncode == 1 and f'no Dask scheduler at {address}: ' in ended.stderr
+    assert 'Traceback' not in ended.stderr
 
 
 def test_list(bag, capsys):

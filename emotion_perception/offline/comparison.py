@@ -46,6 +46,9 @@ _LONGEST = 0.5
 #: [pixels] of the pictures.
 _PICTURE = 160
 
+#: How far a run is that has no more results.
+_END = float('inf'), float('inf')
+
 
 @dataclass(slots=True)
 class Difference:
@@ -154,7 +157,7 @@ class Comparison:
             )
         time_ns, camera = a.time_ns, a.camera
         self.start_ns = time_ns if self.start_ns is None else min(self.start_ns, time_ns)
-        seconds = min((time_ns - self._last.get(camera, time_ns)) * 1e-9, _LONGEST)
+        seconds = min(max((time_ns - self._last.get(camera, time_ns)) * 1e-9, 0.0), _LONGEST)
         self._last[camera] = time_ns
         self.images += 1
         going_on = set()
@@ -270,15 +273,22 @@ def compare(a: Path, b: Path, tolerance: float = TOLERANCE) -> Comparison:
     comparison = Comparison(tolerance)
     streams = read_results(a), read_results(b)
     waiting: tuple[dict[tuple[str, int], ImageResult], ...] = {}, {}
-    newest: list[float] = [-1, -1]
-    while min(newest) < float('inf'):
+    # How far each run is: how often a camera's time went back, and the newest time since.
+    reached: list[tuple[float, float]] = [(0, -1), (0, -1)]
+    last: tuple[dict[str, int], ...] = {}, {}
+    while min(reached) < _END:
         # The run that is behind goes on, so that runs of other rates stay together.
-        which = newest.index(min(newest))
+        which = reached.index(min(reached))
         result = next(streams[which], None)
         if result is None:
-            newest[which] = float('inf')
+            reached[which] = _END
             continue
-        newest[which] = max(newest[which], result.time_ns)
+        back, newest = reached[which]
+        if result.time_ns < last[which].get(result.camera, result.time_ns):
+            reached[which] = back + 1, result.time_ns
+        else:
+            reached[which] = back, max(newest, result.time_ns)
+        last[which][result.camera] = result.time_ns
         image = result.camera, result.time_ns
         if other := waiting[1 - which].pop(image, None):
             comparison.add(*((other, result) if which else (result, other)))

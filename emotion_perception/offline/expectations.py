@@ -9,7 +9,7 @@ from typing import Any
 from emotion_perception.emotions import LABELS
 from emotion_perception.offline.messages import EMOTION_ARRAY
 from emotion_perception.offline.processing import process, Settings
-from emotion_perception.offline.recordings import Bag, find_recordings
+from emotion_perception.offline.recordings import Bag, find_recording
 from emotion_perception.offline.result_bag import ImageResult, read_results
 from emotion_perception.offline.storage import BagError
 
@@ -21,19 +21,17 @@ def emotions_in(place: str | os.PathLike[str], **settings: Any) -> 'Emotions':
     :raises BagError: when it is not one recording, or cannot be read to its end.
     """
     place = Path(place)
-    found = find_recordings([place])
-    if len(found) != 1:
-        raise BagError(f'{place} holds {len(found)} recordings, expected one')
-    if not found[0].is_video:
-        with Bag(found[0].paths) as bag:
+    recording = find_recording(place)
+    if not recording.is_video:
+        with Bag(recording.paths) as bag:
             if any(topic.type == EMOTION_ARRAY for topic in bag.topics.values()):
                 return Emotions(place, list(read_results(place)))
     with TemporaryDirectory() as folder:
         whole = Settings(Path(folder), **settings)
-        outcome = process(found[0], whole)
+        outcome = process(recording, whole)
         if outcome.error:
             raise BagError(outcome.error)
-        return Emotions(place, list(read_results(whole.folder_of(found[0]))))
+        return Emotions(place, list(read_results(whole.folder_of(recording))))
 
 
 class Emotions:
@@ -44,7 +42,8 @@ class Emotions:
 
     def __init__(self, place: Path, results: list[ImageResult]) -> None:
         self._place = place
-        self._start = results[0].time_ns if results else 0
+        # Of several cameras, the image that was recorded first may not be the first one.
+        self._start = min((result.time_ns for result in results), default=0)
         #: The results of each image.
         self.results = results
 
@@ -52,20 +51,22 @@ class Emotions:
         """Assert that one and the same face shows an emotion in a span of time.
 
         :param label: one of LABELS, the six emotions and neutral.
-        :param share: of the images in the span that must show it, 0 to 1.
+        :param share: of the images of its camera in the span that must show it, 0 to 1.
         :raises AssertionError: when none does; says what is shown instead.
         """
         images, faces = self._between(label, start, end)
-        needed = share * images
         shown = {face: Counter(labels) for face, labels in faces.items()}
-        if not any(counts[label] >= needed for counts in shown.values()):
+        if not any(
+            counts[label] >= share * images[camera] for (camera, _), counts in shown.items()
+        ):
+            counted = ' or '.join(str(number) for number in images.values())
             raise AssertionError(
-                f'{self._place}: no face shows {label} in {share:.0%} of the {images} images from '
-                f'{start:g} s to {end:g} s: '
+                f'{self._place}: no face shows {label} in {share:.0%} of the {counted} images '
+                f'from {start:g} s to {end:g} s: '
                 + (
                     ', '.join(
-                        f'face {face} ({_shares(counts, images)})'
-                        for (_, face), counts in shown.items()
+                        f'face {face} ({_shares(counts, images[camera])})'
+                        for (camera, face), counts in shown.items()
                     )
                     or 'there is no face'
                 )
@@ -90,22 +91,23 @@ class Emotions:
 
     def _between(
         self, label: str, start: float, end: float
-    ) -> tuple[int, dict[tuple[str, int], '_Labels']]:
-        """Count the images in a span, and give the labels of each face in it."""
+    ) -> tuple[Counter[str], dict[tuple[str, int], '_Labels']]:
+        """Count the images of each camera in a span, and give the labels of each face in it."""
         if label not in LABELS:
             raise ValueError(f'{label!r} is none of {", ".join(LABELS)}')
-        images = 0
+        images: Counter[str] = Counter()
         faces: dict[tuple[str, int], _Labels] = defaultdict(_Labels)
         for result in self.results:
             time = (result.time_ns - self._start) * 1e-9
             if start <= time <= end:
-                images += 1
+                images[result.camera] += 1
                 for face in result.faces:
                     labels = faces[result.camera, face.track_id]
                     labels.append(face.label)
                     labels.times.append(time)
         if not images:
-            length = (self.results[-1].time_ns - self._start) * 1e-9 if self.results else 0
+            last = max((result.time_ns for result in self.results), default=self._start)
+            length = (last - self._start) * 1e-9
             raise AssertionError(
                 f'{self._place}: there is no image from {start:g} s to {end:g} s; '
                 f'it lasts {length:.2f} s'

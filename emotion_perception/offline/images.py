@@ -19,7 +19,7 @@ from emotion_perception.offline.messages import (
 from emotion_perception.offline.recordings import Bag
 from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.pipeline import LATE_NS
-from emotion_perception.videos import Video, VideoError
+from emotion_perception.videos import Video, VideoError, VideoInterrupted
 
 _TO_BGR: dict[str, Callable[..., npt.NDArray[np.uint8]]] = {
     IMAGE: bgr_from_image,
@@ -61,7 +61,7 @@ class ImageClock:
     def time(self, stamp_ns: int, log_time: int) -> int:
         """Give the time of the next image [ns]."""
         if not self.distrust:
-            if stamp_ns == 0:
+            if stamp_ns <= 0:
                 self.distrust = 'the images have no stamp'
             is_back = stamp_ns <= self._last - LATE_NS
             if is_back and (self._was_back or not self._left_out):
@@ -180,21 +180,20 @@ def _image(
         content = decode(message.data, type_name)
     except ValueError as error:
         return Image(camera, message.log_time, 0, None, None, str(error))
+    try:
+        pixels = _TO_BGR[type_name](content, depth=depth)
+    except ValueError as error:
+        # Its stamp, such as the zero of an empty message, says nothing of the others.
+        return Image(camera, message.log_time, 0, content.header, None, str(error))
     trusted = not clock.distrust
     time_ns = clock.time(nanoseconds(content.header.stamp), message.log_time)
-    try:
-        pixels: npt.NDArray[np.uint8] | None = _TO_BGR[type_name](content, depth=depth)
-        problem = ''
-    except ValueError as error:
-        pixels, problem = None, str(error)
     return Image(
         camera,
         message.log_time,
         time_ns,
         content.header,
         pixels,
-        problem,
-        clock.distrust if trusted else '',
+        distrust=clock.distrust if trusted else '',
     )
 
 
@@ -202,10 +201,13 @@ def images_of_video(path: Path, camera: str) -> Generator[Image | Message, None,
     """Read the images of a video; their times, which are their log times too, begin at 0.
 
     :raises BagError: when it cannot be read.
+    :raises VideoInterrupted: when it may be read later.
     """
     try:
         with Video(path) as video:
             for stamp_ns, pixels in video:
                 yield Image(camera, stamp_ns, stamp_ns, header_of(stamp_ns, camera), pixels)
+    except VideoInterrupted:
+        raise
     except VideoError as error:
         raise BagError(str(error)) from error

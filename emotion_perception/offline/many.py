@@ -25,7 +25,7 @@ def process_here(
     :param progress: as of process(), called from several threads.
     :return: the outcomes, in the order in which they come.
     """
-    children: list[SpawnProcess] = []
+    children: list[SpawnProcess] = []  # that run
     with ThreadPoolExecutor(jobs) as pool:
         work = [
             pool.submit(_supervised, recording, _alone(settings), progress, children)
@@ -36,7 +36,7 @@ def process_here(
                 yield done.result()
         except BaseException:  # Ctrl-C, or the caller wants no more
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in children:
+            for child in list(children):
                 if child.is_alive():
                     child.terminate()
             raise
@@ -58,7 +58,11 @@ def process_on_cluster(
     # A large library, which runs on one machine do without.
     import distributed
 
-    with distributed.Client(address) as client:
+    try:
+        scheduler = distributed.Client(address)
+    except (OSError, ValueError) as problem:  # nothing answers, or it is no address
+        raise OSError(f'no Dask scheduler at {address}: {problem}') from problem
+    with scheduler as client:
         names = {
             client.submit(process, recording, _alone(settings), pure=False): recording.name
             for recording in recordings
@@ -83,9 +87,13 @@ def _supervised(
 ) -> Outcome:
     """Run one recording in a child process."""
     context = multiprocessing.get_context('spawn')
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(recording, settings, sender))
-    child.start()
+    try:
+        receiver, sender = context.Pipe(duplex=False)
+        child = context.Process(target=_child, args=(recording, settings, sender))
+        child.start()
+    except OSError as error:
+        reason = error.strerror or error
+        return Outcome(recording.name, error=f'its process did not start: {reason}')
     children.append(child)
     sender.close()
     outcome = None
@@ -98,6 +106,7 @@ def _supervised(
                 progress(*received)
     except EOFError:
         child.join()
+        children.remove(child)  # two open files of it end with the last reference
     if outcome is None:
         code = child.exitcode or 0
         how = f'signal {-code}' if code < 0 else f'exit code {code}'

@@ -22,7 +22,13 @@ from emotion_perception.offline.messages import (
     image_annotations,
 )
 from emotion_perception.offline.recordings import Bag, Recording
-from emotion_perception.offline.result_bag import check_about, is_finished, ResultBag, RESULTS_TOPIC
+from emotion_perception.offline.result_bag import (
+    check_about,
+    error_of,
+    is_finished,
+    ResultBag,
+    RESULTS_TOPIC,
+)
 from emotion_perception.offline.storage import BagError, Message, Topic
 from emotion_perception.offline.tables import write_table
 from emotion_perception.options import checked
@@ -94,6 +100,7 @@ def process(
             outcome.done_before = is_finished(folder)
             if outcome.done_before:
                 check_about(folder, about)
+                outcome.error = error_of(folder) or outcome.error
             else:
                 with _signals_held() as stop:
                     _write(source, folder, about, settings, pipeline, outcome, progress, stop)
@@ -139,6 +146,8 @@ class _Source:
 
 @contextmanager
 def _opened(recording: Recording, settings: Settings, outcome: Outcome) -> Iterator[_Source]:
+    if recording.problem:
+        raise BagError(recording.problem)
     if recording.is_video:
         camera = next(iter(settings.topics.values()), '') or 'camera'
         with Video(recording.paths[0]) as video:
@@ -147,19 +156,39 @@ def _opened(recording: Recording, settings: Settings, outcome: Outcome) -> Itera
         return
     with Bag(recording.paths) as bag:
         cameras = choose_cameras(bag, settings.topics)
-        copied = bag.topics if settings.copied is None else settings.copied
-        if missing := set(copied) - set(bag.topics):
-            raise BagError(
-                f'there is no topic {", ".join(sorted(missing))} to copy; there are '
-                f'{", ".join(sorted(bag.topics))}'
-            )
         outcome.error = bag.damage
         yield _Source(
-            images_of_bag(bag, cameras, frozenset(copied)),
+            images_of_bag(bag, cameras, _copied(bag, cameras, settings, outcome)),
             cameras,
             bag.topics,
             sum(bag.topics[topic].count for topic in cameras),
         )
+
+
+def _copied(
+    bag: Bag, cameras: dict[str, str], settings: Settings, outcome: Outcome
+) -> frozenset[str]:
+    """Give the topics to copy, without results of other runs, which nobody could tell apart."""
+    written = {RESULTS_TOPIC}
+    if settings.annotations:
+        written.update(_annotation_topics(cameras).values())
+    results = {
+        topic.name
+        for topic in bag.topics.values()
+        if topic.name in written or topic.type == EMOTION_ARRAY
+    }
+    copied = set(bag.topics if settings.copied is None else settings.copied)
+    if missing := copied - set(bag.topics):
+        raise BagError(
+            f'there is no topic {", ".join(sorted(missing))} to copy; there are '
+            f'{", ".join(sorted(bag.topics))}'
+        )
+    if mixed := copied & results:
+        said = f'{", ".join(sorted(mixed))} would be mixed up with the results of this run'
+        if settings.copied is not None:
+            raise BagError(f'{said}: copy other topics')
+        outcome.warnings.append(f'not copied: {said}')
+    return frozenset(copied - results)
 
 
 def _about(
@@ -250,7 +279,9 @@ def _write(
                 if faces is None:
                     late[item.camera] += 1
                     continue
-                bag.add_results(item.log_time, _results(item, faces, settings.rotation, topics))
+                bag.add_results(
+                    item.log_time, item.time_ns, _results(item, faces, settings.rotation, topics)
+                )
                 outcome.images += 1
         outcome.warnings += [
             f'{camera}: {number} unusable images, the first: {problems[camera]}'
@@ -262,12 +293,12 @@ def _write(
         ]
         if not outcome.images:
             raise BagError('; '.join(outcome.warnings) or 'there is no image in it')
-        bag.finish()
+        bag.finish(outcome.error)
     except BagError as error:
         # The rest of the recording cannot be read: this is all there will be.
         outcome.error = str(error)
         if outcome.images:
-            bag.finish()
+            bag.finish(outcome.error)
         else:
             bag.discard()
     except OSError as error:

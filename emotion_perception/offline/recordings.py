@@ -29,11 +29,12 @@ class Recording:
 
     name: str  #: of its results; with / where it was found in a folder below
     paths: tuple[Path, ...]  #: the files of a bag, or the video
+    problem: str = ''  #: why it cannot be opened, where that is known before; then a folder
 
     @property
     def is_video(self) -> bool:
         """Whether it is a video rather than a bag."""
-        return not _is_storage(self.paths[0])
+        return not self.problem and not _is_storage(self.paths[0])
 
     @property
     def size(self) -> int:
@@ -45,7 +46,8 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
     """Find bags and videos.
 
     A file is one recording. A folder with metadata.yaml, or with files of its own name and a
-    number (``run/run_0.mcap``), is one bag. Any other folder is searched, also below.
+    number (``run/run_0.mcap``), is one bag. Any other folder is searched, also below; what
+    cannot be read there is a recording with a problem.
 
     :param leave_out: a folder that is not searched.
     :raises BagError: when a place does not exist, holds nothing, or is a bag of ROS 1, or when
@@ -70,15 +72,34 @@ def find_recordings(places: Iterable[Path], leave_out: Path | None = None) -> li
     return _named_apart(found)
 
 
+def find_recording(place: Path) -> Recording:
+    """Find the one bag or video that a place is.
+
+    :raises BagError: as of :func:`find_recordings`, and where there are several.
+    """
+    found = find_recordings([place])
+    if len(found) > 1:
+        raise BagError(f'{place} holds {len(found)} recordings, expected one')
+    if found[0].problem:
+        raise BagError(found[0].problem)
+    return found[0]
+
+
 def _search(folder: Path, prefix: str, leave_out: Path | None) -> Iterator[Recording]:
     for path in _visible(folder):
-        if path.is_dir() and path.resolve() != leave_out:
-            if pieces := _pieces(path):
-                yield Recording(prefix + path.name, pieces)
-            else:
-                yield from _search(path, f'{prefix}{path.name}/', leave_out)
-        elif path.name.lower().endswith((*_STORAGE, *SUFFIXES)):
-            yield _of_file(path, prefix + path.name)
+        name = prefix + path.name
+        try:
+            if path.is_dir() and path.resolve() != leave_out:
+                if pieces := _pieces(path):
+                    yield Recording(name, pieces)
+                else:
+                    yield from _search(path, f'{name}/', leave_out)
+            elif path.name.lower().endswith((*_STORAGE, *SUFFIXES)):
+                yield _of_file(path, name)
+        except BagError as error:
+            yield Recording(name, (path,), str(error))
+        except OSError as error:  # without permission, as lost+found
+            yield Recording(name, (path,), f'{path}: {error.strerror}')
 
 
 def _of_file(path: Path, name: str) -> Recording:
@@ -103,8 +124,17 @@ def _pieces(folder: Path) -> tuple[Path, ...]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """List what a folder holds but hidden files, such as ``._NAME``, which macOS leaves."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
+    """List what a folder holds but hidden files, such as ``._NAME``, which macOS leaves.
+
+    Of a file and the same one packed, it lists the first.
+    """
+    names = {path.name for path in folder.iterdir()}
+    return sorted(
+        folder / name
+        for name in names
+        if not name.startswith('.')
+        and not (name.endswith('.zstd') and name.removesuffix('.zstd') in names)
+    )
 
 
 def _is_storage(path: Path) -> bool:

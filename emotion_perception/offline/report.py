@@ -64,10 +64,10 @@ class _Camera:
             if len(self._longest) > GAPS:
                 heapq.heappop(self._longest)
         self.end_ns = max(self.end_ns, result.time_ns)
-        self._rates[(result.time_ns - self.start_ns) // self._column_ns] += 1
-        if len(self._rates) > _COLUMNS:
+        while abs(result.time_ns - self.start_ns) // self._column_ns >= _COLUMNS:
             self._column_ns *= 2
             self._rates = _joined(self._rates)
+        self._rates[(result.time_ns - self.start_ns) // self._column_ns] += 1
         self.images += 1
         self.with_faces += bool(result.faces)
         for face in result.faces:

@@ -26,6 +26,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import dump_qos_v8, dump_qos_v9
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from emotion_perception.emotions import FaceEmotion
 from emotion_perception.offline.images import Image, ImageClock, images_of_bag, images_of_video
@@ -38,7 +39,7 @@ from emotion_perception.offline.messages import (
     nanoseconds,
     type_hash,
 )
-from emotion_perception.offline.recordings import Bag, find_recordings, Recording
+from emotion_perception.offline.recordings import Bag, find_recording, Recording
 from emotion_perception.offline.storage import BagError, Message, Topic
 
 #: Where the node publishes too.
@@ -46,6 +47,9 @@ RESULTS_TOPIC = '/emotion_node/emotions'
 
 #: Name of the record in the file that says what the results were made of.
 _ABOUT = 'emotion_perception'
+
+#: Key in metadata.yaml of why the rest of the recording was not read.
+_ERROR = 'error'
 
 _FOREVER = QosTime(9223372036, 854775807)
 
@@ -110,16 +114,17 @@ class ResultBag:
             )
         )
 
-    def add_results(self, log_time: int, results: dict[str, bytes]) -> None:
+    def add_results(self, log_time: int, time_ns: int, results: dict[str, bytes]) -> None:
         """Add what belongs to an image, one nanosecond after it; no two have the same time.
 
         :param log_time: of the image [ns].
+        :param time_ns: when it was taken [ns]; the time of publishing of its results, too.
         :param results: topic -> message (CDR).
         """
         self._release()
         self._last_result = max(log_time, self._last_result) + 1
         self._held = [
-            Message(topic, self._last_result, data, self._last_result, self._counts[topic])
+            Message(topic, self._last_result, data, time_ns, self._counts[topic])
             for topic, data in results.items()
         ]
 
@@ -130,16 +135,23 @@ class ResultBag:
         self._release(message.log_time)
         self._write(message)
 
-    def finish(self) -> None:
-        """Complete the file, and write metadata.yaml, which says that it is finished."""
+    def finish(self, error: str = '') -> None:
+        """Complete the file, and write metadata.yaml, which says that it is finished.
+
+        :param error: why the rest of the recording cannot be read; '' where there is none.
+        """
         self._end()
         temporary = self._path.with_name('metadata.yaml.tmp')
-        temporary.write_text(_yaml({'rosbag2_bagfile_information': self._metadata()}))
+        temporary.write_text(_yaml({'rosbag2_bagfile_information': self._metadata(error)}))
         os.replace(temporary, self._path.with_name('metadata.yaml'))
 
     def interrupt(self) -> None:
-        """Complete the file as far as it goes, so that every reader opens it."""
-        self._end()
+        """Complete the file as far as it goes, so that every reader opens it.
+
+        While it only repeats what an earlier run has written, that stays as it is.
+        """
+        if not self._file.repeats:
+            self._end()
 
     def discard(self) -> None:
         """Remove the file, and the folder if it is empty then."""
@@ -184,7 +196,7 @@ class ResultBag:
         first, last = self._times or (message.log_time, message.log_time)
         self._times = min(first, message.log_time), max(last, message.log_time)
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self, error: str) -> dict[str, Any]:
         first, last = self._times or (0, 0)
         times = {
             'starting_time': {'nanoseconds_since_epoch': first},
@@ -206,7 +218,7 @@ class ResultBag:
             'compression_mode': '',
             'relative_file_paths': [self._path.name],
             'files': [{'path': self._path.name, **times}],
-            'custom_data': self._about,
+            'custom_data': self._about | ({_ERROR: error} if error else {}),
             'ros_distro': 'humble' if self._version == 8 else 'kilted',
         }
 
@@ -241,7 +253,7 @@ class _ContinuedFile:
 
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
-        if self._offset < self._kept:
+        if self.repeats:
             old = self._file.read(min(len(data), self._kept - self._offset))
             if rest[: len(old)] == old:
                 rest = rest[len(old) :]
@@ -255,6 +267,11 @@ class _ContinuedFile:
             rest = rest[written:]
             self._offset += written
         return len(data)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether more than what was written now stands in the file."""
+        return self._offset < self._kept
 
     def tell(self) -> int:
         return self._offset
@@ -278,6 +295,19 @@ def file_in(folder: Path) -> Path:
 def is_finished(folder: Path) -> bool:
     """Tell whether a folder holds results to the end of their recording."""
     return (folder / 'metadata.yaml').exists()
+
+
+def error_of(folder: Path) -> str:
+    """Say why finished results end before their recording does; '' where they do not.
+
+    :raises BagError: when metadata.yaml cannot be read.
+    """
+    path = folder / 'metadata.yaml'
+    try:
+        metadata = YAML(typ='safe').load(path)['rosbag2_bagfile_information']
+        return str((metadata.get('custom_data') or {}).get(_ERROR, ''))
+    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise BagError(f'{path} is damaged: remove it, and it is written anew') from error
 
 
 def check_about(folder: Path, about: dict[str, str]) -> None:
@@ -317,7 +347,7 @@ def made_of(place: Path) -> dict[str, str]:
 
     :raises BagError: when there is no bag.
     """
-    (recording,) = find_recordings([place])
+    recording = find_recording(place)
     try:
         return _about(recording.paths[0]) or {}
     except BagError:
@@ -344,7 +374,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
     :param place: the bag, its folder or a file of it.
     :raises BagError: when it cannot be read, or there are no results in it.
     """
-    (recording,) = find_recordings([place])
+    recording = find_recording(place)
     with Bag(recording.paths) as bag:
         topics = {topic.name for topic in bag.topics.values() if topic.type == EMOTION_ARRAY}
         if not topics:
@@ -352,6 +382,7 @@ def read_results(place: Path) -> Iterator[ImageResult]:
                 f'{place} holds no topic of type {EMOTION_ARRAY}; there are '
                 f'{", ".join(sorted(bag.topics)) or "none"}'
             )
+        is_ours = bool(made_of(place))
         clocks: dict[tuple[str, str], ImageClock] = {}
         for message in bag.messages(topics):
             try:
@@ -360,8 +391,11 @@ def read_results(place: Path) -> Iterator[ImageResult]:
             except MessageError as error:
                 raise BagError(f'{place}: {error}; is it of another version?') from error
             clock = clocks.setdefault((message.topic, content.camera), ImageClock(left_out=False))
+            time_ns = clock.time(nanoseconds(content.header.stamp), message.log_time - 1)
+            if is_ours and message.publish_time != message.log_time:  # the same in older files
+                time_ns = message.publish_time
             yield ImageResult(
-                clock.time(nanoseconds(content.header.stamp), message.log_time - 1),
+                time_ns,
                 content.camera,
                 content.header.frame_id,
                 (content.image_height, content.image_width),

