@@ -25,16 +25,20 @@ and `--rows` without a name only writes the page. The figures of each row are ke
 `$RUNS/comparison/rows/`.
 
 **What is trained.** Each encoder (backbone) learns once from the photographs of
-`$DATA/ferplus/train.npz` (FER2013 faces, FER+ votes), for {stills_seconds} s. No person of a lab
-set is among them, so it serves every fold, and is not changed any more. What stands behind it is
-trained in each fold: on CK+ (`$DATA/ckplus`: sequences from neutral to apex, apex images) and JAFFE
-(`$DATA/jaffe`: images, and onsets cross-faded between a person's neutral and other images) without
-the people of the fold, and on a share of the web faces, {fold_seconds} s for {seeds} seeds together.
-Networks over pixels (3D-CNN, ConvLSTM) have no encoder. They see lab faces only, and have more time
+`$DATA/ferplus/train.npz` (FER2013 faces, FER+ votes), for {stills_seconds} s. No known person
+is among them, so it serves every fold, and is not changed any more. What stands behind it is
+trained in each fold, without the people of the fold, {fold_seconds} s for {seeds} seeds together: on
+CK+ (`$DATA/ckplus`: sequences from neutral to apex, apex images), JAFFE (`$DATA/jaffe`: images, and
+onsets cross-faded between a person's neutral and other images), clips of people who talk, neutral
+(`$DATA/live/talking`) or in an emotion (`$DATA/live/acted`), and a share of the web faces.
+Networks over pixels (3D-CNN, ConvLSTM) have no encoder. They see no web faces, and have more time
 in each fold. Within its budget, each learning rate falls to zero, however far training has come.
 
 **What is measured**, on the people of the fold:
 
+- live video, {clips} clips: the share of frames of neutral clips that are called neutral, the share of
+  emotional clips that is called right and wrong, and the mean of neutral and right. The label is
+  made of the network's strengths as the node makes it, with its default parameters;
 - the label after 20 to 100 % of the frames of CK+'s complete sequences, and the mean of these five
   accuracies;
 - how the network's value for the sequence's emotion follows E2's target: correlation (nan where it
@@ -43,17 +47,19 @@ in each fold. Within its budget, each learning rate falls to zero, however far t
 - the single images of six emotions, as sequences of one frame.
 
 All figures are means over the seeds, and ± is the standard deviation over them. In brackets: 95 %
-intervals over the {n} sequences, by bootstrap. They are wide. This table does not rank rows whose
-intervals overlap.
+intervals over the {n} sequences, by bootstrap. They are wide, and those of the few emotional clips
+are wider still: see the model card. This table does not rank rows whose intervals overlap.
 
 **The budgets are short.** The encoders get a small share of the training of the included model, and
-32 pixels instead of 48. They never see a lab face. A slow network sees little: the seed network (the
-one that this project began with) needs 64 pixels, four times as many as the others get. These
+32 pixels instead of 48. They never see a known person. A slow network sees little: the seed network
+(the one that this project began with) needs 64 pixels, four times as many as the others get. These
 figures compare networks at equal time. They are not those of the included model. A star marks what
 ran out of time before the configured epochs or steps.
 
-- *CNN alone* is a linear layer over the encoder's outputs for one frame, and begins as its six
-  logits. *Web faces only* leaves it at that; the others train it on the same episodes as all rows.
+- The default head and the seed network give strengths of six classes, and a face is neutral where
+  all are weak. E2 trains them for that. All others have neutral as a seventh class.
+- *CNN alone* is a linear layer over the encoder's outputs for one frame, and begins as its eight
+  classes. *Web faces only* leaves it at that; the others train it on the same episodes as all rows.
 - The default head is measured without the adapter and the change readout, because these are fitted
   with the people that are trained on. `train --folds` measures it with both, see the model card.
 - *LSTM(n) on 512 features* is a plain CNN-LSTM, with a dense layer and a softmax behind it.
@@ -104,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             write(arguments.output, config, results)
     except (OSError, ValueError) as error:
         parser.error(f'{arguments.config}: {error}')
-    print(accuracy_table(results))
+    done = {name: row for name, row in results.items() if row}
+    print(live_table(done), accuracy_table(done), sep='\n\n')
 
 
 def write(path: Path, config: dict[str, Any], results: dict[str, dict[str, Any] | None]) -> None:
@@ -120,14 +127,16 @@ def write(path: Path, config: dict[str, Any], results: dict[str, dict[str, Any] 
         fold_seconds=config['fold_seconds'],
         seeds=len(config['seeds']),
         n=', '.join(map(str, counts)) or 'held-out',
+        clips=', '.join(map(str, sorted({row['clips'] for row in done.values()}))) or 'held-out',
     )
     if done:
         image = path.parent / IMAGE
         image.parent.mkdir(parents=True, exist_ok=True)
         plot(done).savefig(image, dpi=120)
         text += (
-            f'\n## Accuracy [%] on people never trained on\n\n{accuracy_table(results)}\n'
-            f'\n![mean accuracy and time a frame of each row]({IMAGE})\n'
+            f'\n## Live video of people never trained on [% of frames]\n\n{live_table(done)}\n'
+            f'\n## Onsets and images of people never trained on [%]\n\n{accuracy_table(done)}\n'
+            f'\n![accuracy in live video and onsets, and time a frame of each row]({IMAGE})\n'
             f'\n## Cost and budget\n\n{cost_table(done)}\n'
         )
     missing = [name for name, row in results.items() if not row]
@@ -137,9 +146,28 @@ def write(path: Path, config: dict[str, Any], results: dict[str, dict[str, Any] 
     path.write_text(text)
 
 
-def accuracy_table(results: dict[str, dict[str, Any] | None]) -> str:
-    """Return the accuracies and intensities of the rows that have been run, as Markdown."""
-    rows = {name: row for name, row in results.items() if row}
+def live_table(rows: dict[str, dict[str, Any]]) -> str:
+    """Return what rows say of live video, as Markdown."""
+    head = [
+        'row',
+        'neutral clips: neutral',
+        'emotional clips: right',
+        'wrong',
+        'mean of neutral and right',
+    ]
+    lines = [
+        [
+            name,
+            *(f'{100 * row[figure]:.0f}' for figure in ('share_neutral', 'right', 'wrong')),
+            _with_spread(row['both'], row['both_of_seeds']),
+        ]
+        for name, row in rows.items()
+    ]
+    return _table(head, lines)
+
+
+def accuracy_table(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the accuracies of rows in onsets and images, and their intensities, as Markdown."""
     sets = sorted({name for row in rows.values() for name in row['stills']})
     head = [
         'row',
@@ -208,29 +236,28 @@ def cost_table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def plot(rows: dict[str, dict[str, Any]]) -> Figure:
-    """Draw the mean accuracy of each row with its interval, beside its time a frame."""
-    figure = Figure(figsize=(9, 1.2 + 0.32 * len(rows)), layout='constrained')
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-    left.axvline(100 / len(EMOTIONS), color='0.3', linestyle=':', label='chance')
+    """Draw what each row reaches in live video and in onsets, beside its time a frame."""
+    figure = Figure(figsize=(12, 1.2 + 0.32 * len(rows)), layout='constrained')
+    live, onsets, right = figure.subplots(1, 3, sharey=True, width_ratios=(2, 2, 1))
+    onsets.axvline(100 / len(EMOTIONS), color='0.3', linestyle=':', label='chance')
     for place, (name, row) in enumerate(rows.items()):
         low, high = row['mean_interval']
         color = 'tab:orange' if name.endswith('(default)') else 'tab:blue'
-        left.plot([100 * low, 100 * high], [place, place], color='0.6')
-        left.plot(
-            [100 * share for share in row['mean_of_seeds']],
-            [place] * len(row['mean_of_seeds']),
-            '|',
-            color=color,
-        )
-        left.plot(100 * row['mean'], place, 'o', color=color)
+        onsets.plot([100 * low, 100 * high], [place, place], color='0.6')
+        for axes, figure_name in ((live, 'both'), (onsets, 'mean')):
+            of_seeds = row[f'{figure_name}_of_seeds']
+            axes.plot([100 * s for s in of_seeds], [place] * len(of_seeds), '|', color=color)
+            axes.plot(100 * row[figure_name], place, 'o', color=color)
         right.barh(place, row['ms'], color=color)
-    left.set_yticks(range(len(rows)), rows)
-    left.invert_yaxis()
-    left.set_xlabel(
-        'mean accuracy at 20 to 100 % of the frames [%]\n(line: 95 % interval, ticks: seeds)'
+    live.set_yticks(range(len(rows)), rows)
+    live.invert_yaxis()
+    live.set_xlabel('live video: mean of neutral and right [%]\n(ticks: seeds)')
+    onsets.set_xlabel(
+        'onsets: mean accuracy at 20 to 100 % of the frames [%]\n(line: 95 % interval, ticks: seeds)'
     )
-    left.grid(axis='x', alpha=0.3)
-    left.legend(fontsize=8)
+    for axes in (live, onsets):
+        axes.grid(axis='x', alpha=0.3)
+    onsets.legend(fontsize=8)
     right.set_xlabel('ms a face and frame\n(one thread)')
     right.grid(axis='x', alpha=0.3)
     return figure

@@ -15,33 +15,36 @@ import yaml  # noqa: E402
 from emotion_perception import compare  # noqa: E402
 from emotion_perception.datasets import Sample, Samples  # noqa: E402
 from emotion_perception.datasets.sample import VOTE_NAMES  # noqa: E402
-from emotion_perception.emotions import EMOTIONS  # noqa: E402
+from emotion_perception.emotions import EMOTIONS, LABELS  # noqa: E402
 from emotion_perception.evaluation.metrics import apex_similarity  # noqa: E402
 from emotion_perception.learning.comparison import comparison  # noqa: E402
 from emotion_perception.learning.comparison.answers import Answers, figures  # noqa: E402
 from emotion_perception.learning.comparison.budget import Budget, estimate_statistics  # noqa: E402
 from emotion_perception.learning.comparison.comparison import Comparison  # noqa: E402
-from emotion_perception.learning.comparison.faces import Crops, Faces  # noqa: E402
+from emotion_perception.learning.comparison.faces import Clip, Crops, Faces  # noqa: E402
 from emotion_perception.learning.comparison.networks import (  # noqa: E402
     multiply_adds,
     NETWORKS,
     one_frame,
     REACH,
     SHAPES,
+    WITH_INTENSITY,
 )
 from emotion_perception.learning.configuration import COMPARISON, read_config  # noqa: E402
 from emotion_perception.learning.encoder import networks, web_faces  # noqa: E402
-from emotion_perception.learning.head.episodes import onset_episode  # noqa: E402
+from emotion_perception.learning.head.episodes import Episode, onset_episode  # noqa: E402
 from emotion_perception.learning.head.network import FRAME, frames_of  # noqa: E402
 from emotion_perception.learning.head.trainer import SequenceTrainer  # noqa: E402
 from emotion_perception.learning.lab import faces as lab_faces  # noqa: E402
 from emotion_perception.learning.lab.faces import LabFaces  # noqa: E402
-from emotion_perception.temporal import KEPT  # noqa: E402
+from emotion_perception.temporal import KEPT, LIVE  # noqa: E402
 
 TEMPORAL = {
     'steps': 5,
     'stills': 3,
     'sequences': 3,
+    'neutral_clips': 2,
+    'emotional_clips': 2,
     'frames': 12,
     'web_images': 8,
     'lab_repeats': 1,
@@ -59,7 +62,7 @@ def crops(rng, count=1):
 
 @pytest.fixture
 def sets(monkeypatch):
-    """Put small sets in place of those of the disk: web faces, and four people in the lab."""
+    """Put small sets in place of those of the disk: web faces, and four people, who also talk."""
     rng = np.random.default_rng(0)
     web = [
         Sample(
@@ -75,7 +78,16 @@ def sets(monkeypatch):
     for i in range(4):
         lab += [Sample(f'{i}{label}', f'S{i}', label, crops(rng)) for label in ('fear', 'neutral')]
         lab += [Sample(f'{i}onset', f'S{i}', 'anger', crops(rng, 5), neutral_to_apex=True)]
-    found = {'web': Samples('fer2013', web, []), 'lab': Samples('ckplus', lab, [])}
+    live = [
+        Sample(f'{i}{label}', f'S{i}', label, crops(rng, 6), stamps_ns=np.arange(6) * 200_000_000)
+        for i in range(4)
+        for label in ('neutral', 'anger')
+    ]
+    found = {
+        'web': Samples('fer2013', web, []),
+        'lab': Samples('ckplus', lab, []),
+        'live': Samples('clips', live, []),
+    }
     for module in (web_faces, lab_faces):
         monkeypatch.setattr(module, 'load', lambda path, kind=None: found[path])
     return found
@@ -92,7 +104,7 @@ def config(sets, monkeypatch, tmp_path):
     monkeypatch.setitem(changed, 'tiny?', changed['seed?'])
     return {
         'run_dir': str(tmp_path / 'run'),
-        'sets': {'web': 'web', 'lab': ['lab']},
+        'sets': {'web': 'web', 'lab': ['lab'], 'live': ['live']},
         'folds': 2,
         'seeds': [1, 2],
         'stills_seconds': 1e6,
@@ -136,7 +148,7 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert '## Not run\n\n- default\n- CNN alone\n- 3D-CNN\n' in text and '| row |' not in text
 
     text = run(config, tmp_path, '--rows', 'CNN alone')
-    assert '## Not run\n\n- default\n- 3D-CNN\n' in text and text.count('| CNN alone |') == 2
+    assert '## Not run\n\n- default\n- 3D-CNN\n' in text and text.count('| CNN alone |') == 3
 
     # The encoder is there, and so is one row.
     monkeypatch.setattr(comparison, 'train_encoder', None)
@@ -144,8 +156,9 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     assert 'Not run' not in text and (tmp_path / 'docs/images/comparison.png').stat().st_size > 1e4
     rows = {name: Comparison(config).result(name) for name in config['rows']}
     for name, row in rows.items():
-        assert row['n'] == 4 and row['stills']['ckplus']['n'] == 4
-        assert len(row['mean_of_seeds']) == 2 and row['ms'] > 0
+        assert row['n'] == 4 and row['stills']['ckplus']['n'] == 4 and row['clips'] == 8
+        assert len(row['mean_of_seeds']) == len(row['both_of_seeds']) == 2 and row['ms'] > 0
+        assert row['both'] == pytest.approx((row['share_neutral'] + row['right']) / 2)
         assert list(row['accuracy_at']) == ['20', '40', '60', '80', '100']
         low, high = row['mean_interval']
         assert low <= row['mean'] <= high
@@ -159,7 +172,7 @@ def test_the_command_measures_and_goes_on(config, tmp_path, monkeypatch):
     # then the linear layer over what is kept.
     # KEPT holds, beside those of linear layers, the seven live logits.
     encoder = 9 * 8 * 16 + 8 * 512 + 512 * (KEPT - 7) + (512 + 9) * 384 + 384 * 7
-    assert rows['CNN alone']['multiply_adds'] == encoder + FRAME * 6
+    assert rows['CNN alone']['multiply_adds'] == encoder + FRAME * 7
 
     # All is there: nothing is loaded, nothing is trained.
     monkeypatch.setattr(comparison, 'load_web_faces', None)
@@ -209,7 +222,11 @@ def test_wrong_rows(row, message, tmp_path):
         ({'rows': {'x': {'network': 'head', 'e2': 2}}}, 'rows.x.e2 should be a number from 0 to 1'),
         ({'rows': {1: {'network': 'head'}}}, 'rows: 1 is unknown; its keys are names'),
         ({'seeds': 3}, 'seeds should be a list, not 3'),
-        ({'sets': {'web': 'web', 'lab': 'lab'}}, "sets.lab should be a list, not 'lab'"),
+        (
+            {'sets': {'web': 'web', 'lab': 'lab', 'live': ['live']}},
+            "sets.lab should be a list, not 'lab'",
+        ),
+        ({'sets': {'web': 'web', 'lab': ['lab']}}, 'sets: live is missing; its keys are web, lab'),
         ({'fold_seconds': 0}, 'fold_seconds should be a number above 0, not 0'),
         ({'temporal': {**TEMPORAL, 'lab_repeats': 0.5}}, 'temporal.lab_repeats should be a whole'),
         ({'stills': {}}, 'stills: size is missing, epochs is missing, gamma is missing, '),
@@ -274,14 +291,16 @@ def test_sets_without_stills_or_sequences_to_measure_are_refused(
 
 
 def test_nobody_of_the_fold_is_drawn(sets):
-    lab = LabFaces(['lab'], 2)
+    lab = LabFaces(['lab'], 2, ['live'])
     every = Crops(sets['web'], lab, TEMPORAL, 16)
-    # In place of a crop: the fold of its person; of real sequences the frame's number besides.
+    # In place of a crop: the fold of its person.
     parts = every.divided(np.zeros((len(every.grey), 1), np.float32))
-    for (fold, _, _), part in zip(every.onsets, parts):
+    known = [fold for fold, _, _ in every.onsets]
+    for fold, part in zip(known, parts):
         part[:] = fold
-    *_, trained, measured = parts
-    trained[:, 0] = every.folds
+    parts[len(known)][:, 0] = every.folds
+    for (fold, _), part in zip(every.clips, parts[len(known) + 2 :], strict=True):
+        part[:] = fold
     read = np.concatenate([part.reshape(-1, 1) for part in parts])
     features = np.random.default_rng(0).normal(size=(len(read), 8))
     faces = Faces(every, read, features)
@@ -297,11 +316,12 @@ def test_nobody_of_the_fold_is_drawn(sets):
     assert sorted(fold for fold, *_ in faces.sequences) == [0, 0, 1, 1]
     assert all(len(frames) == 5 and label == 0 for _, label, frames, _ in faces.sequences)
     assert [label for _, _, label, _ in faces.stills] == [EMOTIONS.index('fear')] * 4
+    assert sorted(clip.fold for clip in faces.clips) == [0] * 4 + [1] * 4
     assert {len(episode.kept) for episode in faces.draw(rng, 0, {**TEMPORAL, 'frames': 1})} == {1}
 
 
 def test_what_is_measured_is_not_augmented(sets):
-    lab = LabFaces(['lab'], 2)
+    lab = LabFaces(['lab'], 2, ['live'])
     every = Crops([], lab, TEMPORAL, 64)
     faces = Faces(every, every.grey, every.grey.reshape(len(every.grey), -1))
     onsets = [s for s in sets['lab'] if s.neutral_to_apex]
@@ -309,15 +329,14 @@ def test_what_is_measured_is_not_augmented(sets):
         plain = sample.frames @ np.array(networks.GREY)
         np.testing.assert_allclose(frames, plain, atol=1)
         np.testing.assert_allclose(target, apex_similarity(frames.reshape(5, -1)), atol=1e-3)
+    for sample, clip in zip(sets['live'], faces.clips, strict=True):
+        assert clip.sample is sample
+        np.testing.assert_allclose(clip.frames[0], sample.frames @ np.array(networks.GREY), atol=1)
+    # Five frames a second, six steps of the head's time each; all else is a frame apart.
+    assert every.steps[-6:].tolist() == [1, 6, 6, 6, 6, 6] and every.steps[0] == 1
 
 
 def test_answers_are_those_at_the_points_of_a_sequence():
-    class Network:
-        sharpness = 1.0
-
-        def __call__(self, frames):
-            return frames
-
     # Ten frames: class 5 for the first six, then class 0, which is right.
     frames = np.zeros((10, 6), np.float32)
     frames[:6, 5], frames[6:, 0] = 4, 0.5
@@ -325,21 +344,35 @@ def test_answers_are_those_at_the_points_of_a_sequence():
     class Faces:
         sequences = [(0, 0, frames, np.linspace(0, 1, 10)), (1, 5, frames, None)]
         stills = [('a', 0, 0, frames[9]), ('a', 0, 5, frames[9]), ('b', 1, 0, frames[9])]
+        clips = [
+            Clip(fold, Sample(str(fold), 'S', label, crops(np.random.default_rng(0), 10)), read)
+            for fold, label, read in (
+                (0, 'neutral', np.zeros((1, 10, 6), np.float32)),
+                (0, 'anger', np.tile(np.eye(6, dtype=np.float32)[0], (1, 10, 1))),
+                (1, 'fear', frames[np.newaxis]),
+            )
+        ]
 
-    plain, mean = Answers(), Answers()
-    plain.add(Faces, 0, Network(), mean_so_far=False)
-    mean.add(Faces, 0, Network(), mean_so_far=True)
+    plain, mean = Answers(), Answers(mean_so_far=True)
+    for answers in (plain, mean):
+        answers.add(Faces, 0, lambda frames: frames, 1.0)
     assert plain.right == [[False, False, False, True, True]]
     assert mean.right == [[False] * 5]
     assert plain.stills == {'a': [True, False]}
     np.testing.assert_array_equal(plain.intensities[0], frames[:, 0])
+    # What is near 0 is published as neutral, what is near 1 as its class.
+    assert [(w.label_ids == LABELS.index(w.label)).mean() for w in plain.clips] == [1, 1]
     found = figures([plain, mean], with_intensity=True)
     assert found['n'] == 1 and found['mean'] == pytest.approx(0.2)
+    assert found['clips'] == 2 and found['both'] == found['right'] == 1 and found['wrong'] == 0
     assert found['mean_of_seeds'] == pytest.approx([0.4, 0])
     assert found['accuracy_at'] == {'20': 0, '40': 0, '60': 0, '80': 0.5, '100': 0.5}
     assert found['stills']['a']['accuracy_6'] == 0.5
+    means = frames[:, 0].cumsum() / np.arange(1, 11)
     assert found['intensity_correlation'] == pytest.approx(
-        np.corrcoef(frames[:, 0], np.linspace(0, 1, 10))[0, 1]
+        np.mean(
+            [np.corrcoef(given, np.linspace(0, 1, 10))[0, 1] for given in (frames[:, 0], means)]
+        )
     )
 
 
@@ -364,7 +397,7 @@ def test_networks_look_at_no_later_frame(name):
     network = make()
     frames = np.random.default_rng(0).uniform(0, 200, (2, 4, *SHAPES[reads])).astype(np.float32)
     values = np.array(network(frames))
-    assert values.shape == (2, 4, 6)
+    assert values.shape == (2, 4, 6 if name in WITH_INTENSITY else 7)
     np.testing.assert_allclose(np.array(network(frames[:, :2])), values[:, :2], atol=1e-4)
 
 
@@ -375,29 +408,52 @@ def test_a_network_takes_batches_of_any_shape_once_it_is_traced(name):
     traced = tf.function(make(), input_signature=[tf.TensorSpec((None, None, *shape))])
     for count, length in ((3, 7), (5, 2)):
         frames = np.zeros((count, length, *shape), np.float32)
-        assert traced(frames).shape == (count, length, 6)
+        assert traced(frames).shape == (count, length, 6 if name in WITH_INTENSITY else 7)
 
 
 def test_the_cnn_alone_begins_as_its_logits():
     network = NETWORKS['each_frame'][0]()
     frames = np.random.default_rng(0).normal(size=(1, 3, FRAME)).astype(np.float32)
-    np.testing.assert_allclose(np.array(network(frames)), frames[..., :6], atol=1e-6)
+    np.testing.assert_allclose(np.array(network(frames)), frames[..., LIVE], atol=1e-6)
+
+
+def test_neutral_is_a_class_of_networks_that_have_it():
+    # A network with one answer for all: after training on one part shown, three parts neutral, it
+    # gives each its share.
+    class Constant(keras.Model):
+        sharpness = 1.0
+
+        def __init__(self):
+            super().__init__()
+            self.values = self.add_weight(shape=(7,), initializer='zeros')
+
+        def call(self, frames):
+            return tf.zeros_like(frames[..., :1]) + self.values
+
+    shown = Episode(np.zeros((4, 3), np.float32), np.eye(6)[[2] * 4], np.ones(4), np.zeros((4, 6)))
+    talk = Episode(np.zeros((2, 3), np.float32), np.full((2, 6), 1 / 6), *np.zeros((2, 2, 6)))
+    talk.label_weight = np.zeros(2)
+    config = {'stills': 4, 'learning_rate': 0.1, 'e2': 0, 'e3': 0}
+    trainer = SequenceTrainer(Constant, (4, 3), config, 5)
+    trainer.train(lambda rng: [shown, talk, talk, talk], 1, Budget(400, 1e6).share)
+    powers = np.exp(trainer.network.values.numpy())
+    np.testing.assert_allclose(powers / powers.sum(), [0, 0, 0.25, 0, 0, 0, 0.75], atol=0.02)
 
 
 @pytest.mark.parametrize(
     'name, expected',
     [
-        ('each_frame', FRAME * 6),
+        ('each_frame', FRAME * 7),
         ('head', (5 + 1) * 24),
         ('seed_head', (6 + 6) * 24),
-        ('lstm_32', (512 + 32) * 128 + 32 * 6),
+        ('lstm_32', (512 + 32) * 128 + 32 * 7),
         # Five frames of 3x3, on 15, 7 and 3 frames fewer of half the side each.
         (
             'cnn_3d',
             45 * (16 * (REACH - 4) * 16**2 + 16 * 32 * (REACH - 8) * 8**2 + 32 * 48 * 4**2)
-            + 48 * 6,
+            + 48 * 7,
         ),
-        ('conv_lstm', 9 * 16 * 16**2 + 9 * (16 + 24) * 96 * 8**2 + 24 * 6),
+        ('conv_lstm', 9 * 16 * 16**2 + 9 * (16 + 24) * 96 * 8**2 + 24 * 7),
     ],
 )
 def test_multiply_adds(name, expected):

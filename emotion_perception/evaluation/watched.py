@@ -56,7 +56,13 @@ class Watched:
 
 def watch_sample(model: Classifier, sample: Sample) -> Watched:
     """Read a clip whose crops are there already, cut as the live tracker does."""
-    scores, strengths = model.classify_all(model.encode(sample.frames), sample.stamps_ns)
+    return watched_as(sample, *model.classify_all(model.encode(sample.frames), sample.stamps_ns))
+
+
+def watched_as(
+    sample: Sample, scores: npt.NDArray[np.float32], strengths: npt.NDArray[np.float32]
+) -> Watched:
+    """Return what is published of a clip that was read so, float32 [t,6] both."""
     stamps = sample.stamps_ns
     if stamps is None:
         stamps = np.asarray(np.arange(len(scores)) * (1e9 / USUAL_RATE), np.int64)

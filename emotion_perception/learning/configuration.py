@@ -48,6 +48,8 @@ _EPISODES = {
     'steps': _COUNT,
     'stills': _COUNT,
     'sequences': _NATURAL,
+    'neutral_clips': _NATURAL,
+    'emotional_clips': _NATURAL,
     'noise': _NOT_NEGATIVE,
     'lab_repeats': _NOT_NEGATIVE,
     'learning_rate': _POSITIVE,
@@ -87,12 +89,11 @@ TRAINING = {
     'adapter': {'web_images': _COUNT, 'lab': [_NOT_NEGATIVE], 'live': [_NOT_NEGATIVE],
                 'strength': _SHARE, 'epochs': _COUNT, 'seed': _NATURAL,
                 **_BATCHES, **_REGULAR},
-    'head': {'epochs': _COUNT, 'prior': _SHARE, 'neutral_clips': _NATURAL,
-             'emotional_clips': _NATURAL, **_EPISODES}}
+    'head': {'epochs': _COUNT, 'prior': _SHARE, **_EPISODES}}
 # fmt: on
 # fmt: off
 COMPARISON = {
-    'run_dir': _TEXT, 'folds': _FOLDS, 'sets': {'web': _TEXT, 'lab': [_TEXT]},
+    'run_dir': _TEXT, 'folds': _FOLDS, 'sets': {'web': _TEXT, 'lab': [_TEXT], 'live': [_TEXT]},
     'seeds': [_NATURAL], 'stills_seconds': _POSITIVE, 'fold_seconds': _POSITIVE,
     'stills': {**_ENCODER, 'changed?': {f'{name}?': _optional(_ENCODER) for name in BACKBONES}},
     'temporal': _TEMPORAL,

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from emotion_perception.datasets import Samples
 from emotion_perception.learning.comparison.answers import Answers, figures
@@ -43,7 +44,7 @@ _ROUND = 5
 class Comparison:
     """A configuration's rows. A row whose result stands in ``run_dir`` is not run again.
 
-    :param config: dict with ``run_dir``; ``sets`` (``web``, and ``lab``, a list); ``folds``;
+    :param config: dict with ``run_dir``; ``sets`` (``web``; ``lab`` and ``live``, lists); ``folds``;
         ``seeds``; ``stills`` and ``temporal``, settings of both trainings; ``stills_seconds`` and
         ``fold_seconds``, their budgets, the latter shared by the seeds of a fold; and ``rows``:
         {name: {``network``, where it reads an encoder's output ``backbone``, perhaps
@@ -83,7 +84,8 @@ class Comparison:
     def _settings(self, name: str) -> dict[str, Any]:
         row = self.rows[name]
         shared = {key: self._config[key] for key in ('folds', 'seeds', 'fold_seconds')}
-        settings = {'lab': self._config['sets']['lab'], **shared, **self._config['temporal'], **row}
+        sets = {name: self._config['sets'][name] for name in ('lab', 'live')}
+        settings = {**sets, **shared, **self._config['temporal'], **row}
         if 'backbone' in row:
             settings['encoder'] = self._encoder_settings(row['backbone'])
         return settings
@@ -105,7 +107,8 @@ class Comparison:
 
     @cached_property
     def _lab(self) -> LabFaces:
-        return LabFaces(self._config['sets']['lab'], self._config['folds'])
+        sets = self._config['sets']
+        return LabFaces(sets['lab'], self._config['folds'], sets['live'])
 
     def _measured(self, name: str) -> dict[str, Any]:
         settings = self._settings(name)
@@ -113,7 +116,12 @@ class Comparison:
         encoder = self._encoder(settings.get('encoder'))
         faces, seeds = self._faces[reads], settings['seeds']
         trainer = SequenceTrainer(make, (settings['frames'], *SHAPES[reads]), settings, _ROUND)
-        answers, steps, start = [Answers() for _ in seeds], [], perf_counter()
+        network = trainer.network
+        traced = tf.function(
+            network, input_signature=[tf.TensorSpec((None, None, *SHAPES[reads]), tf.float32)]
+        )
+        answers = [Answers(settings.get('mean_so_far', False)) for _ in seeds]
+        steps, start = [], perf_counter()
         for fold in range(settings['folds']):
 
             def draw(rng: np.random.Generator, fold: int = fold) -> list[Episode]:
@@ -122,17 +130,19 @@ class Comparison:
             for seed, of_seed in zip(seeds, answers):
                 budget = Budget(settings['steps'], settings['fold_seconds'] / len(seeds))
                 steps.append(trainer.train(draw, seed, budget.share))
-                of_seed.add(faces, fold, trainer.network, settings.get('mean_so_far', False))
+                of_seed.add(faces, fold, traced, float(network.sharpness))
         seconds = perf_counter() - start
         found = figures(answers, settings['network'] in WITH_INTENSITY)
         cost = _cost_of_a_frame(settings['network'])
         print(
-            f'  mean {found["mean"]:.3f}, {np.mean(steps):.0f} steps, {seconds:.0f} s', flush=True
+            f'  live {found["both"]:.3f}, onsets {found["mean"]:.3f}, {np.mean(steps):.0f} steps, '
+            f'{seconds:.0f} s',
+            flush=True,
         )
         return {
             'settings': settings,
             **found,
-            'parameters': encoder['parameters'] + trainer.network.count_params(),
+            'parameters': encoder['parameters'] + network.count_params(),
             'multiply_adds': encoder['multiply_adds'] + cost['multiply_adds'],
             'ms': encoder['ms'] + cost['ms'],
             'stills_epochs': encoder['epochs'],
@@ -174,7 +184,7 @@ class Comparison:
             crops = Crops(self._web, self._lab, self._config['temporal'], encode.size)
             kept, features, _ = encode(crops.grey)
             self._faces |= {
-                'frames': Faces(crops, frames_of(kept), features),
+                'frames': Faces(crops, frames_of(kept, crops.steps), features, timed=True),
                 'features': Faces(crops, features, features),
             }
             self._backbone = settings['backbone']

@@ -1,6 +1,7 @@
 """Faces for folds of people: what networks are trained on without a fold, and asked about."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -13,6 +14,8 @@ from emotion_perception.evaluation.metrics import apex_similarity, Floats
 from emotion_perception.learning.encoder.augmentation import augment, resize
 from emotion_perception.learning.encoder.labelled_stills import stills_from
 from emotion_perception.learning.head.episodes import (
+    clip_episodes,
+    Clips,
     Episode,
     grey_variants,
     held_episode,
@@ -20,17 +23,26 @@ from emotion_perception.learning.head.episodes import (
     onset_episode,
     vote_intensity,
 )
-from emotion_perception.learning.lab.faces import all_onsets, LabFaces
+from emotion_perception.learning.lab.faces import all_onsets, clips_of, LabFaces, steps_of
 
-#: Versions of each sequence: as it is, and augmented.
-_VARIANTS = 3
+#: Versions of each sequence, and of each clip: as it is, and augmented.
+_VARIANTS, _CLIP_VARIANTS = 3, 2
 
 #: The fold of web faces, which nobody holds out.
 _NO_FOLD = -1
 
 
+@dataclass
+class Clip:
+    """A clip that shows its label throughout, and what a network reads of it."""
+
+    fold: int
+    sample: Sample
+    frames: npt.NDArray[np.float32]  #: [v,t,...], as it is, then augmented
+
+
 class Crops:
-    """Grey crops of web and lab faces, those to train on augmented, to be encoded in one go.
+    """Grey crops of web and known faces, those to train on augmented, to be encoded in one go.
 
     :param web: samples of stills with votes; may be empty.
     :param lab: :class:`~emotion_perception.learning.lab.faces.LabFaces`.
@@ -83,6 +95,14 @@ class Crops:
                 [resize(image, size) for image in stills_from([s for _, s, _ in measured]).images]
             )
         )
+
+        #: (fold, sample) of each clip.
+        self.clips = [(fold_of[person_of(s)], s) for set_ in lab.live for s in clips_of(set_)]
+        #: float32 [n], time since the frame before [1/30 s], of each of ``grey``.
+        self.steps = np.ones(sum(int(np.prod(part.shape[:-2])) for part in parts), np.float32)
+        for number, (_, sample) in enumerate(self.clips):
+            parts.append(grey_variants(sample.frames, size, _CLIP_VARIANTS, number))
+            self.steps = np.append(self.steps, np.tile(steps_of(sample), _CLIP_VARIANTS))
         self._shapes = [part.shape[:-2] for part in parts]
         #: float32 [n,size,size] in 0..255, all of them.
         self.grey = np.concatenate([part.reshape(-1, size, size) for part in parts])
@@ -102,6 +122,7 @@ class Faces:
     :param crops: :class:`Crops`.
     :param read: float32 [n,...], what is read of each of ``crops.grey``.
     :param features: float32 [n,k], of which E2's target is made.
+    :param timed: whether the last number that is read of a frame is its step.
     """
 
     def __init__(
@@ -109,8 +130,14 @@ class Faces:
         crops: Crops,
         read: npt.NDArray[np.float32],
         features: npt.NDArray[np.float32],
+        timed: bool = False,
     ) -> None:
-        *onsets, self._stills, measured = crops.divided(read)
+        parts = crops.divided(read)
+        onsets = parts[: len(crops.onsets)]
+        self._stills, measured, *clips = parts[len(crops.onsets) :]
+        #: Each :class:`Clip`.
+        self.clips = [Clip(*known, frames) for known, frames in zip(crops.clips, clips)]
+        self._timed = timed
         onset_features = crops.divided(features)
         self._crops, self._deviation = crops, float(read.std())
         self._people: dict[tuple[int, str], list[list[Episode]]] = {}
@@ -136,8 +163,9 @@ class Faces:
     def draw(self, rng: np.random.Generator, without: int, config: dict[str, Any]) -> list[Episode]:
         """Draw a batch of episodes that shows nobody of a fold.
 
-        :param config: dict with ``stills`` and ``sequences`` (episodes of each), ``frames``
-            (longest episode), ``noise`` (jitter, in deviations of what is read).
+        :param config: dict with ``stills``, ``sequences``, ``neutral_clips`` and
+            ``emotional_clips`` (episodes of each), ``frames`` (longest episode), ``noise``
+            (jitter, in deviations of what is read).
         """
         crops, noise = self._crops, config['noise'] * self._deviation
         episodes = []
@@ -161,4 +189,10 @@ class Faces:
                     [variants[rng.integers(_VARIANTS)] for variants in people[number]], noise, rng
                 )
             )
+        clips: Clips = {}
+        for clip in self.clips:
+            if clip.fold != without:
+                of_label = clips.setdefault(str(clip.sample.label), {})
+                of_label.setdefault(person_of(clip.sample), []).append(clip.frames)
+        episodes += clip_episodes(clips, config, rng, self._timed)
         return [episode.take(slice(config['frames'])) for episode in episodes]

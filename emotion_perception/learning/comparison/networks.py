@@ -1,7 +1,9 @@
 """Networks over sequences that the default head is compared with, and what one frame costs.
 
-Each takes frames float32 [n,t,...] and gives values [n,t,6]: at every frame from it and those
-before it alone. Softmax of ``sharpness`` times the values is the score of each class.
+Each takes frames float32 [n,t,...] and gives values, at every frame from it and those before it
+alone. Softmax of ``sharpness`` times the values of the six classes is the score of each. The values
+of the default head and of the seed's are strengths as well, [n,t,6]; the others have a seventh,
+neutral, and their strengths are the shares of the six in the softmax over all.
 """
 
 from collections.abc import Callable
@@ -15,25 +17,28 @@ import tensorflow as tf
 
 from emotion_perception.learning.encoder.networks import FEATURES, Standardise, Tensor
 from emotion_perception.learning.head.network import FRAME, HeadNetwork
-from emotion_perception.temporal import SIX, UNITS
+from emotion_perception.temporal import LIVE, SIX, UNITS
 
 #: Rows and columns of the grey crops that networks over pixels see.
 PIXELS = 32
+
+#: Values of networks for which neutral is a class.
+SEVEN = UNITS + 1
 
 #: Frames that a 3D-CNN looks back on, its own included: three convolutions over five frames.
 REACH = 13
 
 
 class EachFrame(keras.Model):
-    """The CNN alone: a linear layer over what is kept of a frame, at first its six logits."""
+    """The CNN alone: a linear layer over what is kept of a frame, at first its live logits."""
 
     sharpness = 1.0
 
     def __init__(self) -> None:
         super().__init__()
-        self.dense = layers.Dense(UNITS)
+        self.dense = layers.Dense(SEVEN)
         self(np.zeros((1, 1, FRAME), np.float32))
-        self.dense.set_weights([np.eye(FRAME, UNITS), np.zeros(UNITS)])
+        self.dense.set_weights([np.eye(FRAME, SEVEN, -LIVE.start), np.zeros(SEVEN)])
 
     def call(self, frames: Tensor) -> Tensor:
         return self.dense(frames)
@@ -62,7 +67,7 @@ class PlainLstm(keras.Model):
     def __init__(self, units: int) -> None:
         super().__init__()
         self.lstm = layers.LSTM(units, return_sequences=True)
-        self.dense = layers.Dense(UNITS)
+        self.dense = layers.Dense(SEVEN)
         self(np.zeros((1, 1, FEATURES), np.float32))
 
     def call(self, features: Tensor) -> Tensor:
@@ -89,7 +94,7 @@ class Cnn3d(keras.Model):
             )
             for filters in (16, 32, 48)
         ]
-        self.dense = layers.Dense(UNITS)
+        self.dense = layers.Dense(SEVEN)
         self(np.zeros((1, 1, PIXELS, PIXELS), np.float32))
 
     def call(self, grey: Tensor) -> Tensor:
@@ -116,7 +121,7 @@ class ConvLstm(keras.Model):
         self.stem = layers.Conv2D(16, 3, 2, 'same', activation='relu')
         self.lstm = layers.ConvLSTM2D(24, 3, 2, 'same', return_sequences=True)
         self.normalise = layers.LayerNormalization()
-        self.dense = layers.Dense(UNITS)
+        self.dense = layers.Dense(SEVEN)
         self(np.zeros((1, 1, PIXELS, PIXELS), np.float32))
 
     def call(self, grey: Tensor) -> Tensor:
@@ -142,7 +147,7 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], str]] = {
     'conv_lstm': (ConvLstm, 'grey'),
 }
 
-#: Those whose values are intensities as well; E2 and the third term are for them.
+#: Those whose values are strengths as well; E2 and the third term are for them.
 WITH_INTENSITY = ('head', 'seed_head')
 
 #: Shape of what is read of one frame.

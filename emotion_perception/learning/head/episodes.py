@@ -26,6 +26,10 @@ LONGEST = 100
 _COLUMNS = len(EMOTIONS)
 
 
+#: {label: {person: clips, the variants [v,t,...] of each}}.
+Clips = dict[str, dict[str, list[npt.NDArray[np.float32]]]]
+
+
 @dataclass
 class Episode:
     """Encoded frames with what the head should say at each of them."""
@@ -107,23 +111,56 @@ def held_episode(
     )
 
 
+def clip_episodes(
+    clips: Clips, config: dict[str, Any], rng: np.random.Generator, timed: bool = True
+) -> list[Episode]:
+    """Draw episodes of clips: each label as often as the others, each of its people, too.
+
+    :param config: dict with ``neutral_clips`` and ``emotional_clips``, how many of each.
+    :param timed: see :func:`clip_episode`.
+    """
+    episodes = []
+    for labels, count in (
+        ({NEUTRAL}, config['neutral_clips']),
+        (clips.keys() - {NEUTRAL}, config['emotional_clips']),
+    ):
+        shown = sorted(label for label in labels if clips.get(label))
+        for label in rng.choice(shown, count) if shown else ():
+            person = rng.choice(sorted(clips[label]))
+            frames = _one_of(clips[label][person], rng)
+            theirs = clips.get(NEUTRAL, {}).get(person)
+            neutral = _one_of(theirs, rng) if theirs else None
+            episodes.append(clip_episode(frames, label, neutral, rng, timed))
+    return episodes
+
+
+def _one_of(
+    clips: list[npt.NDArray[np.float32]], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Choose a clip and one of its variants."""
+    variants = clips[rng.integers(len(clips))]
+    return np.asarray(variants[rng.integers(len(variants))])
+
+
 def clip_episode(
     frames: npt.NDArray[np.float32],
     label: str,
     neutral: npt.NDArray[np.float32] | None,
     rng: np.random.Generator,
+    timed: bool = True,
 ) -> Episode:
     """Make an episode of a part of a clip that shows its label throughout.
 
-    :param frames: float32 [t,36], with the step as the last number of each.
+    :param frames: float32 [t,36], with the step as the last number of each; as the networks
+        compared with the head read frames where not ``timed``.
     :param label: one of EMOTIONS, or neutral, which is no expression: E1 does not count and E2's
         target is 0 for all classes.
-    :param neutral: float32 [t,36] of a neutral clip of the same person, or None. Half of the
+    :param neutral: the frames of a neutral clip of the same person, or None. Half of the
         clips that have one follow it or are followed by it.
     """
-    part = _part(frames, rng)
+    part = _part(frames, rng, timed)
     if neutral is not None and label != NEUTRAL and rng.random() < 0.5:
-        other = _part(neutral, rng)[: rng.integers(5, 51)]
+        other = _part(neutral, rng, timed)[: rng.integers(5, 51)]
         pieces = [(other, NEUTRAL), (part, label)]
         if rng.random() < 0.5:
             pieces = [(part[:50], label), (other, NEUTRAL)]
@@ -144,12 +181,15 @@ def clip_episode(
     return reduce(Episode.then, made).take(slice(LONGEST))
 
 
-def _part(frames: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Return a part of a clip's frames, float32 [t,36], sometimes as a slower camera sees it."""
+def _part(
+    frames: npt.NDArray[np.float32], rng: np.random.Generator, timed: bool
+) -> npt.NDArray[np.float32]:
+    """Return a part of a clip's frames, sometimes as a slower camera sees it."""
     every = int(rng.choice([1, 1, 1, 2, 5]))
     start = int(rng.integers(max(1, len(frames) - 20)))
     part = frames[start::every].copy()
-    part[:, -1] *= every
+    if timed:
+        part[:, -1] *= every
     return part[:LONGEST]
 
 

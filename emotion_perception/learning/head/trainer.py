@@ -43,8 +43,9 @@ class SequenceTrainer:
     As in the seed, E1 moves every weight; after each round of it the LSTM's weights alone are
     moved along E2's gradient.
 
-    :param make: function to a network with fresh weights; what its weights cost by themselves
-        (Keras' ``losses``) is added to both objectives.
+    :param make: function to a network with fresh weights, from frames [n,t,...] to values
+        [n,t,6], or [n,t,7] where it has a value of neutral besides; what its weights cost by
+        themselves (Keras' ``losses``) is added to both objectives.
     :param shape: of an episode: frames, to which all are padded, and what is read of a frame.
     :param config: dict with ``KINDS`` (episodes of each in a batch; the clips may be left out),
         ``learning_rate``, ``e2`` (E2's share of the steps, 0 to leave it out), ``e3`` (the third
@@ -79,7 +80,7 @@ class SequenceTrainer:
         # Everything runs once here, so that no budget of time is spent on compiling.
         fast = len(shape) == 2
         self._move_by_e1 = tf.function(self._e1_step, jit_compile=fast)
-        self._move_by_e1(read, classes, weight, classes)
+        self._move_by_e1(read, classes, weight, classes, weight)
         self._move_by_e2 = tf.function(self._e2_step, jit_compile=fast)
         if config['e2']:
             self._move_by_e2(read, classes, weight)
@@ -104,8 +105,8 @@ class SequenceTrainer:
             for optimizer in self._optimizers:
                 optimizer.learning_rate.assign(rate)
             batches = [padded(draw(rng), self._frames) for _ in range(self._batches)]
-            for frames, labels, label_weight, intensity, _ in batches:
-                self._move_by_e1(frames, labels, label_weight, intensity)
+            for batch in batches:
+                self._move_by_e1(*batch)
             for frames, _, _, intensity, seen in batches[
                 : round(self._config['e2'] * len(batches))
             ]:
@@ -113,16 +114,25 @@ class SequenceTrainer:
             done += len(batches)
         return done
 
-    def _e1_step(self, frames: Any, labels: Any, label_weight: Any, intensity: Any) -> None:
+    def _e1_step(
+        self, frames: Any, labels: Any, label_weight: Any, intensity: Any, seen: Any
+    ) -> None:
         with tf.GradientTape() as tape:
             values = self.network(frames)
+            if values.shape[-1] > UNITS:  # neutral is a class of its own
+                shown = tf.math.divide_no_nan(label_weight, seen)[..., None]
+                labels, label_weight = tf.concat([labels * shown, 1 - shown], -1), seen
             loss = e1(values, self.network.sharpness, labels, label_weight) + sum(
                 self.network.losses
             )
             if self._config['e3']:
                 loss += self._config['e3'] * e3(values, labels, label_weight, self._apex)
         self._optimizers[0].apply(tape.gradient(loss, self._moved[0]), self._moved[0])
-        # The classes' mean states where the expression is strongest, for the third term.
+        if self._config['e3']:
+            self._follow_apex(values, labels, label_weight, intensity)
+
+    def _follow_apex(self, values: Any, labels: Any, label_weight: Any, intensity: Any) -> None:
+        """Follow the classes' mean states where the expression is strongest."""
         strong = tf.reduce_max(intensity, -1, keepdims=True) > 0.9
         at_apex = labels * tf.cast(strong, tf.float32) * label_weight[..., None]
         sums = tf.einsum('nti,ntj->ij', at_apex, values)

@@ -19,7 +19,8 @@ from emotion_perception.learning.encoder.labelled_stills import SEVEN, SMOOTHING
 from emotion_perception.learning.encoder.networks import FEATURES, GreyEncoder
 from emotion_perception.learning.encoder.trainer import class_prior
 from emotion_perception.learning.head.episodes import (
-    clip_episode,
+    clip_episodes,
+    Clips,
     Episode,
     grey_variants,
     held_episode,
@@ -31,7 +32,13 @@ from emotion_perception.learning.head.network import frames_of
 from emotion_perception.learning.head.trainer import Draw
 from emotion_perception.learning.lab.adapter import train_adapter
 from emotion_perception.learning.lab.change_readout import change_readout
-from emotion_perception.learning.lab.faces import all_onsets, clips_of, lab_stills, LabFaces
+from emotion_perception.learning.lab.faces import (
+    all_onsets,
+    clips_of,
+    lab_stills,
+    LabFaces,
+    steps_of,
+)
 from emotion_perception.temporal import CHANGE, Floats, LIVE, STEPS_PER_SECOND
 
 #: Augmented variants of every lab face, and of every clip.
@@ -126,13 +133,10 @@ class TrainingFaces:
         return kept, np.concatenate([features, places], -1).astype(np.float16)
 
     def _clip(self, sample: Sample, number: int) -> _Clip:
-        steps = np.ones(len(sample.frames), np.float32)
-        if sample.stamps_ns is not None:
-            steps[1:] = np.diff(sample.stamps_ns) * 1e-9 * STEPS_PER_SECOND
         return _Clip(
             person_of(sample),
             str(sample.label),
-            steps,
+            steps_of(sample),
             *self._encoded(grey_variants(sample.frames, self._encode.size, CLIP_VARIANTS, number)),
         )
 
@@ -239,15 +243,13 @@ class TrainingFaces:
                 )
         people = sorted(onsets)
 
-        # {label: {person: clips, a list of variants each}}
-        clips: dict[str, dict[str, list[Floats]]] = {}
+        clips: Clips = {}
         for clip in (clip for set_ in self._clips for clip in set_ if clip.person in adapter_of):
             frames = frames_of(
                 read(clip.kept, clip.seen, adapter_of[clip.person]),
                 np.tile(clip.steps, (CLIP_VARIANTS, 1)),
             )
             clips.setdefault(clip.label, {}).setdefault(clip.person, []).append(frames)
-        neutral = clips.pop(NEUTRAL, {})
 
         stills = np.empty_like(self._kept)
         for some, adapter in [([_NOBODY], strangers[0][1]), *strangers]:
@@ -285,27 +287,6 @@ class TrainingFaces:
                         rng,
                     )
                 )
-            for group, count in (
-                ({NEUTRAL: neutral}, config['neutral_clips']),
-                (clips, config['emotional_clips']),
-            ):
-                shown = sorted(label for label in group if group[label])
-                for label in rng.choice(shown, count) if shown else ():
-                    person = rng.choice(sorted(group[label]))
-                    episodes.append(
-                        clip_episode(
-                            _one_of(group[label][person], rng),
-                            label,
-                            _one_of(neutral[person], rng) if person in neutral else None,
-                            rng,
-                        )
-                    )
-            return episodes
+            return episodes + clip_episodes(clips, config, rng)
 
         return draw
-
-
-def _one_of(clips: list[Floats], rng: np.random.Generator) -> Floats:
-    """Choose a clip and one of its variants."""
-    variants = clips[rng.integers(len(clips))]
-    return np.asarray(variants[rng.integers(len(variants))])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from emotion_perception.datasets import load, person_of, Sample
 from emotion_perception.emotions import EMOTIONS, NEUTRAL
+from emotion_perception.temporal import Floats, STEPS_PER_SECOND
 
 
 class LabFaces:
@@ -79,6 +80,14 @@ def clips_of(samples: Sequence[Sample]) -> list[Sample]:
         for s in samples
         if len(s.frames) > 1 and not s.neutral_to_apex and s.label in (*EMOTIONS, NEUTRAL)
     ]
+
+
+def steps_of(sample: Sample) -> Floats:
+    """Return the time since the frame before of each frame of a clip, float32 [t] [1/30 s]."""
+    steps = np.ones(len(sample.frames), np.float32)
+    if sample.stamps_ns is not None:
+        steps[1:] = np.diff(sample.stamps_ns) * 1e-9 * STEPS_PER_SECOND
+    return steps
 
 
 def lab_stills(lab: Sequence[Sample]) -> list[Sample]:
