@@ -48,7 +48,7 @@ in each fold. Within its budget, each learning rate falls to zero, however far t
 
 All figures are means over the seeds, and ± is the standard deviation over them. In brackets: 95 %
 intervals over the {n} sequences, by bootstrap. They are wide, and those of the few emotional clips
-are wider still: see the model card. This table does not rank rows whose intervals overlap.
+are wider still: see the model card. These tables do not rank rows whose intervals overlap.
 
 **The budgets are short.** The encoders get a small share of the training of the included model, and
 32 pixels instead of 48. They never see a known person. A slow network sees little: the seed network
