@@ -44,6 +44,8 @@ class Film:
         #: Frames per second.
         self.rate = min(rate, _RATE, share * FRAMES / duration)
         bits = max(min(_BIT_RATE, round(8 * share * BYTES / duration)), 8000)
+        # x264 holds the bits of a frame in 32 bits: with more, the frames of decades are grey.
+        bits = min(bits, int(2**30 * self.rate))
         self._options = {
             'crf': '26',
             'preset': 'fast',
