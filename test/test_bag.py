@@ -719,6 +719,7 @@ def test_wrong_arguments_say_what_is_right(arguments, reason, tmp_path, capsys, 
 
 
 @pytest.mark.parametrize('address', ['nonsense', 'tcp://127.0.0.1:1'])
+@pytest.mark.slow
 def test_a_wrong_cluster_is_told_in_a_line(address, bag, tmp_path):
     pytest.importorskip('distributed', reason='needs the extra [cluster]')
     environment = os.environ | {'DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT': '1s'}
