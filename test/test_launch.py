@@ -18,6 +18,8 @@ pytest.importorskip('emotion_perception.msg', reason='needs the built messages')
 if shutil.which('ros2') is None:
     pytest.skip('needs the command ros2', allow_module_level=True)
 
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
+from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
@@ -191,6 +193,40 @@ def test_cameras_of_one_file(listener, tmp_path):
             return seen and {result.camera for result in results} == {'left', 'right'}
 
         assert publish_until(listener, ['/left/eye', '/right/eye'], complete, launch, log)
+
+
+@pytest.mark.parametrize('are_given', [False, True])
+def test_what_is_not_given_stays_as_the_files_have_it(are_given, listener, tmp_path):
+    in_file, argument = tmp_path / 'in_file.yaml', tmp_path / 'argument.yaml'
+    for rules in (in_file, argument):
+        rules.write_text('rules: {smile: {behaviour: say}}')
+    params_file, behaviour_params_file = tmp_path / 'emotion.yaml', tmp_path / 'behaviour.yaml'
+    params_file.write_text('/**: {ros__parameters: {use_sim_time: true}}')
+    behaviour_params_file.write_text(
+        f'/**: {{ros__parameters: {{use_sim_time: true, rules: {in_file}}}}}'
+    )
+    log = tmp_path / 'log'
+    with launched(
+        log,
+        'outputs.launch.py',
+        'behaviour_node:=true',
+        f'params_file:={params_file}',
+        f'behaviour_params_file:={behaviour_params_file}',
+        *(['use_sim_time:=false', f'rules:={argument}'] if are_given else []),
+    ) as launch:
+
+        def values(node, *names):
+            client = AsyncParameterClient(listener, node)
+            assert publish_until(listener, [], client.services_are_ready, launch, log)
+            future = client.get_parameters(names)
+            assert publish_until(listener, [], future.done, launch, log)
+            return [parameter_value_to_python(value) for value in future.result().values]
+
+        assert values('annotated_image', 'use_sim_time') == [not are_given]
+        assert values('behaviour_node', 'use_sim_time', 'rules') == [
+            not are_given,
+            str(argument if are_given else in_file),
+        ]
 
 
 def test_a_webcam_that_does_not_open_ends_its_launch():

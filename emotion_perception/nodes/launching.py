@@ -63,20 +63,20 @@ ARGUMENTS = {
     'rules': (
         '',
         'File of rules (YAML) by which behaviour_node requests behaviours, see '
-        'docs/behaviours.md; where none is given, none is requested.',
+        'docs/behaviours.md; where none is given, that of behaviour_params_file.',
         None,
     ),
     'behaviour_params_file': (
         os.path.join(SHARE, 'config', 'behaviour.yaml'),
-        'Parameter file of behaviour_node.',
+        'Parameter file of behaviour_node. rules and use_sim_time override it where they are given.',
         None,
     ),
     'rviz': ('false', 'RViz, with the annotated images of camera_name.', BOOLEAN),
     'namespace': ('', 'Namespace of the nodes and their topics.', None),
     'use_sim_time': (
-        'false',
-        'Take the time from /clock (simulation, ros2 bag play --clock).',
-        BOOLEAN,
+        '',
+        '(p) Take the time from /clock (simulation, ros2 bag play --clock).',
+        ['', *BOOLEAN],
     ),
     'log_level': (
         'info',
@@ -163,11 +163,7 @@ def outputs(on: Collection[str], **fixed: str) -> list[Action]:
         ),
         *declare(*(name for name in arguments if name not in fixed)),
         *(node(name, reads_images=True) for name in OUTPUTS if name != 'behaviour_node'),
-        node(
-            'behaviour_node',
-            LaunchConfiguration('behaviour_params_file'),
-            {'rules': ParameterValue(LaunchConfiguration('rules'), value_type=str)},
-        ),
+        OpaqueFunction(function=_behaviour_node),
         OpaqueFunction(function=_rviz, condition=IfCondition(LaunchConfiguration('rviz'))),
     ]
 
@@ -186,10 +182,9 @@ def node(
     """
 
     def start(context: LaunchContext) -> list[Action]:
-        values = [
-            *parameters,
-            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)},
-        ]
+        values = [*parameters]
+        if use_sim_time := LaunchConfiguration('use_sim_time').perform(context):
+            values.append({'use_sim_time': use_sim_time == 'true'})
         if reads_images:
             values = [LaunchConfiguration('params_file'), *values, _camera(context)]
         arguments = ['--log-level', LaunchConfiguration('log_level')]
@@ -244,6 +239,14 @@ def _emotion_node(context: LaunchContext) -> list[Action]:
             on_exit=None if respawn else _end_with_it,
         )
     ]
+
+
+def _behaviour_node(context: LaunchContext) -> list[Action]:
+    """Make the node; as with emotion_node, what was not given stays as its file has it."""
+    given: dict[str, Any] = {}
+    if LaunchConfiguration('rules').perform(context):
+        given['rules'] = ParameterValue(LaunchConfiguration('rules'), value_type=str)
+    return [node('behaviour_node', LaunchConfiguration('behaviour_params_file'), given)]
 
 
 def _end_with_it(event: ProcessExited, context: LaunchContext) -> None:
