@@ -1,6 +1,11 @@
 """Bags played into the emotion node, and what it finds compared with the offline run."""
 
+from contextlib import closing
+import shutil
+import signal
+import sqlite3
 import sys
+from time import sleep
 
 import numpy as np
 import pytest
@@ -326,3 +331,72 @@ def test_what_cannot_be_played_says_why(bag, reason, tmp_path):
     assert process.returncode == 1
     said = (tmp_path / 'player.log').read_text()
     assert reason in said and 'Traceback' not in said
+
+
+@pytest.mark.parametrize('loop', ['true', 'false'])
+def test_a_start_offset_after_the_last_image_says_so(loop, bags, tmp_path):
+    bag = bags('mcap', 'raw')
+    with player(tmp_path, bag, '-p', 'start_offset:=60.0', '-p', f'loop:={loop}') as process:
+        process.wait(LIMIT)
+    assert process.returncode == 1
+    said = (tmp_path / 'player.log').read_text()
+    assert f'{bag} lasts 1.300 s from its first image to its last' in said
+    assert 'a start_offset of 60 s leaves none to play' in said and 'Traceback' not in said
+
+
+def test_topics_that_nobody_hears_hold_nothing_up(portrait, bag_messages, write_bag, tmp_path):
+    heard, unheard = '/left/image_raw', '/left/image_raw/compressed'
+    topics = {heard: bag_messages([portrait] * 3), unheard: bag_messages([portrait] * 3, 'jpeg')}
+    bag, log = write_bag(tmp_path / 'both', topics, qos=[QOS]), tmp_path / 'player.log'
+    node = rclpy.create_node('ear_of_one_topic')
+    try:
+        with player(tmp_path, bag, '-p', 'wait_for_subscriber:=true') as process:
+            waits = f'Waits until somebody subscribes to {heard} or {unheard}'
+            wait_for(lambda: waits in log.read_text(), lambda: sleep(0.1), process, log.read_text)
+            node.create_subscription(Image, heard, lambda _: None, qos_profile_sensor_data)
+            process.wait(LIMIT)
+    finally:
+        node.destroy_node()
+    said = log.read_text()
+    assert process.returncode == 0, said
+    assert f'Nobody subscribes to {unheard}' in said and 'Played 6 images' in said
+
+
+def test_an_unexpected_error_ends_it(bags, tmp_path):
+    bag = shutil.copytree(bags('sqlite3', 'raw'), tmp_path / 'bag')
+    (file,) = bag.glob('*.db3')
+    with closing(sqlite3.connect(file)) as database:
+        # A text in place of the bytes of a message: no writer of bags does that.
+        database.execute("UPDATE messages SET data = 'text' WHERE id = 3")
+        database.commit()
+    with player(tmp_path, bag) as process:
+        process.wait(LIMIT)
+    said = (tmp_path / 'player.log').read_text()
+    assert process.returncode == 1, said
+    assert 'FATAL' in said and 'unexpected error, TypeError' in said and 'Traceback' in said
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it(bags, tmp_path, number):
+    log, images = tmp_path / 'player.log', []
+    node = rclpy.create_node('ear_until_a_signal')
+    try:
+        node.create_subscription(Image, TOPIC, images.append, qos_profile_sensor_data)
+        # So fast that the signal meets it while it publishes.
+        with player(
+            tmp_path, bags('mcap', 'raw'), '-p', 'loop:=true', '-p', 'rate:=100.0'
+        ) as process:
+            wait_for(
+                lambda: images,
+                lambda: rclpy.spin_once(node, timeout_sec=0.1),
+                process,
+                log.read_text,
+            )
+            process.send_signal(number)
+            process.wait(LIMIT)
+    finally:
+        node.destroy_node()
+    # rcl itself says so when the signal meets a line on its way to /rosout.
+    said = log.read_text().replace('Failed to publish log message to rosout', '')
+    assert process.returncode == 0, said
+    assert 'Traceback' not in said and 'Failed' not in said

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import threading
 from time import monotonic
+import traceback
 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import SetParametersResult
@@ -34,7 +35,7 @@ OPTIONS = (
     Option('start_offset', 0.0, 'Time of the bag to leave out at its beginning', 0.0, 1e6,
            unit='s'),
     Option('wait_for_subscriber', False,
-           'Whether to begin only when somebody subscribes to each image topic'),
+           'Whether to begin only when somebody subscribes to an image topic'),
 )
 # fmt: on
 
@@ -56,7 +57,7 @@ class BagPlayer(Node):
         self._values = parameters.declare(self, OPTIONS)
         parameters.warn_of_unknown(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        #: Done at the end of the bag, or with why it cannot be read to its end.
+        #: Done at the end of the bag, or with why it cannot be played to its end.
         self.finished = Future()
         self._stopped = threading.Event()
         self._bag = _open(self._values['bag'])
@@ -96,34 +97,62 @@ class BagPlayer(Node):
                 count += self._play_once()
         except BagError as error:
             self.finished.set_exception(error)
+        except Exception as error:  # whatever it is: the process must not wait for ever
+            if not self.context.ok():
+                return  # a signal has shut ROS down, and publishing fails
+            self.get_logger().error(''.join(traceback.format_exception(error)))
+            self.finished.set_exception(
+                RuntimeError(f'unexpected error, {type(error).__name__}: {error}')
+            )
         else:
             self.get_logger().info(f'Played {count} images')
             self.finished.set_result(None)
 
     def _await_subscribers(self) -> None:
-        while not self._stopped.wait(0.05) and not all(
-            publisher.get_subscription_count() for publisher in self._outputs.values()
-        ):
-            pass
-        self._stopped.wait(SETTLING)
+        """Wait for a subscriber, and until for SETTLING no other one comes."""
+        self.get_logger().info('Waits until somebody subscribes to ' + ' or '.join(self._outputs))
+        counts: dict[str, int] = {}
+        changed = monotonic()
+        while not self._stopped.wait(0.05):
+            before = counts
+            counts = {
+                topic: publisher.get_subscription_count()
+                for topic, publisher in self._outputs.items()
+            }
+            if counts != before:
+                changed = monotonic()
+            if any(counts.values()) and monotonic() - changed > SETTLING:
+                if unheard := [topic for topic, count in counts.items() if not count]:
+                    self.get_logger().info(f'Nobody subscribes to {", ".join(unheard)}')
+                return
 
     def _play_once(self) -> int:
-        """Play from the start to the end; return how many images that were."""
-        count, start = 0, None
+        """Play from the start to the end; return how many images that were.
+
+        :raises BagError: where the bag is damaged, or has no image after start_offset.
+        """
+        offset = round(self._values['start_offset'] * 1e9)
+        count = length = 0
+        first: int | None = None
         for message in self._bag.messages(self._outputs):
-            if start is None:
-                start = message.log_time + round(self._values['start_offset'] * 1e9)
-                self._now, self._ticked = start, monotonic()
-            if message.log_time < start:
-                continue
-            self._wait_until(message.log_time)
+            if first is None:
+                first = message.log_time
+                self._now, self._ticked = first + offset, monotonic()
+            length = message.log_time - first
+            if length >= offset and self._wait_until(message.log_time):
+                self._outputs[message.topic].publish(bytes(message.data))
+                count += 1
             if self._stopped.is_set():
-                break
-            self._outputs[message.topic].publish(bytes(message.data))
-            count += 1
+                return count
+        if not count:
+            raise BagError(
+                f'{self._values["bag"]} lasts {length * 1e-9:.3f} s from its first image to its '
+                f'last: a start_offset of {offset * 1e-9:g} s leaves none to play'
+            )
         return count
 
-    def _wait_until(self, time: int) -> None:
+    def _wait_until(self, time: int) -> bool:
+        """Wait for a time of the bag [ns]; return False when the player was stopped before."""
         while not self._stopped.is_set():
             now = monotonic()
             if not self._values['paused']:
@@ -135,8 +164,9 @@ class BagPlayer(Node):
                 self._clock_output.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
                 self._told = now
             if due:
-                return
+                return True
             self._stopped.wait(min((time - self._now) * 1e-9 / self._values['rate'], _CLOCK_PERIOD))
+        return False
 
 
 def _open(path: str) -> Bag:
