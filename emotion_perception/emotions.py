@@ -4,7 +4,7 @@ This file is the one source of the class order and of the track states. The mess
 definitions and the model description are checked against it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -54,6 +54,8 @@ class FaceResult(Protocol):
     @property
     def label(self) -> str: ...
     @property
+    def label_id(self) -> int: ...
+    @property
     def intensity(self) -> float: ...
     @property
     def confidence(self) -> float: ...
@@ -77,3 +79,39 @@ class FaceEmotion:
     scores: tuple[float, ...]  #: probability of each of EMOTIONS if it shows one, sums to 1
     sequence_length: int  #: frames in the sequence, 1 .. 100
     sequence_duration: float  #: seconds from the sequence's first frame to its newest
+
+
+def check_faces(image_size: tuple[int, int], faces: Iterable[FaceResult]) -> None:
+    """Refuse results that the pipeline never gives, so that whoever reads them can rely on it.
+
+    :param image_size: height and width of the image [pixels].
+    :raises ValueError: says what is wrong, and of which face.
+    """
+    height, width = image_size
+    if min(image_size) < 1:
+        raise ValueError(f'the image has {height} x {width} pixels, expected at least one')
+    for face in faces:
+        roi = face.roi
+        shares = face.intensity, face.confidence, *face.scores
+        if (face.label_id, face.label) not in enumerate(LABELS):
+            wrong = (
+                f'label_id {face.label_id} has the label {face.label[:40]!r}, expected one of '
+                f'{", ".join(f"{number} {label}" for number, label in enumerate(LABELS))}'
+            )
+        elif face.state not in list(TrackState):
+            wrong = f'state is {face.state}, expected {min(TrackState)} .. {max(TrackState)}'
+        elif (
+            min(roi.width, roi.height) < 1
+            or min(roi.x_offset, roi.y_offset) < 0
+            or roi.x_offset + roi.width > width
+            or roi.y_offset + roi.height > height
+        ):
+            wrong = (
+                f'roi has {roi.width} x {roi.height} pixels at ({roi.x_offset}, {roi.y_offset}), '
+                f'expected one or more within an image of {width} x {height}'
+            )
+        elif not all(0 <= share <= 1 for share in shares):  # NaN lies nowhere
+            wrong = 'intensity, confidence or a score is not within 0 .. 1'
+        else:
+            continue
+        raise ValueError(f'face {face.track_id}: {wrong}')

@@ -31,9 +31,10 @@ from rich.table import Table
 from rich.text import Text
 
 from emotion_perception.drawing import COLOURS
-from emotion_perception.emotions import EMOTIONS, TrackState
+from emotion_perception.emotions import check_faces, EMOTIONS, TrackState
 from emotion_perception.msg import EmotionArray, FaceEmotion
 from emotion_perception.nodes.camera_problems import OTHER_CLOCK
+from emotion_perception.nodes.conditions import Problem, problem
 from emotion_perception.nodes.diagnostics import LATENCY
 from emotion_perception.nodes.messages import EMOTIONS_TOPIC, nanoseconds
 from emotion_perception.nodes.running import initialised
@@ -120,18 +121,31 @@ class Monitor(Node):
         self.cameras: dict[str, Camera] = {}
         self.status: dict[str, DiagnosticStatus] = {}  #: task -> newest status
         self.reported = monotonic()
+        self.unusable: Problem | None = None  #: what is wrong with results, if with any
+        self._unusable = 0  # results since the start
         self._subscription = self.create_subscription(
-            EmotionArray, EMOTIONS_TOPIC, self.on_emotions, depth
+            EmotionArray, EMOTIONS_TOPIC, self._on_emotions, depth
         )
         self.topic = self._subscription.topic_name
         self._prefix = self.topic.rpartition('/')[0].lstrip('/') + ': '
         self.create_subscription(DiagnosticArray, '/diagnostics', self.on_diagnostics, 10)
 
     def on_emotions(self, message: EmotionArray) -> None:
-        """Take a result."""
+        """Take a result; it has passed check_faces."""
         latency = self.get_clock().now().nanoseconds - nanoseconds(message.header.stamp)
         camera = self.cameras.setdefault(message.camera, Camera(message))
         camera.add(message, monotonic(), latency * 1e-9)
+
+    def _on_emotions(self, message: EmotionArray) -> None:
+        try:
+            check_faces((message.image_height, message.image_width), message.faces)
+        except ValueError as error:
+            self._unusable += 1
+            self.unusable = problem(
+                'unusable_results', count=self._unusable, reason=f'camera {message.camera}: {error}'
+            )
+        else:
+            self.on_emotions(message)
 
     def on_diagnostics(self, message: DiagnosticArray) -> None:
         """Take a report."""
@@ -149,23 +163,21 @@ class Monitor(Node):
         """Say why there is nothing to show; empty when there is."""
         if self.cameras:
             return ''
+        if self.unusable:
+            return f'{self.topic}: {self.unusable.text}'
         if self.count_publishers(self.topic):
             return f'{self.topic} is published, but no result has come yet'
         return f'nobody publishes {self.topic}: is emotion_node running?'
 
     def task_status(self) -> list[tuple[str, str, str, str]]:
-        """Return level, its style, task and message of each status."""
-        if not self.status:
-            return []
-        if monotonic() - self.reported > SILENCE:
-            return [
-                (
-                    *LEVELS[DiagnosticStatus.STALE],
-                    'diagnostics',
-                    f'none for {monotonic() - self.reported:.0f} s',
-                )
-            ]
-        return [
+        """Return level, its style, task and message of each status, and of unusable results."""
+        found = []
+        if self.unusable and self.cameras:  # else waits() says it
+            found.append((*LEVELS[self.unusable.level], 'results', self.unusable.text))
+        if self.status and monotonic() - self.reported > SILENCE:
+            stale = f'none for {monotonic() - self.reported:.0f} s'
+            return [*found, (*LEVELS[DiagnosticStatus.STALE], 'diagnostics', stale)]
+        return found + [
             (*LEVELS[status.level], task, status.message)
             for task, status in sorted(self.status.items())
         ]

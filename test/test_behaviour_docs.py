@@ -73,6 +73,8 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
         state=msg.FaceEmotion.CONFIRMED,
         intensity=0.9,
         sequence_length=100,
+        label='happiness',
+        label_id=msg.FaceEmotion.HAPPINESS,
         scores=[float(name == 'happiness') for name in EMOTIONS],
         roi=RegionOfInterest(width=100, height=100),
     )

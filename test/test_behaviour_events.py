@@ -484,3 +484,27 @@ def test_events_tell_the_whole_story(seed):
         everybody = list(stream.people)
         assert (stream.people.main in everybody) if everybody else stream.people.main is None
     assert {event.type for event in stream.events} == {STARTED, CHANGED, ENDED}
+
+
+@pytest.mark.parametrize(
+    'fields, reason',
+    [
+        ({'label': ''}, "label_id 6 has the label '', expected one of 0 anger, 1 disgust"),
+        ({'label_id': 3}, "label_id 3 has the label 'neutral', expected one of 0 anger"),
+        ({'label_id': 7}, 'label_id 7 has'),
+        ({'state': 3}, 'state is 3, expected 0 .. 2'),
+        ({'roi': Roi(0, 0, 0, 9)}, r'roi has 0 x 9 pixels at \(0, 0\), expected one or more'),
+        ({'roi': Roi(600, 0, 41, 9)}, 'within an image of 640 x 480'),
+        ({'roi': Roi(0, 2**32 - 1, 9, 9)}, 'within an image of 640 x 480'),
+        ({'intensity': float('nan')}, 'is not within 0 .. 1'),
+        ({'confidence': 1.5}, 'is not within 0 .. 1'),
+        ({'scores': (0.0, 0.0, 2.0, 0.0, 0.0, 0.0)}, 'is not within 0 .. 1'),
+    ],
+)
+def test_a_face_that_no_pipeline_gives_is_refused_and_changes_nothing(fields, reason):
+    stream = Stream()
+    stream.show(6, face(intensity=0.9))
+    with pytest.raises(ValueError, match=f'face 2: .*{reason}'):
+        stream.show(1, face(), replace(face(track_id=2), **fields))
+    assert stream.labels() == {('front', 1): 'happiness'}
+    assert what(stream.show(6, face())) == [(ENDED, 'happiness')]

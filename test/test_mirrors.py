@@ -273,6 +273,44 @@ def test_annotated_image_says_why_it_shows_nothing(annotated):
     assert (status.level, status.message) == (DiagnosticStatus.OK, 'nobody looks')
 
 
+def test_annotated_image_leaves_unusable_results_out(annotated):
+    seen = annotated.look_at(Image, '/annotated_image/camera')
+    annotated.show(seen, face())
+    nobody = EmotionArray(camera='camera', faces=[FaceEmotionMessage(track_id=1)])
+    nameless = messages.emotion_array(annotated.header(), 'camera', GREY.shape[:2], [face()])
+    nameless.faces[0].label = 'joy'
+    for unusable, reason in (
+        (nobody, 'the image has 0 x 0 pixels, expected at least one'),
+        (nameless, "face 1: label_id 3 has the label 'joy', expected one of 0 anger"),
+    ):
+        annotated.send_image(unusable.header)
+        status = annotated.wait_for_report(
+            'unusable_results', lambda unusable=unusable: annotated.emotions.publish(unusable)
+        )
+        assert status.level == DiagnosticStatus.WARN
+        assert f'unusable results: camera camera: {reason}' in status.message
+        assert int(values(status)['unusable results']) > 0
+        assert f'Camera camera: unusable result: {reason}' in annotated.log()
+    annotated.show(seen, face())
+    annotated.look_away()
+
+
+def test_annotated_image_draws_on_no_image_of_another_size(annotated):
+    seen = annotated.look_at(Image, '/annotated_image/camera')
+    annotated.show(seen)
+    annotated.spin(0.3)
+    seen.clear()
+
+    def send():
+        annotated.send_image(Header())
+        annotated.emotions.publish(messages.emotion_array(Header(), 'camera', (240, 320), []))
+
+    annotated.wait_for_report('images_missing', send)
+    assert seen == []
+    annotated.show(seen, face())
+    annotated.look_away()
+
+
 def test_an_image_that_was_latched_before_the_mirror_subscribed(annotated):
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     camera = annotated.node.create_publisher(Image, '/left/image', latched)

@@ -24,7 +24,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from emotion_perception.drawing import COLOURS  # noqa: E402
 from emotion_perception.emotions import FaceEmotion, LABELS, Roi, TrackState  # noqa: E402
-from emotion_perception.msg import EmotionArray  # noqa: E402
+from emotion_perception.msg import EmotionArray, FaceEmotion as FaceEmotionMessage  # noqa: E402
 from emotion_perception.nodes import messages  # noqa: E402
 from processes import LIMIT, wait_for  # noqa: E402
 
@@ -42,6 +42,7 @@ class Robot:
         self.node = rclpy.create_node('robot_of_monitor')
         self._emotions = self.node.create_publisher(EmotionArray, 'emotion_node/emotions', 10)
         self._reports = self.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.unusable = []
         self.faces = [face(7, 'happiness', 0.8), face(12, 'neutral', 0.1, TrackState.COASTING)]
 
     def publish(self):
@@ -52,6 +53,8 @@ class Robot:
                     Header(stamp=stamp, frame_id='eye'), camera, (120, 160), faces
                 )
             )
+        for result in self.unusable:
+            self._emotions.publish(result)
         self._reports.publish(
             DiagnosticArray(
                 status=[
@@ -234,6 +237,52 @@ def test_more_faces_than_rows_stay_on_the_screen(robot, tmp_path):
             assert screen.text().startswith('/emotion_node/emotions')
     finally:
         robot.faces = faces
+
+
+def test_unusable_results_are_left_out_and_told(robot, tmp_path):
+    robot.unusable = [
+        EmotionArray(camera='front', faces=[FaceEmotionMessage(track_id=1)]),
+        messages.emotion_array(Header(), 'other', (120, 160), [face(1, 'fear', float('nan'))]),
+    ]
+    try:
+        with terminal(tmp_path, columns=140) as screen:
+            wait_until(
+                shows(
+                    screen,
+                    r'front  \d+ results/s .*\n.*\n +7 confirmed happiness',
+                    r'WARN +results +\d+ unusable results: camera other: face 1: intensity, '
+                    r'confidence or a score is not within 0 .. 1',
+                    r'WARN +camera front',
+                ),
+                screen,
+                robot,
+            )
+            assert not re.search('^other', screen.text(), re.MULTILINE)
+        # Where no other has come.
+        node = rclpy.create_node('robot_elsewhere')
+        emotions = node.create_publisher(EmotionArray, '/elsewhere/emotion_node/emotions', 10)
+        with subprocess.Popen(
+            [*COMMAND, '--ros-args', '-r', '__ns:=/elsewhere'],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wrote = ''
+            while 'unusable' not in wrote:
+                while not select.select([process.stdout], [], [], 0.05)[0]:
+                    emotions.publish(robot.unusable[0])
+                wrote = process.stdout.readline()
+                assert wrote
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT) == 0
+        node.destroy_node()
+        assert re.fullmatch(
+            r'[\d:]{8}  /elsewhere/emotion_node/emotions: \d+ unusable results: camera front: '
+            r'the image has 0 x 0 pixels, expected at least one\n',
+            wrote,
+        )
+    finally:
+        robot.unusable = []
 
 
 def test_in_a_pipe_it_writes_a_line_a_camera(robot, tmp_path):

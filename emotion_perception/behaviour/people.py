@@ -1,11 +1,11 @@
 """Everybody in view of all cameras: their stable emotions, and who the main person is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from emotion_perception.behaviour import options as option_table
 from emotion_perception.behaviour.events import EmotionEvent, Person
-from emotion_perception.emotions import FaceResult, TrackState
+from emotion_perception.emotions import check_faces, FaceResult, TrackState
 
 #: By so much another person must be ahead of the main one (a factor), so that two who are alike
 #: do not take turns.
@@ -54,7 +54,7 @@ class People:
         self._options = option_table.checked({**self._options, **options})
 
     def update(
-        self, camera: str, stamp_ns: int, image_size: tuple[int, int], faces: Iterable[FaceResult]
+        self, camera: str, stamp_ns: int, image_size: tuple[int, int], faces: Sequence[FaceResult]
     ) -> list[EmotionEvent]:
         """Take in the faces of a camera's next image, also when it shows none.
 
@@ -63,12 +63,9 @@ class People:
         :param stamp_ns: stamp of the image [ns].
         :param image_size: its height and width [pixels].
         :return: what happened, in order of track id.
-        :raises ValueError: when the image has no pixels; then nothing is changed.
+        :raises ValueError: by :func:`.check_faces`; then nothing is changed.
         """
-        if min(image_size) < 1:
-            raise ValueError(
-                f'the image has {image_size[0]} x {image_size[1]} pixels, expected at least one'
-            )
+        check_faces(image_size, faces)
         elapsed_ns = stamp_ns - self._cameras.get(camera, stamp_ns)
         events: list[EmotionEvent | None] = []
         if not 0 <= elapsed_ns <= self._options['max_gap'] * 1e9:

@@ -129,14 +129,18 @@ class MatchedImages(Input):
             self._match(image, result)
 
     def _match(self, image: ImageMessage, result: EmotionArray) -> None:
-        self._unmatched = 0
         try:
             pixels = self._to_bgr(image, depth=self._depth).copy()
         except ValueError as error:  # of a second publisher with the same stamps
+            self._unmatched = 0
             self._unusable += 1
             self._reason = f'camera {self._camera}: {error}'
             self._node.get_logger().warning(
                 f'Camera {self._camera}: unusable image: {error}', throttle_duration_sec=1.0
             )
             return
+        # With stamps that are all zero, and a camera that was started again with another size.
+        if pixels.shape[:2] != (result.image_height, result.image_width):
+            return
+        self._unmatched = 0
         self._on_match(pixels, result)

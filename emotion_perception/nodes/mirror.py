@@ -3,6 +3,7 @@
 A mirror reads the topic emotion_node/emotions, and works only while somebody looks at it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -17,6 +18,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 
+from emotion_perception.emotions import check_faces
 from emotion_perception.msg import EmotionArray
 from emotion_perception.nodes import parameters, status
 from emotion_perception.nodes.conditions import Problem, problem
@@ -99,7 +101,9 @@ class Mirror(Node):
         self.emotions = Input(
             self, EmotionArray, EMOTIONS_TOPIC, self._on_emotions, QoSProfile(depth=10)
         )
-        self._results = self._reported = 0  # that came: since the start, and at the last report
+        self._counts: Counter[str] = Counter()  # of what came, since the start
+        self._reported: Counter[str] = Counter()  # the same, at the last report
+        self._unusable = ''  # why the newest unusable result is that
         self._strangers: set[str] = set()  # since the last report
         self._status = status.StatusPublisher(self)
         self.create_timer(
@@ -133,12 +137,21 @@ class Mirror(Node):
         return publisher
 
     def on_emotions(self, message: EmotionArray) -> None:
-        """Take one result of a camera in image_topics."""
+        """Take one result of a camera in image_topics; it has passed check_faces."""
         raise NotImplementedError
 
     def _on_emotions(self, message: EmotionArray) -> None:
+        try:
+            check_faces((message.image_height, message.image_width), message.faces)
+        except ValueError as error:
+            self._counts['unusable results'] += 1
+            self._unusable = f'camera {message.camera}: {error}'
+            self.get_logger().warning(
+                f'Camera {message.camera}: unusable result: {error}', throttle_duration_sec=1.0
+            )
+            return
         self.emotions.newest = monotonic()
-        self._results += 1
+        self._counts['results'] += 1
         if message.camera in self.image_topics:
             self.on_emotions(message)
         else:
@@ -146,19 +159,24 @@ class Mirror(Node):
 
     def _report(self) -> None:
         looked_at = self.emotions.wanted()
-        rate = (self._results - self._reported) / status.PERIOD
-        self._reported = self._results
+        new = self._counts - self._reported
+        self._reported = self._counts.copy()
         self._status.report(
             'output',
-            self._problems(looked_at),
-            f'{rate:.0f} results/s' if looked_at else 'nobody looks',
-            {'topic': self.resolve_topic_name(EMOTIONS_TOPIC), 'results': self._results},
+            self._problems(looked_at, new['unusable results']),
+            f'{new["results"] / status.PERIOD:.0f} results/s' if looked_at else 'nobody looks',
+            {
+                'topic': self.resolve_topic_name(EMOTIONS_TOPIC),
+                **{name: self._counts[name] for name in ('results', 'unusable results')},
+            },
         )
 
-    def _problems(self, looked_at: bool) -> Iterator[Problem]:
+    def _problems(self, looked_at: bool, unusable: int) -> Iterator[Problem]:
         if looked_at:
             topic = self.resolve_topic_name(EMOTIONS_TOPIC)
             yield from status.silence(self, topic, self.emotions.newest)
+        if unusable:
+            yield problem('unusable_results', count=unusable, reason=self._unusable)
         if self._strangers:
             yield problem('unknown_camera', cameras=', '.join(sorted(self._strangers)))
             self._strangers.clear()
