@@ -268,9 +268,11 @@ def test_annotated_image_says_why_it_shows_nothing(annotated):
     annotated.wait_for(lambda: 'Node: results of other are left out' in annotated.log())
     status = annotated.wait_for_report('results_stopped')
     assert 'no results on /emotion_node/emotions for ' in status.message
+    annotated.wait_for(lambda: 'Node: no results on /emotion_node/emotions' in annotated.log())
     annotated.look_away()
     status = annotated.wait_for_report('')
     assert (status.level, status.message) == (DiagnosticStatus.OK, 'nobody looks')
+    assert 'results arrive' not in annotated.log()
 
 
 def test_annotated_image_leaves_unusable_results_out(annotated):

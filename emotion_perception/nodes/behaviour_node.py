@@ -277,6 +277,7 @@ class BehaviourNode(Node):
                 'requests': counts['requests'],
                 'requests to nobody': counts['requests to nobody'],
             },
+            arrived=new['results'] > 0,
         )
 
     def _problems(self, new: Counter[str]) -> Iterator[Problem]:

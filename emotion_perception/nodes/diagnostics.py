@@ -166,7 +166,7 @@ class Diagnostics:
             LATENCY: 'none' if no_latency else f'{median(counts.ages) * 1e3:.1f}',
         }
         self._reported[name] = counts.report(before)
-        self._publisher.log(f'Camera {name}', problems)
+        self._publisher.log(f'Camera {name}', problems, received > 0)
         return self._publisher.status(
             f'camera {name}',
             problems,

@@ -169,6 +169,7 @@ class Mirror(Node):
                 'topic': self.resolve_topic_name(EMOTIONS_TOPIC),
                 **{name: self._counts[name] for name in ('results', 'unusable results')},
             },
+            arrived=new['results'] > 0,
         )
 
     def _problems(self, looked_at: bool, unusable: int) -> Iterator[Problem]:

@@ -63,11 +63,16 @@ class StatusPublisher:
         self._publisher.publish(report)
 
     def report(
-        self, task: str, problems: Iterable[Problem], message: str, values: Mapping[str, object]
+        self,
+        task: str,
+        problems: Iterable[Problem],
+        message: str,
+        values: Mapping[str, object],
+        arrived: bool,
     ) -> None:
-        """Publish and log the report of a node that has one task, see :meth:`status`."""
+        """Publish and log the report of a node that has one task: :meth:`status`, :meth:`log`."""
         problems = [*problems, *self.node_problems()]
-        self.log('Node', problems)
+        self.log('Node', problems, arrived)
         self.publish([self.status(task, problems, message, values)])
 
     def node_problems(self) -> Iterator[Problem]:
@@ -104,8 +109,12 @@ class StatusPublisher:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def log(self, who: str, problems: Sequence[Problem]) -> None:
-        """Log each condition once while it lasts, with the way out, and the end of silence."""
+    def log(self, who: str, problems: Sequence[Problem], arrived: bool = False) -> None:
+        """Log each condition once while it lasts, with the way out, and the end of silence.
+
+        :param arrived: whether images, or results, have come since the last report: silence also
+            ends where nothing is waited for any more.
+        """
         now = monotonic()
         held, names = self._held.get(who, set()), {found.name for found in problems}
         self._held[who] = names
@@ -123,7 +132,7 @@ class StatusPublisher:
             self._last_seen[key] = now
         for kind, silent in (('images', NO_IMAGES), ('results', NO_RESULTS)):
             ended = [name for name in silent - names if self._last_seen.pop((who, name), None)]
-            if ended and not names & silent:
+            if ended and arrived and not names & silent:
                 self._node.get_logger().info(f'{who}: {kind} arrive')
 
     def forget(self, who: str, condition: str) -> None:
