@@ -4,6 +4,7 @@ from itertools import product
 from pathlib import Path
 import shutil
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS 2')
@@ -14,7 +15,7 @@ from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from emotion_perception.recognition import shipped_model  # noqa: E402
-from robot import emotion_node, EMPTY, values  # noqa: E402
+from robot import count, emotion_node, EMPTY, values  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures('ros')
 
@@ -139,6 +140,66 @@ def test_faces_survive_a_pause_but_not_a_cleanup_nor_a_reset(manager, portrait):
     manager.change('deactivate', 'cleanup')
     answer = manager.call('reset_tracks', Trigger.Request())
     assert not answer.success and 'not configured' in answer.message
+
+
+def test_a_report_counts_only_faces_that_are_there(manager, portrait):
+    robot = manager.robot
+
+    def told():
+        return robot.log().count('Camera camera: no image on /image for')
+
+    def wait_for_faces(number):
+        robot.next_report(lambda all: values(all['processing'])['faces'] == str(number))
+
+    def show():
+        for _ in range(15):
+            robot.process_image(portrait)
+        wait_for_faces(1)
+
+    manager.change('configure', 'activate')
+    robot.warm_up()
+    show()
+    assert manager.call('reset_tracks', Trigger.Request()).success
+    wait_for_faces(0)
+    show()
+    manager.change('deactivate')
+    wait_for_faces(0)
+    manager.change('activate')
+    robot.warm_up()
+    show()
+    # The camera stops, and then the node is switched off: no image has come.
+    before = told()
+    robot.wait_for(lambda: told() == before + 1)
+    wait_for_faces(0)
+    manager.enable(False)
+    for _ in range(2):
+        robot.next_report(lambda all: all['camera camera'].message == 'inactive')
+    assert 'images arrive' not in robot.log()
+    # Nor does one come when it is switched on again; the fault is told anew.
+    manager.enable(True)
+    robot.wait_for(lambda: told() == before + 2)
+    assert 'images arrive' not in robot.log()
+    robot.warm_up()
+    robot.wait_for(lambda: 'Camera camera: images arrive' in robot.log())
+    manager.change('deactivate', 'cleanup')
+
+
+def test_counts_go_on_after_a_cleanup(manager):
+    robot = manager.robot
+    what = 'changes of image size'
+    manager.change('configure')
+    before = count(robot.next_report()['camera camera'], what)
+    for total in (before + 2, before + 4):
+        manager.change('activate')
+        robot.warm_up()
+        robot.process_image(np.ascontiguousarray(EMPTY[:-8]))
+        robot.process_image(EMPTY)
+        robot.next_report(lambda all: count(all['camera camera'], what) == total)
+        manager.change('deactivate', 'cleanup', 'configure')
+    manager.change('activate')
+    robot.warm_up()
+    assert count(robot.next_report()['camera camera'], what) == before + 4
+    manager.change('deactivate', 'cleanup')
 
 
 def test_enable_switches_off_and_on(manager):

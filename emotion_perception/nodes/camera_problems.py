@@ -58,7 +58,7 @@ class Judge:
             ('overload', 'overload', {'received': counts.received - before.received}),
         ):
             new = getattr(counts, count) - getattr(before, count)
-            if new:
+            if new > 0:
                 found.append(problem(name, count=new, **details))
         return found
 

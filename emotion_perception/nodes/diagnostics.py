@@ -14,7 +14,7 @@ from rclpy.node import Node
 from emotion_perception.nodes.camera_counts import CameraCounts
 from emotion_perception.nodes.camera_problems import Judge
 from emotion_perception.nodes.conditions import Problem
-from emotion_perception.nodes.status import PERIOD, StatusPublisher
+from emotion_perception.nodes.status import PERIOD, SILENCE, StatusPublisher
 
 #: Key of the time from the stamps of images to their results; 'none' where the stamps tell none.
 LATENCY = 'median latency, stamp to result [ms]'
@@ -44,9 +44,10 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._cameras = {name: CameraCounts(topic) for name, topic in topics.items()}
         self._reported = {name: replace(counts) for name, counts in self._cameras.items()}
+        self._base = dict(self._reported)  # counts of the pipelines before this one
         self._seconds: dict[str, float] = {}  # of each stage since the last report
         self._frames = 0
-        self._faces: dict[str, int] = {}
+        self._faces: dict[str, tuple[int, float]] = {}  # of the newest result, and its time [s]
         self._last_report = monotonic()
         self._publisher = StatusPublisher(node)
         # Steady time: under simulated time the node's own clock stands still until /clock comes.
@@ -58,6 +59,9 @@ class Diagnostics:
             self._state = state
             if state in ('unconfigured', 'finalized'):
                 self.model = {}
+                # The next pipeline counts from 0 again.
+                self._base = {name: replace(counts) for name, counts in self._cameras.items()}
+            self._faces.clear()
             for counts in self._cameras.values():
                 counts.newest = monotonic()
 
@@ -93,19 +97,25 @@ class Diagnostics:
         with self._lock:
             self._cameras[camera].errors += 1
             self._cameras[camera].error = f'{type(error).__name__}: {error}'
+            self._faces.pop(camera, None)
 
     def stream(self, camera: str, restarts: int, late: int, resizes: int, gaps: int) -> None:
-        """Take note of how often a camera's stream was broken so far, see EmotionPipeline."""
+        """Take note of how often this pipeline met a break in a stream, see EmotionPipeline."""
         with self._lock:
-            counts = self._cameras[camera]
-            counts.restarts, counts.late = restarts, late
-            counts.resizes, counts.gaps = resizes, gaps
+            counts, base = self._cameras[camera], self._base[camera]
+            counts.restarts, counts.late = base.restarts + restarts, base.late + late
+            counts.resizes, counts.gaps = base.resizes + resizes, base.gaps + gaps
 
     def processed(self, camera: str, stamp_ns: int, age: float, faces: int) -> None:
         """Count an image whose result was published, age [s] after its stamp."""
         with self._lock:
             self._cameras[camera].add_result(stamp_ns, age)
-            self._faces[camera] = faces
+            self._faces[camera] = faces, monotonic()
+
+    def forget_faces(self) -> None:
+        """Take note that all faces were forgotten."""
+        with self._lock:
+            self._faces.clear()
 
     def spent(self, frames: int, timings: dict[str, float]) -> None:
         """Add the time [s] of each stage that these frames took together."""
@@ -175,7 +185,10 @@ class Diagnostics:
         )
 
     def _processing_status(self) -> DiagnosticStatus:
-        values = {'state': self._state, **self.model, 'faces': sum(self._faces.values())}
+        # Those of a camera that has stopped are not there any more.
+        limit = monotonic() - SILENCE
+        faces = sum(count for count, time in self._faces.values() if time > limit)
+        values = {'state': self._state, **self.model, 'faces': faces}
         for stage, seconds in self._seconds.items():
             values[f'{stage} [ms/image]'] = f'{seconds / max(self._frames, 1) * 1e3:.2f}'
         total = sum(self._seconds.values()) / max(self._frames, 1) * 1e3

@@ -84,6 +84,7 @@ class ImageWorker:
         """Forget all faces and the bit depths of all streams."""
         with self._lock:
             self._pipeline.reset()
+            self._diagnostics.forget_faces()
             self._depths = {camera: BitDepth() for camera in self._depths}
 
     def set_options(self, **options: Any) -> None:
