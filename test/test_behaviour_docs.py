@@ -71,7 +71,7 @@ def test_a_reader_of_the_page_gets_a_new_behaviour(page, ros, tmp_path):
     smile = msg.FaceEmotion(
         track_id=1,
         state=msg.FaceEmotion.CONFIRMED,
-        intensity=0.9,
+        intensity=1.0,
         sequence_length=100,
         label='happiness',
         label_id=msg.FaceEmotion.HAPPINESS,
